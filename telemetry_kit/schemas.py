@@ -182,7 +182,7 @@ def columns_of(event_type: EventType) -> list[str]:
     return [field.column for field in fields_of(event_type)]
 
 
-def _rules(field: Field, event_type: EventType) -> Any:
+def _rules(field: Field, event_type: EventType) -> object:
     return pa.Field(
         nullable=event_type in field.nullable_in,
         unique=field.column == "event_id",

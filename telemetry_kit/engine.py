@@ -1,0 +1,222 @@
+"""The only door to DuckDB and Narwhals: frames of any kind in, lazy frames for the analyses, frames of that kind out.
+
+Eager pandas and PyArrow tables are handed to DuckDB without a copy, so that one analysis runs as fast on them as on
+a DuckDB relation; Polars, PySpark, Ibis and the rest stay where they are. Inside an analysis, times are counts of
+microseconds since 1970 (``add_epoch_us``), because engines differ in how they subtract timestamps, and engines add up
+integers only, so that a sum does not depend on its order. What comes home is small, and is finished in NumPy.
+"""
+
+from __future__ import annotations
+
+import functools
+import threading
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+
+from telemetry_kit.errors import ParameterError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Sequence
+
+    import duckdb
+    import pyarrow as pa
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+MICROSECONDS = 1_000_000
+DAY_US = 86_400 * MICROSECONDS
+_local = threading.local()
+
+
+def connect(database: str = ":memory:") -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB connection that shows every timestamp in UTC."""
+    import duckdb
+
+    connection = duckdb.connect(database)
+    connection.execute("SET TimeZone = 'UTC'")
+    connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def shared_connection() -> duckdb.DuckDBPyConnection:
+    """Return this thread's connection for frames in memory."""
+    if not hasattr(_local, "connection"):
+        _local.connection = connect()
+    connection: duckdb.DuckDBPyConnection = _local.connection
+    return connection
+
+
+def to_arrow(frame: pd.DataFrame) -> pa.Table:
+    """Return a pandas frame as an Arrow table, its index left out."""
+    import pyarrow as pa
+
+    return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def open_frame(frame: IntoFrame, columns: Iterable[str], *, parameter: str) -> nw.LazyFrame[Any]:
+    """Open a frame of any kind as a lazy frame, and see that it has ``columns``.
+
+    Raises
+    ------
+    ParameterError
+        Where ``frame`` is no frame, or lacks one of ``columns``.
+    """
+    try:
+        opened: Any = nw.from_native(frame)
+    except TypeError:
+        kinds = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
+        raise ParameterError(parameter, type(frame).__name__, kinds) from None
+    if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
+        table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else frame
+        lazy = _lazy(shared_connection().from_arrow(table))
+    else:
+        lazy = opened.lazy()
+    present = lazy.collect_schema().names()
+    missing = [column for column in columns if column not in present]
+    if missing:
+        raise ParameterError(parameter, f"a frame without {', '.join(missing)}", f"the columns {', '.join(columns)}")
+    return lazy
+
+
+def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
+    """Return a lazy result as a frame of the same kind as ``like``: eager where it is eager, lazy where it is lazy."""
+    given: Any = nw.from_native(like)  # type: ignore[type-var]
+    native: Any
+    if isinstance(given, nw.LazyFrame):
+        native = result.to_native()
+    elif given.implementation.is_pandas():
+        native = collect(result)
+    elif given.implementation.is_pyarrow():
+        native = _arrow(result)
+    else:
+        native = result.collect(given.implementation).to_native()
+    return native  # type: ignore[no-any-return]
+
+
+def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
+    """Bring a lazy result home as pandas: integers as Int64, flags as boolean, text as str, times in UTC."""
+    return arrow_to_pandas(_arrow(result))
+
+
+def _arrow(result: nw.LazyFrame[Any]) -> pa.Table:
+    table: pa.Table = result.collect("pyarrow").to_native()
+    return table
+
+
+def arrow_to_pandas(table: pa.Table) -> pd.DataFrame:
+    """Turn an Arrow table into pandas by rules that do not look at the data."""
+    import pyarrow as pa
+
+    def target(kind: pa.DataType) -> pa.DataType:
+        if pa.types.is_dictionary(kind):
+            return target(kind.value_type)
+        if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
+            return pa.int64()
+        if pa.types.is_decimal(kind):
+            return pa.float64()
+        if pa.types.is_timestamp(kind):
+            return pa.timestamp("us", tz="UTC")
+        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
+            return pa.string()
+        return kind
+
+    table = table.cast(pa.schema([(field.name, target(field.type)) for field in table.schema]))
+    text = pd.StringDtype(na_value=np.nan)
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): text}
+    frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
+    return frame
+
+
+def _lazy(native: Any) -> nw.LazyFrame[Any]:  # noqa: ANN401 - whatever Narwhals knows
+    lazy: nw.LazyFrame[Any] = nw.from_native(native)
+    return lazy
+
+
+def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
+    """Add, for each ``name=column``, the time in ``column`` as whole microseconds since 1970 in UTC."""
+    kind = frame.implementation
+    if kind.is_duckdb():
+        terms = ", ".join(f'epoch_us("{column}") AS "{name}"' for name, column in columns.items())
+        return _lazy(frame.to_native().project(f"*, {terms}"))
+    if kind.is_pyspark() or kind.is_sqlframe():
+        native = frame.to_native()
+        for name, column in columns.items():
+            native = native.selectExpr("*", f"unix_micros(`{column}`) AS `{name}`")
+        return _lazy(native)
+    if kind.is_ibis():
+        native = frame.to_native()
+        for name, column in columns.items():
+            seconds, rest = native[column].epoch_seconds(), native[column].microsecond()
+            native = native.mutate(**{name: seconds.cast("int64") * MICROSECONDS + rest})
+        return _lazy(native)
+    return frame.with_columns(**{name: nw.col(column).dt.timestamp("us") for name, column in columns.items()})
+
+
+def epoch_us(moment: pd.Timestamp) -> int:
+    """Return a timestamp as whole microseconds since 1970 in UTC."""
+    return int(moment.as_unit("us").value)
+
+
+def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Timestamp:
+    """Read a point in time; one without a zone is in UTC.
+
+    Raises
+    ------
+    ParameterError
+        Where ``value`` is no point in time.
+    """
+    try:
+        read = pd.Timestamp(value)
+    except (ValueError, TypeError):
+        read = None
+    if not isinstance(read, pd.Timestamp):
+        raise ParameterError(parameter, value, "a point in time such as '2020-12-01T00:00:00Z'")
+    return (read.tz_localize("UTC") if read.tz is None else read.tz_convert("UTC")).as_unit("us")
+
+
+def group_columns(
+    by: str | Sequence[str] | None, frame: nw.LazyFrame[Any], *, reserved: Iterable[str] = ()
+) -> list[str]:
+    """Return ``by`` as a list of columns that ``frame`` has, none of them twice or a name of the result.
+
+    Raises
+    ------
+    ParameterError
+        Where a name is not a column of the frame, stands twice, or is one of ``reserved``.
+    """
+    names = [] if by is None else [by] if isinstance(by, str) else list(by)
+    present = frame.collect_schema().names()
+    for position, name in enumerate(names):
+        if name not in present:
+            raise ParameterError("by", name, present)
+        if name in names[:position]:
+            raise ParameterError("by", name, "each column once")
+        if name in reserved:
+            raise ParameterError("by", name, f"a column other than {', '.join(reserved)}, which the result has itself")
+    return names
+
+
+@functools.cache
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts versions as people read them: 1.10.0 after 1.9.0."""
+    import re
+
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
+
+
+def sort_rows(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Sort the rows of a result by ``columns``, text in natural order and nulls last, on a fresh index."""
+
+    def key(column: pd.Series) -> pd.Series:
+        if not (isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(column.dtype)):
+            return column
+        distinct = sorted(column.dropna().unique(), key=lambda value: natural_key(str(value)))
+        ranks = {value: rank for rank, value in enumerate(distinct)}
+        return column.astype(object).map(ranks).astype("float64")
+
+    if not columns:
+        return frame.reset_index(drop=True)
+    return frame.sort_values(list(columns), key=key, kind="stable", na_position="last", ignore_index=True)
