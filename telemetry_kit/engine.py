@@ -83,7 +83,7 @@ def open_frame(frame: IntoFrame, columns: Iterable[str], *, parameter: str) -> n
 
 def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
     """Return a lazy result as a frame of the same kind as ``like``: eager where it is eager, lazy where it is lazy."""
-    given: Any = nw.from_native(like)  # type: ignore[type-var]
+    given: Any = nw.from_native(like)
     native: Any
     if isinstance(given, nw.LazyFrame):
         native = result.to_native()
