@@ -43,6 +43,21 @@ class MissingExtraError(TelemetryKitError, ImportError):
         super().__init__(f"{feature} needs the extra {extra!r}: pip install 'telemetry-kit[{extra}]'")
 
 
+class ReportError(TelemetryKitError):
+    """A report cannot be made: a notebook fails, or the place for it is taken by something else.
+
+    Parameters
+    ----------
+    place
+        The notebook or the directory.
+    fault
+        What is wrong with it, and what was expected.
+    """
+
+    def __init__(self, place: str, fault: str) -> None:
+        super().__init__(f"{place}: {fault}")
+
+
 class RejectedEventsError(TelemetryKitError):
     """Records were rejected, and the caller asked for an error instead of a quarantine.
 
