@@ -1,0 +1,134 @@
+"""A notebook and its parameters -> the executed notebook, in a kernel that nothing on the machine can colour."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from telemetry_kit.errors import ReportError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbformat import NotebookNode
+
+PARAMETERS_TAG = "parameters"
+EXTENSION = "telemetry_kit.reports.tables"
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def read_notebook(path: Path) -> NotebookNode:
+    """Read a notebook, and see that it has the one cell that a report fills in.
+
+    Parameters
+    ----------
+    path
+        The notebook's file.
+
+    Returns
+    -------
+    nbformat.NotebookNode
+        The notebook, in version 4 of the format.
+
+    Raises
+    ------
+    ReportError
+        The notebook does not have exactly one cell with the tag ``parameters``.
+    """
+    import nbformat
+
+    notebook: NotebookNode = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+    n_parameters = sum(PARAMETERS_TAG in tags_of(cell) for cell in notebook.cells)
+    if n_parameters != 1:
+        raise ReportError(path.name, f"has {n_parameters} cells tagged {PARAMETERS_TAG!r}, expected one")
+    return notebook
+
+
+def execute_notebook(
+    notebook: NotebookNode, name: str, parameters: Mapping[str, str], on_cell: Callable[[], None]
+) -> None:
+    """Execute a notebook in place, with the cell tagged ``parameters`` replaced.
+
+    The kernel is this interpreter's own, talks through files of its own instead of network ports, and reads nobody's
+    IPython or Matplotlib settings, so that the same notebook on the same events gives the same outputs.
+
+    Parameters
+    ----------
+    notebook
+        The notebook, as ``read_notebook`` returns it; its outputs are filled in.
+    name
+        Its name in messages.
+    parameters
+        For each variable, the Python expression that it gets.
+    on_cell
+        Called after each code cell.
+
+    Raises
+    ------
+    ReportError
+        A cell raised an exception, or the kernel died.
+    """
+    from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
+    from jupyter_client.manager import AsyncKernelManager
+    from nbclient import NotebookClient
+    from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
+
+    _set_parameters(notebook, parameters)
+    with tempfile.TemporaryDirectory(prefix="tk-") as folder:
+        manager = AsyncKernelManager(
+            kernel_name=NATIVE_KERNEL_NAME,
+            kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
+            transport="ipc" if os.name == "posix" else "tcp",
+            connection_file=str(Path(folder) / "kernel.json"),
+        )
+        client = NotebookClient(
+            notebook,
+            km=manager,
+            timeout=None,
+            record_timing=False,
+            store_widget_state=False,
+            extra_arguments=[f"--InteractiveShellApp.extra_extensions={EXTENSION}"],
+            on_cell_executed=lambda **_: on_cell(),
+        )
+        try:
+            client.execute(cleanup_kc=True, cwd=folder, env=_environment(Path(folder)))
+        except CellExecutionError as error:
+            message = _ANSI.sub("", str(error.evalue)).strip()
+            first = message.splitlines()[0] if message else "no message"
+            raise ReportError(name, f"{_failed_cell(notebook)}: {error.ename}: {first}") from None
+        except (CellControlSignal, DeadKernelError) as error:
+            raise ReportError(name, f"the kernel died ({error})") from None
+
+
+def tags_of(cell: NotebookNode) -> list[str]:
+    """Return the tags of a cell."""
+    tags: list[str] = cell.metadata.get("tags", [])
+    return tags
+
+
+def _set_parameters(notebook: NotebookNode, parameters: Mapping[str, str]) -> None:
+    for cell in notebook.cells:
+        if PARAMETERS_TAG in tags_of(cell):
+            cell.source = "\n".join(f"{variable} = {expression}" for variable, expression in parameters.items())
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    settings = folder / "matplotlibrc"
+    settings.touch()
+    return os.environ | {
+        "IPYTHONDIR": str(folder / "ipython"),
+        "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
+        "MATPLOTLIBRC": str(settings),
+        "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        "PYTHONHASHSEED": "0",
+    }
+
+
+def _failed_cell(notebook: NotebookNode) -> str:
+    for number, cell in enumerate(notebook.cells, start=1):
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            return f"cell {number} ({cell.source.strip().splitlines()[0]})"
+    return "a cell"
