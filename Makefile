@@ -1,6 +1,6 @@
 # `make report` turns SOURCE into HTML, `make test` runs the tests; both work in a fresh clone with plain python3.
 PYTHON ?= python3
-SOURCE ?= data/samples
+SOURCE ?= data/samples/recorded-autumn
 OUT ?= report
 
 VENV := .venv

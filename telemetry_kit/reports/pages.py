@@ -34,6 +34,11 @@ class Chapter:
         """Where the chapter's page lies in the report."""
         return f"{self.name}.html"
 
+    @property
+    def n_cells(self) -> int:
+        """How many cells there are to execute."""
+        return sum(cell.cell_type == "code" for cell in self.notebook.cells)
+
     @functools.cached_property
     def title(self) -> str:
         """The first heading of its prose."""

@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
+import itertools
 import json
 import os
 import platform
 import tempfile
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 from urllib.parse import urlsplit
 
+import pandas as pd
+
+from telemetry_kit import places
 from telemetry_kit.errors import MissingExtraError, ReportError
 from telemetry_kit.load import load_events
-from telemetry_kit.places import notebooks_path
 from telemetry_kit.sources import find_files
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
-    import pandas as pd
     from nbformat import NotebookNode
 
-    from telemetry_kit.load import EventLog
     from telemetry_kit.reports.pages import Chapter
 
     Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
@@ -56,17 +58,25 @@ COUNTS = {
 }
 
 
+class Account(NamedTuple):
+    """What the report itself tells of the events that were loaded."""
+
+    cutoff: str | None
+    audit: pd.DataFrame
+    quarantine: pd.DataFrame
+
+
 def write_report(
     source: Source,
     out: str | os.PathLike[str],
     *,
-    cutoff: dt.datetime | str | None = None,
+    cutoff: str | dt.datetime | None = None,
     notebooks: str | os.PathLike[str] | None = None,
     on_progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> Path:
     """Execute the notebooks on a source, and write what they show as a report that needs nothing else.
 
-    The report is made beside ``out`` and takes its place when it is whole; an earlier report there is replaced.
+    A report is there as a whole or not at all: an earlier one in ``out`` stays until the new one is complete.
 
     Parameters
     ----------
@@ -101,84 +111,98 @@ def write_report(
     --------
     >>> import telemetry_kit as tk
     >>> from telemetry_kit.reports import write_report
-    >>> write_report(tk.sample_path(), "report")  # doctest: +SKIP
+    >>> write_report(tk.samples() / "recorded-autumn", "report")  # doctest: +SKIP
     PosixPath('report')
     """
-    place = Path(out)
-    _check_place(place)
-    paths = sorted(Path(notebooks_path() if notebooks is None else notebooks).glob("*.ipynb"))
-    if not paths:
-        raise ReportError(str(notebooks), "holds no notebooks")
-    log = load_events(source, cutoff=cutoff)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{place.name}-", dir=place.parent) as folder:
-        made = Path(folder, "report")
-        made.mkdir()
-        chapters = _execute(paths, _parameters(source, log), on_progress)
-        _write_pages(made, chapters, source, log)
-        _write_manifest(made, source, log)
-        if place.exists():
-            place.rename(Path(folder, "earlier"))
-        made.rename(place)
-    return place
+    chapters = _read_chapters(places.notebooks() if notebooks is None else Path(notebooks))
+    total = 1 + sum(chapter.n_cells for chapter in chapters)
+    with _taking_place(Path(out)) as folder, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch:
+        on_progress(0, total, "loading")
+        account = _load(source, cutoff, Path(scratch, "events"))
+        steps = itertools.count(1)
+        for chapter in chapters:
+
+            def on_cell(name: str = chapter.name) -> None:
+                on_progress(next(steps), total, name)
+
+            on_cell()
+            _execute(chapter, Path(scratch, "events"), account, on_cell)
+        _write_pages(folder, chapters, _cover(source, account))
+        with (folder / QUARANTINE).open("w", encoding="utf-8", newline="\n") as stream:
+            write_quarantine(account.quarantine, stream)
+        _write(folder / MANIFEST, json.dumps(_manifest(folder, source, account), indent=2) + "\n")
+    return Path(out)
 
 
-def _check_place(place: Path) -> None:
-    """See that nothing would be lost if the report took this place."""
+@contextlib.contextmanager
+def _taking_place(place: Path) -> Iterator[Path]:
+    """Give a directory to write a report in; what it holds at the end takes the place of an earlier report.
+
+    Nothing changes where an exception ends it. The manifest is the last to go and to come: a report that has one is
+    whole. The directory itself stays, since it may be a mount or the one in which somebody is working.
+    """
+    earlier = _earlier_files(place)
+    is_new = not place.exists()
+    place.mkdir(parents=True, exist_ok=True)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".report-", dir=place) as folder:
+            yield Path(folder)
+            for path in [place / MANIFEST, *(place / name for name in earlier)]:
+                path.unlink(missing_ok=True)
+            for directory in {(place / name).parent for name in earlier} - {place}:
+                directory.rmdir()
+            for path in sorted(Path(folder).iterdir(), key=lambda path: path.name == MANIFEST):
+                path.rename(place / path.name)
+    finally:
+        if is_new and not any(place.iterdir()):
+            place.rmdir()
+
+
+def _earlier_files(place: Path) -> set[str]:
+    """Return the files of an earlier report, and see that nothing else would be lost or mixed with a new one."""
     if not place.exists():
-        return
+        return set()
     if not place.is_dir():
         raise ReportError(str(place), "is a file, expected a directory")
     found = {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()}
     try:
-        earlier = {entry["path"] for entry in json.loads((place / MANIFEST).read_text("utf-8"))["outputs"]}
+        listed = {MANIFEST} | {entry["path"] for entry in json.loads((place / MANIFEST).read_text("utf-8"))["outputs"]}
     except (OSError, ValueError, KeyError, TypeError):
-        earlier = set()
-    strange = sorted(found - earlier - ({MANIFEST} if earlier else set()))
+        listed = set()
+    strange = sorted(found - listed)
     if strange:
         raise ReportError(str(place), f"holds {strange[0]!r}, expected an empty directory or an earlier report")
+    return found
 
 
-def _parameters(source: Source, log: EventLog) -> dict[str, str]:
-    given = [source] if isinstance(source, str | os.PathLike) else list(source)
-    absolute = [_absolute(item) for item in given]
-    return {
-        "source": repr(absolute[0] if len(absolute) == 1 else absolute),
-        "cutoff": repr(log.cutoff.isoformat()),
-    }
-
-
-def _absolute(source: str | os.PathLike[str]) -> str:
-    text = os.fspath(source)
-    return text if "://" in text else str(Path(text).absolute())
-
-
-def _execute(
-    paths: Sequence[Path], parameters: dict[str, str], on_progress: Callable[[int, int, str], None]
-) -> list[Chapter]:
+def _read_chapters(folder: Path) -> list[Chapter]:
     try:
-        from telemetry_kit.reports.execution import execute_notebook, read_notebook
+        from telemetry_kit.reports.execution import read_notebook
         from telemetry_kit.reports.pages import Chapter
 
-        notebooks = [(path.stem, read_notebook(path)) for path in paths]
+        chapters = [Chapter(path.stem, read_notebook(path)) for path in sorted(folder.glob("*.ipynb"))]
     except ModuleNotFoundError as error:
         raise MissingExtraError("a report", "lab") from error
-    total = sum(cell.cell_type == "code" for _, notebook in notebooks for cell in notebook.cells)
-    done = 0
-    chapters = []
-    for name, notebook in notebooks:
-
-        def on_cell(name: str = name) -> None:
-            nonlocal done
-            done += 1
-            on_progress(done, total, name)
-
-        on_progress(done, total, name)
-        execute_notebook(notebook, name, parameters, on_cell)
-        for text in _warnings_of(notebook):
-            warnings.warn(f"{name}: {text}", stacklevel=3)
-        chapters.append(Chapter(name, notebook))
+    if not chapters:
+        raise ReportError(str(folder), "holds no notebook, expected at least one .ipynb file")
     return chapters
+
+
+def _load(source: Source, cutoff: str | dt.datetime | None, saved: Path) -> Account:
+    """Load a source once for all notebooks: they read the saved events, this process forgets them."""
+    log = load_events(source, cutoff=cutoff)
+    log.save(saved)
+    cutoff = log.cutoff.isoformat()
+    return Account(None if cutoff == "NaT" else cutoff, log.audit, log.quarantine)
+
+
+def _execute(chapter: Chapter, events: Path, account: Account, on_cell: Callable[[], None]) -> None:
+    from telemetry_kit.reports.execution import execute_notebook
+
+    parameters = {"source": repr(str(events)), "cutoff": repr(account.cutoff)}
+    execute_notebook(chapter.notebook, chapter.name, parameters, on_cell)
+    for text in _warnings_of(chapter.notebook):
+        warnings.warn(f"{chapter.name}: {text}", stacklevel=3)
 
 
 def _warnings_of(notebook: NotebookNode) -> Iterator[str]:
@@ -189,18 +213,20 @@ def _warnings_of(notebook: NotebookNode) -> Iterator[str]:
                 yield output.text.strip()
 
 
-def _write_pages(folder: Path, chapters: list[Chapter], source: Source, log: EventLog) -> None:
-    from telemetry_kit.reports.pages import render_chapter, render_index
-
-    totals = log.audit[list(COUNTS)].sum()
-    cover = {
+def _cover(source: Source, account: Account) -> dict[str, object]:
+    """Return what every page says about the events."""
+    return {
         "sources": _names(source),
-        "cutoff": f"{log.cutoff:%Y-%m-%d %H:%M:%S} UTC",
-        "counts": {label: int(totals[column]) for column, label in COUNTS.items()},
+        "cutoff": "no events" if account.cutoff is None else f"{pd.Timestamp(account.cutoff):%Y-%m-%d %H:%M:%S} UTC",
+        "counts": {label: int(account.audit[column].sum()) for column, label in COUNTS.items()},
         "version": importlib.metadata.version("telemetry-kit"),
     }
-    exhibits = [exhibit for chapter in chapters for exhibit in chapter.exhibits]
-    for exhibit in exhibits:
+
+
+def _write_pages(folder: Path, chapters: list[Chapter], cover: dict[str, object]) -> None:
+    from telemetry_kit.reports.pages import render_chapter, render_index
+
+    for exhibit in (exhibit for chapter in chapters for exhibit in chapter.exhibits):
         path = folder / exhibit.path
         if path.exists():
             raise ReportError(exhibit.path, "two cells are tagged for it, expected one")
@@ -208,21 +234,19 @@ def _write_pages(folder: Path, chapters: list[Chapter], source: Source, log: Eve
     for chapter in chapters:
         _write(folder / chapter.path, render_chapter(chapter, chapters, cover))
     _write(folder / "index.html", render_index(chapters, cover))
-    with (folder / QUARANTINE).open("w", encoding="utf-8", newline="\n") as stream:
-        write_quarantine(log.quarantine, stream)
 
 
-def _write_manifest(folder: Path, source: Source, log: EventLog) -> None:
+def _manifest(folder: Path, source: Source, account: Account) -> dict[str, object]:
+    """Return how the report was made: no time and no place of this machine, so that it is the same again."""
     outputs = sorted(path for path in folder.rglob("*") if path.is_file())
-    manifest = {
-        "cutoff": log.cutoff.isoformat(),
-        "counts": {column: int(log.audit[column].sum()) for column in COUNTS},
+    return {
+        "cutoff": account.cutoff,
+        "counts": {column: int(account.audit[column].sum()) for column in COUNTS},
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
         "inputs": [_entry(name, path) for name, path in _files(source)],
         "outputs": [_entry(path.relative_to(folder).as_posix(), path) for path in outputs],
     }
-    _write(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
 
 
 def write_quarantine(quarantine: pd.DataFrame, stream: TextIO) -> None:
