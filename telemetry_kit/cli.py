@@ -1,0 +1,230 @@
+"""Arguments in, exit status out: the command ``telemetry-kit``."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.metadata
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, TextIO
+
+import pandas as pd
+
+from telemetry_kit import schemas
+from telemetry_kit.errors import ParameterError, TelemetryKitError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+PROGRAM = "telemetry-kit"
+OK, TOO_MANY_REJECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Parameters
+    ----------
+    arguments
+        The words after the command's name; by default those of this process.
+
+    Returns
+    -------
+    int
+        The exit status: 0, or 1 when ``validate`` found too many rejected records, or 2 for a user's mistake, which
+        one line on standard error explains.
+
+    Examples
+    --------
+    >>> main(["validate", "nowhere.jsonl"])
+    2
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with warnings.catch_warnings():
+            warnings.showwarning = _show_warning
+            status: int = options.run(options)
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except TelemetryKitError as error:
+        return _complain(str(error))
+    except OSError as error:
+        return _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+    except KeyboardInterrupt:
+        _complain("interrupted")
+        return INTERRUPTED
+    return status
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose complaint is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISTAKE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog=PROGRAM, description="What incident-response telemetry says, and how sure that is.")
+    parser.add_argument("--version", action="version", version=f"%(prog)s {importlib.metadata.version(PROGRAM)}")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    def command(name: str, run: Callable[[argparse.Namespace], int], text: str) -> argparse.ArgumentParser:
+        added = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        added.set_defaults(run=run)
+        return added
+
+    report = command("report", _report, "execute the notebooks on a source, and write HTML, tables and figures")
+    _add_source(report)
+    report.add_argument(
+        "--out", required=True, metavar="DIR", help="directory of the report; an earlier one is replaced"
+    )
+    report.add_argument("--cutoff", metavar="T", help="leave out events after this time (ISO 8601, UTC unless it says)")
+
+    validate = command("validate", _validate, "load a source, and print what became of every record")
+    _add_source(validate)
+    validate.add_argument("--quarantine", metavar="FILE", help="write the rejected records there, as JSON lines")
+    validate.add_argument(
+        "--max-rejected",
+        metavar="SHARE",
+        type=float,
+        default=0.0,
+        help="exit status 1 when more than this share of the records is rejected (default 0)",
+    )
+
+    simulate = command("simulate", _simulate, "write simulated events, as they would have arrived")
+    simulate.add_argument(
+        "--out", required=True, metavar="FILE", help="file to write, packed if it ends in .gz or .zst"
+    )
+    simulate.add_argument("--events", required=True, type=int, metavar="N", help="number of events")
+    simulate.add_argument("--seed", required=True, type=int, metavar="S", help="the same seed gives the same events")
+    simulate.add_argument("--era", default="oct2020", help="prev, oct2020 (default) or later")
+    simulate.add_argument(
+        "--container", default="object-storage", help="object-storage (default), batch-bodies or published"
+    )
+    simulate.add_argument(
+        "--faults",
+        nargs="+",
+        default=[],
+        metavar="NAME=SHARE",
+        help="what delivery does: repeated, lost, late, out_of_order, damaged, unknown_type, unknown_property",
+    )
+
+    command("schema", _schema, "print the data dictionary: every field, its names, type and rules")
+    return parser
+
+
+def _add_source(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("source", nargs="+", metavar="SOURCE", help="a file, a directory, a glob or a database URL")
+
+
+def _report(options: argparse.Namespace) -> int:
+    from telemetry_kit.reports import write_report
+
+    with _progress(sys.stderr) as on_progress:
+        place = write_report(_source(options), options.out, cutoff=options.cutoff, on_progress=on_progress)
+    print(place / "index.html")
+    return OK
+
+
+def _validate(options: argparse.Namespace) -> int:
+    from telemetry_kit.load import load_events
+    from telemetry_kit.reports import write_quarantine
+
+    if not 0 <= options.max_rejected <= 1:
+        raise ParameterError("--max-rejected", options.max_rejected, "a share between 0 and 1")
+    log = load_events(_source(options))
+    audit = log.audit
+    total = audit.sum(numeric_only=True)
+    if len(audit) > 1:
+        audit = pd.concat([audit, total.to_frame().T.assign(source="in all")])
+    print(_plain_table(audit))
+    if len(log.notes):
+        print("\n" + _plain_table(log.notes))
+    share = total["n_rejected"] / max(total["n_read"], 1)
+    print(f"\n{total['n_rejected']:,} of {total['n_read']:,} records rejected ({share:.2%}); cutoff {log.cutoff}")
+    if options.quarantine is not None:
+        with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
+            write_quarantine(log.quarantine, stream)
+    return TOO_MANY_REJECTED if share > options.max_rejected else OK
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    from telemetry_kit.simulate import parse_faults, write_simulation
+
+    write_simulation(
+        options.out,
+        n_events=options.events,
+        seed=options.seed,
+        era=options.era,
+        container=options.container,
+        faults=parse_faults(options.faults),
+    )
+    return OK
+
+
+def _schema(_options: argparse.Namespace) -> int:
+    print(_plain_table(schemas.data_dictionary()))
+    return OK
+
+
+def _source(options: argparse.Namespace) -> str | list[str]:
+    """Return the one source, or the list of them that a shell makes out of a pattern."""
+    sources: list[str] = options.source
+    return sources[0] if len(sources) == 1 else sources
+
+
+def _plain_table(frame: pd.DataFrame) -> str:
+    """Return a frame as aligned text, numbers to the right, with nothing in it that a terminal would obey."""
+    columns = []
+    for name, column in frame.items():
+        is_number = pd.api.types.is_integer_dtype(column.dtype)
+        cells = ["" if pd.isna(value) else f"{value:,}" if is_number else _printable(str(value)) for value in column]
+        width = max(map(len, [str(name), *cells]))
+        columns.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in [str(name), *cells]])
+    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextlib.contextmanager
+def _progress(stream: TextIO) -> Iterator[Callable[[int, int, str], None]]:
+    """Show steps as a bar on a terminal, and as a line for each new thing elsewhere."""
+    with contextlib.ExitStack() as stack:
+        bar = None
+        last = ""
+
+        def show(done: int, total: int, what: str) -> None:
+            nonlocal bar, last
+            if stream.isatty():
+                from tqdm import tqdm
+
+                if bar is None:
+                    bar = stack.enter_context(tqdm(total=total, unit="cell", file=stream, leave=False))
+                bar.set_description(what, refresh=False)
+                bar.update(done - bar.n)
+            elif what != last:
+                print(what, file=stream, flush=True)
+                last = what
+
+        yield show
+
+
+def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
+    _complain(f"warning: {message}")
+
+
+def _complain(message: str) -> int:
+    print(f"{PROGRAM}: {_printable(' '.join(message.split()))}", file=sys.stderr)
+    return MISTAKE
+
+
+if __name__ == "__main__":
+    sys.exit(main())
