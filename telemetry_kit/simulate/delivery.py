@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telemetry_kit.simulate.columns import (
-    DAY_US,
-    SECOND_US,
-    Columns,
-    concatenate,
-    n_rows,
-    number_in_group,
-    take,
-)
+from telemetry_kit import schemas
+from telemetry_kit.simulate.columns import DAY_US, SECOND_US, concatenate, n_rows, number_in_group, take
 from telemetry_kit.simulate.model import INCIDENT, PLAYBOOK, TASKS, UNKNOWN
 from telemetry_kit.simulate.population import MAX_NODES, TICK_US
 
 if TYPE_CHECKING:
-    from telemetry_kit.simulate.columns import Flags, Integers
-    from telemetry_kit.simulate.parameters import Container, Faults
+    from telemetry_kit.simulate.columns import Columns, Flags, Integers
+    from telemetry_kit.simulate.parameters import Container, Era, Faults
 
 VALID, DUPLICATE, DAMAGED, OTHER_TYPE, LOST, PAUSED = range(6)
 FATES = ("valid", "duplicate", "damaged", "other", "lost", "paused")
@@ -61,9 +54,12 @@ DAMAGE: tuple[Damage, ...] = (
     Damage("beyond_64_bits", "total_checklist_items", "123456789012345678901", _SIZED),
     Damage("null_team", "team_id", "null", _SIZED),
     Damage("no_incident", "incident_id", None, (INCIDENT, TASKS)),
+    Damage("nested_user", "user_actual_id", '{"id":"a"}'),
     Damage("empty_user", "user_actual_id", '""'),
     Damage("null_server", "server_id", "null"),
+    Damage("null_type", "event_type", "null"),
     Damage("word_for_time", "event_timestamp", '"yesterday"'),
+    Damage("no_stage", "active_stage", None, (INCIDENT,)),
     Damage("word_for_creation", "created_at", '"soon"', (INCIDENT,)),
     Damage("unknown_state", "new_state", '"finished"', (TASKS,), only_state_changes=True),
     Damage("word_for_flag", "was_commander", '"perhaps"', (TASKS,), only_state_changes=True),
@@ -79,6 +75,7 @@ def deliver(
     events: Columns,
     servers: Columns,
     faults: Faults,
+    era: Era,
     container: Container,
     *,
     first_event: int,
@@ -115,11 +112,10 @@ def deliver(
     overtaken = (rng.random(start.size) < faults.out_of_order)[body]
     events["arrival_us"] += np.where(late, (rng.uniform(1 / 24, 4, start.size) * DAY_US).astype(np.int64)[body], 0)
     events["arrival_us"] += np.where(overtaken, rng.integers(10, 1200, start.size)[body] * SECOND_US, 0)
-    events["damage"] = _damage(rng, events, faults, container, spared=lost | (repeats > 0) | events["is_paused"])
+    events["damage"] = _damage(rng, events, faults, era, container, spared=lost | (repeats > 0) | events["is_paused"])
     ours = events["kind"] <= PLAYBOOK
     arrived = np.where(events["damage"] >= 0, DAMAGED, np.where(ours, VALID, OTHER_TYPE))
     events["fate"] = np.where(events["is_paused"], PAUSED, np.where(lost, LOST, arrived))
-    events["clock_us"] = events["clock_us"] + np.where(events["damage"] == CLOCK_AHEAD, FUTURE_US, 0)
     return concatenate([events, _copies(rng, events, repeats)])
 
 
@@ -144,14 +140,14 @@ def _copies(rng: np.random.Generator, events: Columns, repeats: Integers) -> Col
 
 
 def _damage(
-    rng: np.random.Generator, events: Columns, faults: Faults, container: Container, *, spared: Flags
+    rng: np.random.Generator, events: Columns, faults: Faults, era: Era, container: Container, *, spared: Flags
 ) -> Integers:
     """Draw the damage to each record, -1 for none; in a batch body, damage to the line befalls all its events."""
     damage = np.full(n_rows(events), -1)
     hit = np.flatnonzero(~spared & (events["kind"] <= PLAYBOOK) & (rng.random(damage.size) < faults.damaged))
     if not hit.size:
         return damage
-    possible = _possible(events, hit, container)
+    possible = _possible(events, hit, era, container)
     nth = (rng.random(hit.size) * possible.sum(axis=1)).astype(np.int64)
     damage[hit] = np.argmax(np.cumsum(possible, axis=1) > nth[:, None], axis=1)
     if container == "batch-bodies":
@@ -164,12 +160,14 @@ def _damage(
     return damage
 
 
-def _possible(events: Columns, hit: Integers, container: Container) -> Flags:
+def _possible(events: Columns, hit: Integers, era: Era, container: Container) -> Flags:
     """Return which kinds of damage can befall each of the records ``hit``, as a matrix."""
     possible = np.zeros((hit.size, len(DAMAGE)), dtype=bool)
+    absent = {field.column for field in schemas.FIELDS if field.until_version is not None and era == "later"}
     for column, damage in enumerate(DAMAGE):
         fits = np.isin(events["kind"][hit], damage.kinds)
         if damage.only_state_changes:
             fits &= events["new_state"][hit] >= 0
-        possible[:, column] = fits & (damage.name != "clock_ahead" or container != "published")
+        exists = damage.column not in absent and (column != CLOCK_AHEAD or container != "published")
+        possible[:, column] = fits & exists
     return possible

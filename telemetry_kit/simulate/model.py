@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telemetry_kit.simulate.columns import DAY_US, Columns, concatenate, n_rows, take
+from telemetry_kit.simulate.columns import DAY_US, concatenate, n_rows, take
 from telemetry_kit.simulate.incidents import (
     CHANGE_COMMANDER,
     CREATE,
@@ -25,7 +25,7 @@ from telemetry_kit.simulate.population import THINGS_PER_SERVER, playbook_histor
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from telemetry_kit.simulate.columns import Integers
+    from telemetry_kit.simulate.columns import Columns, Integers
     from telemetry_kit.simulate.parameters import Era, Parameters
 
 KINDS = ("incident", "tasks", "playbook", "frontend", "unknown")

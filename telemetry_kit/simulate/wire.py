@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 
 from telemetry_kit import schemas
+from telemetry_kit.rules import quoted
 from telemetry_kit.simulate import text
-from telemetry_kit.simulate.columns import SECOND_US
-from telemetry_kit.simulate.delivery import AS_IT_IS, DAMAGE, FATES, INVALID_BYTE
-from telemetry_kit.simulate.incidents import CHANGE_STATE, CREATE, FRONTEND, TIMELINE
+from telemetry_kit.simulate.columns import n_rows
+from telemetry_kit.simulate.delivery import AS_IT_IS, CLOCK_AHEAD, DAMAGE, FATES, FUTURE_US
+from telemetry_kit.simulate.incidents import CHANGE_STATE, CREATE
 from telemetry_kit.simulate.model import (
     ACTIONS,
     INCIDENT,
@@ -23,10 +24,8 @@ from telemetry_kit.simulate.model import (
     TASKS,
     UNKNOWN,
     UPDATE_STATUS,
-    n_rows,
 )
 from telemetry_kit.simulate.parameters import VERSIONS
-from telemetry_kit.simulate.population import utc_offset_us
 
 if TYPE_CHECKING:
     from telemetry_kit.simulate.columns import Columns, Integers
@@ -68,7 +67,7 @@ def describe(records: Columns, era: Era, container: Container, seed: int) -> pa.
         "event_id": text.uuids(seed, EVENT, records["event"]),
         "event_type": text.choose([*KINDS[:UNKNOWN], UNKNOWN_TYPE], kind),
         "action": _actions(kind, action),
-        "server_id": text.ids(seed, SERVER, records["server"]),
+        "server_id": server_ids(seed, records["server"]),
         "user_actual_id": text.ids(seed, USER, records["user"]),
         "event_timestamp": pa.array(time),
         "server_version": text.choose([server for _, server in VERSIONS[era]], records["version"]),
@@ -117,6 +116,11 @@ def describe(records: Columns, era: Era, container: Container, seed: int) -> pa.
     return pa.table(columns)
 
 
+def server_ids(seed: int, servers: Integers) -> pa.Array:
+    """Return the identifiers of servers."""
+    return text.ids(seed, SERVER, servers)
+
+
 def _or_empty(values: pa.Array, present: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> pa.Array:
     """Return ``values`` with empty text for null where the field is present, and null elsewhere."""
     import pyarrow.compute as pc
@@ -137,9 +141,10 @@ def _nanoseconds(numbers: Integers) -> Integers:
 
 
 def _time_text(records: Columns, container: Container) -> pa.Array:
+    clock = records["clock_us"] + np.where(records["damage"] == CLOCK_AHEAD, FUTURE_US, 0)
     if container == "published":
-        return text.clock_text(records["clock_us"], digits=6)
-    local = records["clock_us"] + records["offset_us"]
+        return text.clock_text(clock, digits=6)
+    local = clock + records["offset_us"]
     if container == "object-storage":
         return text.clock_text(local, digits=3)
     return text.clock_text(local, digits=9, nanoseconds=_nanoseconds(records["event"]))
@@ -164,13 +169,13 @@ def _later_columns(records: Columns, seed: int) -> dict[str, pa.Array]:
 
 
 STORED_LINE = (
-    '{"anonymousId":$server,"context":$library,"event":"$event","messageId":"$event_id","originalTimestamp":"$received",'
+    '{"anonymousId":$server,"context":$library,"event":$event,"messageId":"$event_id","originalTimestamp":"$received",'
     '"properties":{$properties},"receivedAt":"$received","request_ip":"198.51.100.$address","rudderId":"$gateway_id",'
     '"sentAt":"$received","timestamp":$time,"type":"track","userId":$server}'
 )
-PUBLISHED_LINE = '{"UserID":$server,"type":"$event","eventTimeStamp":$time,"event originalTimestamp":$time,$properties}'
+PUBLISHED_LINE = '{"UserID":$server,"type":$event,"eventTimeStamp":$time,"event originalTimestamp":$time,$properties}'
 BODY_EVENT = (
-    '{"type":"track","messageId":"$event_id","anonymousId":$server,"userId":$server,"event":"$event",'
+    '{"type":"track","messageId":"$event_id","anonymousId":$server,"userId":$server,"event":$event,'
     '"timestamp":$time,"context":$library,"properties":{$properties}}'
 )
 BODY_LINE = '{"messageId":"$body_id","sentAt":"$sent","batch":[$events],"context":{"library":$client}}'
@@ -185,18 +190,18 @@ def line_query(era: Era, container: Container, *, is_damaged: bool) -> str:
     without a record does not arrive. Without ``is_damaged`` the rows hold no damage, and it is not looked for.
     """
     values = {
-        "server": _with_damage("server_id", _quoted("server_id"), is_damaged=is_damaged),
-        "event": _event_name(era, container),
+        "server": _with_damage("server_id", _text_json("server_id"), is_damaged=is_damaged),
+        "event": _with_damage("event_type", _text_json(_event_name(era, container)), is_damaged=is_damaged),
         "event_id": "event_id",
         "time": _time(container, is_damaged=is_damaged),
         "properties": _properties(era, container, is_damaged=is_damaged),
-        "library": _literal('{"library":{"name":"analytics-go","version":"1.0.0"}}'),
+        "library": quoted('{"library":{"name":"analytics-go","version":"1.0.0"}}'),
     }
     damage, rest = "damage", "WHERE record IS NOT NULL"
     if container == "batch-bodies":
         events = f"string_agg({_concat(BODY_EVENT, values)}, ',' ORDER BY position)"
         sent = f"any_value({_trimmed('sent_text')} || zone)"
-        client = _literal('{"name":"analytics-go","version":"3.0.0"}')
+        client = quoted('{"name":"analytics-go","version":"3.0.0"}')
         line = _concat(BODY_LINE, {"body_id": "any_value(body_id)", "sent": sent, "events": events, "client": client})
         damage, rest = "any_value(damage)", f"{rest} GROUP BY record ORDER BY record"
     elif container == "published":
@@ -206,12 +211,12 @@ def line_query(era: Era, container: Container, *, is_damaged: bool) -> str:
         line = _concat(STORED_LINE, values | stored)
     if is_damaged:
         line = _with_line_damage(line, damage)
-    return f"SELECT {line} || chr(10) AS line FROM described {rest}"  # noqa: S608 - made of this module's own text
+    return f"SELECT {line} || chr(10) AS line FROM described {rest}"
 
 
 def _with_line_damage(line: str, damage: str) -> str:
     cases = " ".join(
-        f"WHEN {number} THEN {f'left(whole, length(whole) * 3 // 5)' if kind.text is None else _literal(kind.text)}"
+        f"WHEN {number} THEN {'left(whole, length(whole) * 3 // 5)' if kind.text is None else quoted(kind.text)}"
         for number, kind in enumerate(DAMAGE)
         if kind.column is None
     )
@@ -221,16 +226,10 @@ def _with_line_damage(line: str, damage: str) -> str:
 def _concat(template: str, values: dict[str, str]) -> str:
     """Return the SQL that puts the values of ``$name`` in their places."""
     parts = re.split(r"\$(\w+)", template)
-    return (
-        "concat(" + ", ".join(values[part] if n % 2 else _literal(part) for n, part in enumerate(parts) if part) + ")"
-    )
+    return "concat(" + ", ".join(values[part] if n % 2 else quoted(part) for n, part in enumerate(parts) if part) + ")"
 
 
-def _literal(words: str) -> str:
-    return "'" + words.replace("'", "''") + "'"
-
-
-def _quoted(expression: str) -> str:
+def _text_json(expression: str) -> str:
     return f"'\"' || {expression} || '\"'"
 
 
@@ -241,7 +240,7 @@ def _number(expression: str) -> str:
 def _with_damage(column: str, json: str, *, is_damaged: bool) -> str:
     """Return the SQL of a column's JSON, with what damage makes of it."""
     cases = " ".join(
-        f"WHEN {number} THEN {'NULL' if kind.text is None else _literal(kind.text)}"
+        f"WHEN {number} THEN {'NULL' if kind.text is None else quoted(kind.text)}"
         for number, kind in enumerate(DAMAGE)
         if kind.column == column and kind.text != AS_IT_IS
     )
@@ -250,12 +249,12 @@ def _with_damage(column: str, json: str, *, is_damaged: bool) -> str:
 
 def _event_name(era: Era, container: Container) -> str:
     if era != "prev" or container == "published":
-        return "event_type"
+        return "event_type::VARCHAR"
     cases = " ".join(
-        f"WHEN {_literal(f'{event_type} {action}')} THEN {_literal(name)}"
+        f"WHEN {quoted(f'{event_type} {action}')} THEN {quoted(name)}"
         for (event_type, action), name in LEGACY_NAMES.items()
     )
-    return f"CASE event_type || ' ' || action {cases} ELSE event_type END"
+    return f"(CASE event_type || ' ' || action {cases} ELSE event_type END)"
 
 
 def _trimmed(column: str) -> str:
@@ -269,22 +268,22 @@ def _time(container: Container, *, is_damaged: bool) -> str:
         "batch-bodies": f"{_trimmed('time_text')} || zone",
         "published": "time_text || 'Z'",
     }[container]
-    return _with_damage("event_timestamp", _quoted(words), is_damaged=is_damaged)
+    return _with_damage("event_timestamp", _text_json(words), is_damaged=is_damaged)
 
 
 def _properties(era: Era, container: Container, *, is_damaged: bool) -> str:
     """Return the SQL of an event's properties, in order of their names; those that are null are left out."""
-    values = {UNLISTED: f"CASE WHEN is_unlisted THEN {_literal(UNLISTED_VALUE)} END"}
+    values = {UNLISTED: f"CASE WHEN is_unlisted THEN {quoted(UNLISTED_VALUE)} END"}
     for field in schemas.FIELDS:
         name = field.published if container == "published" else field.wire
         if field.is_property and name and (era != "prev" or field.column != "action"):
             values[name] = _with_damage(field.column, _json(field, container), is_damaged=is_damaged)
     if era == "later" and container != "published":
-        values |= {name: _number(name) for name in LATER_NUMBERS} | {name: _quoted(name) for name in LATER_TEXTS}
+        values |= {name: _number(name) for name in LATER_NUMBERS} | {name: _text_json(name) for name in LATER_TEXTS}
     parts = []
     for name, json in sorted(values.items()):
         before, after = ("", ",") if name < LAST_PROPERTY else ("," if name > LAST_PROPERTY else "", "")
-        start, end = _literal(f'{before}"{name}":'), f" || {_literal(after)}" if after else ""
+        start, end = quoted(f'{before}"{name}":'), f" || {quoted(after)}" if after else ""
         parts.append(f"{start} || {json}{end}")
     return f"concat({', '.join(parts)})"
 
@@ -295,11 +294,11 @@ def _json(field: schemas.Field, container: Container) -> str:
         if field.column == "new_state":
             return "CASE WHEN new_state = 'closed' THEN '\"done\"' WHEN new_state IS NOT NULL THEN 'null' END"
         if field.column == "post_id":
-            return f"CASE WHEN post_id = '' THEN 'null' ELSE {_quoted('post_id')} END"
+            return f"CASE WHEN post_id = '' THEN 'null' ELSE {_text_json('post_id')} END"
         if field.column == "playbook_id":
-            return f"CASE WHEN event_type = 'playbook' THEN {_quoted('playbook_id')} END"
+            return f"CASE WHEN event_type = 'playbook' THEN {_text_json('playbook_id')} END"
         if field.column == "created_at":
-            return _quoted("strftime(make_timestamp(created_at), '%Y-%m-%dT%H:%M:%S.%gZ')")
+            return _text_json("strftime(make_timestamp(created_at), '%Y-%m-%dT%H:%M:%S.%gZ')")
     if field.column == "created_at":
         return _number("created_at // 1000")
-    return _quoted(field.column) if field.kind in ("text", "category") else _number(field.column)
+    return _text_json(field.column) if field.kind in ("text", "category") else _number(field.column)

@@ -1,4 +1,4 @@
-"""Simulations written to files, in chunks, with their truth beside them."""
+"""Simulations in memory and in files, with their truth beside them."""
 
 from __future__ import annotations
 
@@ -6,106 +6,92 @@ import contextlib
 import gzip
 import tempfile
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telemetry_kit import engine
-from telemetry_kit.simulate.columns import Columns, concatenate, n_rows, number_in_group, take
-from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST, deliver
-from telemetry_kit.simulate.model import UNKNOWN, event_batches
+from telemetry_kit.errors import ParameterError
+from telemetry_kit.simulate.arrival import SORT_MEMORY, chunks_in_order, select_events, stage_records
+from telemetry_kit.simulate.columns import DAY_US, SECOND_US
+from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST
 from telemetry_kit.simulate.parameters import Faults, Parameters, check_container, check_era, check_size
-from telemetry_kit.simulate.population import utc_offset_us
+from telemetry_kit.simulate.text import choose
+from telemetry_kit.simulate.truth import read_truth, records_query, settings_of, write_tables
 from telemetry_kit.simulate.wire import describe, line_query
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     import duckdb
 
+    from telemetry_kit.simulate.columns import Columns
     from telemetry_kit.simulate.parameters import Container, Era
+    from telemetry_kit.simulate.truth import Simulation
 
-ROWS_PER_CHUNK = 100_000
-SORT_MEMORY = "1GB"
-
-
-def staged(
-    folder: Path, parameters: Parameters, era: Era, container: Container, faults: Faults, *,
-    n_events: int | None, n_servers: int | None, seed: int,
-) -> Path:  # fmt: skip
-    """Run the model and the delivery, batch by batch, and leave all records, in no order, in a Parquet file."""
-    path, n_seen = folder / "records.parquet", 0
-    with contextlib.ExitStack() as stack:
-        writer: pq.ParquetWriter | None = None
-        batches = event_batches(parameters, era, n_events=n_events, n_servers=n_servers, seed=seed)
-        for number, (servers, events) in enumerate(batches):
-            rng = np.random.default_rng([seed, number, 1])
-            records = deliver(rng, events, servers, faults, container, first_event=n_seen)
-            local = records["server"] - servers["server"][0]
-            records["offset_us"] = utc_offset_us(servers, local, records["clock_us"])
-            records["address"] = servers["address"][local]
-            table = pa.table(records)
-            if writer is None:
-                writer = stack.enter_context(pq.ParquetWriter(path, table.schema, compression="lz4"))
-            writer.write_table(table)
-            n_seen += n_rows(events) + n_rows(records)
-    return path
+STORAGE_SOURCE = "1kQpZ3bVn8rTt5uWf2XyYc7dHgA"
+"""The name of the source in the folders of object storage, as in the recordings."""
+GZIP_LEVEL = 4
 
 
-def chunks(path: Path, n_events: int | None, *, by_body: bool) -> Iterator[Columns]:
-    """Read the staged records in order of arrival, those after the last of ``n_events`` events left out.
+class _Files(NamedTuple):
+    """The files of a log in order of arrival: their names, from when each holds records, and the lines before it."""
 
-    Adds ``record`` (the number of the line on which it stands, 0 for those that do not arrive) and, where a line
-    holds a body, ``position`` in it. A body is never split between chunks.
+    names: list[str]
+    since_us: list[int]
+    lines_before: list[int]
+
+
+def simulate_log(
+    parameters: Parameters | None = None,
+    *,
+    n_events: int | None = None,
+    n_servers: int | None = None,
+    seed: int = 0,
+    era: Era = "oct2020",
+    faults: Faults | None = None,
+) -> Simulation:
+    """Simulate an event log in memory: the frames that a load would return, and their truth.
+
+    Parameters
+    ----------
+    parameters
+        The model; None: its defaults.
+    n_events
+        So many events in order of time; as many servers as that takes.
+    n_servers
+        So many servers, and all their events in ``parameters.days``. Exactly one of the two sizes is given.
+    seed
+        The same seed gives the same log.
+    era
+        ``"prev"``, ``"oct2020"`` or ``"later"``.
+    faults
+        What delivery does to the events; None: nothing.
+
+    Returns
+    -------
+    Simulation
+        With the frames ``incident``, ``tasks`` and ``playbook``, and the truth.
+
+    Raises
+    ------
+    ParameterError
+        Where a size, the seed or the era is not one.
+
+    Examples
+    --------
+    >>> from telemetry_kit.simulate import Parameters, simulate_log
+    >>> log = simulate_log(Parameters(days=30), n_servers=5, seed=1)
+    >>> log.servers["server_id"].nunique()
+    5
     """
-    connection = engine.connect()
-    connection.execute(f"SET memory_limit = '{SORT_MEMORY}'")
-    connection.execute("SET temp_directory = ?", [str(path.parent)])
-    where = ""
-    if n_events is not None:
-        tracked = f"SELECT time_us, event FROM '{path}' WHERE copy = 0 AND kind <> {UNKNOWN} AND NOT is_paused"
-        last = connection.execute(f"{tracked} ORDER BY time_us, event LIMIT 1 OFFSET {n_events - 1}").fetchall()[0]
-        where = f"WHERE (time_us, event) <= {last}"
-    sorted_rows = f"SELECT * FROM '{path}' {where} ORDER BY arrival_us, body, copy, event"
-    n_lines, rest = 0, None
-    for batch in connection.sql(sorted_rows).to_arrow_reader(ROWS_PER_CHUNK):
-        read = {name: batch.column(name).to_numpy(zero_copy_only=False) for name in batch.schema.names}
-        whole = read if rest is None else concatenate([rest, read])
-        rest, whole = _split(whole) if by_body else (None, whole)
-        n_lines = _number_lines(whole, n_lines, by_body=by_body)
-        yield whole
-    if rest is not None:
-        _number_lines(rest, n_lines, by_body=by_body)
-        yield rest
-
-
-def _split(records: Columns) -> tuple[Columns, Columns]:
-    """Take the rows of the last body apart from those before it."""
-    last = (records["body"] == records["body"][-1]) & (records["copy"] == records["copy"][-1])
-    return take(records, last), take(records, ~last)
-
-
-def _number_lines(records: Columns, n_lines: int, *, by_body: bool) -> int:
-    arrives = np.flatnonzero(records["fate"] < LOST)
-    line = np.arange(arrives.size) + 1
-    if by_body:
-        unit = records["body"][arrives] * 4 + records["copy"][arrives]
-        line = np.cumsum(np.diff(unit, prepend=-1) != 0)
-        records["position"] = np.zeros(n_rows(records), dtype=np.int64)
-        records["position"][arrives] = number_in_group(line)
-    records["record"] = np.zeros(n_rows(records), dtype=np.int64)
-    records["record"][arrives] = n_lines + line
-    return n_lines + int(line[-1]) if line.size else n_lines
-
-
-def write_lines(file: IO[bytes], lines: pa.ChunkedArray, *, is_damaged: bool) -> None:
-    """Write lines as they lie in memory."""
-    for chunk in lines.chunks:
-        offsets = np.frombuffer(chunk.buffers()[1], dtype=np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
-        data = memoryview(chunk.buffers()[2])[offsets[0] : offsets[-1]]
-        file.write(bytes(data).replace(INVALID_BYTE.encode(), b"\xff") if is_damaged else data)
+    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder:
+        asked = _asked(parameters, faults, era, "batch-bodies", n_events=n_events, n_servers=n_servers, seed=seed)
+        _simulate(Path(folder), None, **asked)
+        return read_truth(folder)
 
 
 def write_simulation(
@@ -118,31 +104,192 @@ def write_simulation(
     era: Era = "oct2020",
     container: Container = "object-storage",
     faults: Faults | None = None,
-) -> None:
-    """Write simulated events to a file, as they would have arrived."""
-    parameters, faults = parameters or Parameters(), faults or Faults()
+) -> pd.DataFrame:
+    """Write simulated events as they would have arrived, and their truth beside them.
+
+    Memory does not grow with the number of events: they go through the disk, in chunks. The same arguments give the
+    same bytes.
+
+    Parameters
+    ----------
+    path
+        A file, compressed where its name ends in ``.gz`` or ``.zst``; or, for object storage, a folder (a name
+        without a suffix), in which the events lie as the storage keeps them: a file for each day they arrived on.
+        The truth goes to the folder ``NAME.truth`` beside it, for ``read_truth``.
+    parameters
+        The model; None: its defaults.
+    n_events
+        So many events in order of time, before delivery; as many servers as that takes.
+    n_servers
+        So many servers, and all their events in ``parameters.days``. Exactly one of the two sizes is given.
+    seed
+        The same seed gives the same log.
+    era
+        ``"prev"``, ``"oct2020"`` or ``"later"``.
+    container
+        ``"object-storage"``, ``"batch-bodies"`` or ``"published"``.
+    faults
+        What delivery does to the events; None: nothing.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The accounts that a load of the path must give: one row per file, with the columns of ``EventLog.audit``.
+
+    Raises
+    ------
+    ParameterError
+        Where a size, the seed, the era or the container is not one, or a folder is given for another container.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from telemetry_kit.simulate import Faults, write_simulation
+    >>> with TemporaryDirectory() as folder:
+    ...     audit = write_simulation(Path(folder) / "events.jsonl.gz", n_events=1000, faults=Faults(lost=0.1))
+    >>> bool(audit["n_read"].sum() < 1000)
+    True
+    """
+    path = Path(path)
+    asked = _asked(parameters, faults, era, container, n_events=n_events, n_servers=n_servers, seed=seed)
+    if not path.suffix and container != "object-storage":
+        raise ParameterError("path", str(path), f"a file name with a suffix such as .jsonl for {container}")
+    truth = path.with_name(path.name.split(".")[0] + ".truth")
+    truth.mkdir(parents=True, exist_ok=True)
+    return _simulate(truth, path, **asked)
+
+
+def _asked(
+    parameters: Parameters | None, faults: Faults | None, era: Era, container: Container, *, n_events: int | None,
+    n_servers: int | None, seed: int,
+) -> dict[str, Any]:  # fmt: skip
     check_size(n_events, n_servers, seed)
     check_era(era)
     check_container(container)
-    by_body, is_damaged = container == "batch-bodies", faults.damaged > 0
-    query = line_query(era, container, is_damaged=is_damaged)
-    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder, _open(Path(path)) as file:
-        records = staged(
-            Path(folder), parameters, era, container, faults, n_events=n_events, n_servers=n_servers, seed=seed
+    return {
+        "parameters": parameters or Parameters(),
+        "faults": faults or Faults(),
+        "era": era,
+        "container": container,
+        "n_events": n_events,
+        "n_servers": n_servers,
+        "seed": seed,
+    }
+
+
+def _simulate(
+    truth: Path, path: Path | None, *, parameters: Parameters, faults: Faults, era: Era, container: Container,
+    n_events: int | None, n_servers: int | None, seed: int,
+) -> pd.DataFrame:  # fmt: skip
+    """Write the events to ``path``, if there is one, and what is known about them to the folder ``truth``."""
+    size = {"n_events": n_events, "n_servers": n_servers, "seed": seed}
+    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch, contextlib.ExitStack() as stack:
+        staged = Path(scratch) / "staged.parquet"
+        stage_records(staged, truth / "servers.parquet", parameters, faults, era, container, **size)
+        reader, maker = stack.enter_context(engine.connect()), stack.enter_context(engine.connect())
+        reader.execute(f"SET memory_limit = '{SORT_MEMORY}'")
+        reader.execute("SET temp_directory = ?", [scratch])
+        select_events(reader, staged, n_events)
+        files = _files(reader, path)
+        records: pq.ParquetWriter | None = None
+        write = (
+            None
+            if path is None
+            else stack.enter_context(_line_writer(path, files.names, is_damaged=faults.damaged > 0))
         )
-        connection = engine.connect()
-        for chunk in chunks(records, n_events, by_body=by_body):
-            described = describe(chunk, era, container, seed)
-            described = described.append_column("record", pa.array(chunk["record"], mask=chunk["record"] == 0))
-            if by_body:
-                described = described.append_column("position", pa.array(chunk["position"]))
-            connection.register("described", described)
-            write_lines(file, connection.sql(query).to_arrow_table()["line"], is_damaged=is_damaged)
+        lines_query = line_query(era, container, is_damaged=faults.damaged > 0)
+        for chunk in chunks_in_order(reader, by_body=container == "batch-bodies"):
+            arrives = np.flatnonzero(chunk["fate"] < LOST)
+            file = np.maximum(np.searchsorted(files.since_us, chunk["arrival_us"], "right") - 1, 0)
+            maker.register("described", _placed(describe(chunk, era, container, seed), chunk, file, files))
+            known = maker.sql(records_query(container)).to_arrow_table()
+            if records is None:
+                place = truth / "records.parquet"
+                records = stack.enter_context(pq.ParquetWriter(place, known.schema, compression="zstd"))
+            records.write_table(known)
+            if write is not None:
+                write(maker.sql(lines_query).to_arrow_table()["line"], file[arrives])
+            maker.unregister("described")
+        assert records is not None
+        records.close()
+        settings = settings_of(parameters, faults, era, container, **size)
+        return write_tables(maker, truth, settings, files.names)
 
 
-def _open(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return gzip.GzipFile(path, "wb", mtime=0)
+def _files(reader: duckdb.DuckDBPyConnection, path: Path | None) -> _Files:
+    if path is None or path.suffix:
+        return _Files(["memory" if path is None else path.name], [np.iinfo(np.int64).min], [0])
+    days = reader.execute(
+        f"SELECT arrival_us // {DAY_US} AS day, max(arrival_us), count(*) FROM staged WHERE fate < {LOST} "
+        "GROUP BY day ORDER BY day"
+    ).fetchall()
+    names = []
+    for day, last_us, _ in days:
+        folder = pd.Timestamp(day, unit="D").strftime("%m-%d-%Y")
+        made_at, stem = last_us // SECOND_US + 30, f"{STORAGE_SOURCE}.{day:08x}-0000-4000-8000-{last_us:012x}"
+        names.append(f"rudder-logs/{STORAGE_SOURCE}/{folder}/{made_at}.{stem}.json.gz")
+    before = np.cumsum([0, *(count for _, _, count in days)])[:-1]
+    return _Files(names, [day * DAY_US for day, _, _ in days], before.tolist())
+
+
+def _placed(described: pa.Table, chunk: Columns, file: np.ndarray[Any, Any], files: _Files) -> pa.Table:
+    """Add where each record stands."""
+    absent = chunk["fate"] >= LOST
+    before = np.array([*files.lines_before, 0])[file]
+    return (
+        described.append_column("source", choose(files.names, file, ~absent))
+        .append_column("record", pa.array(chunk["line"] - before, mask=absent))
+        .append_column("position", pa.array(chunk["position"], mask=absent))
+        .append_column("arrival", pa.array(chunk["arrival"]))
+        .append_column("arrival_us", pa.array(chunk["arrival_us"]))
+        .append_column("copy", pa.array(chunk["copy"]))
+    )
+
+
+@contextlib.contextmanager
+def _line_writer(
+    path: Path, names: list[str], *, is_damaged: bool
+) -> Iterator[Callable[[pa.ChunkedArray, np.ndarray[Any, Any]], None]]:
+    """Open what takes lines, each with the number of its file; files come one after the other."""
+    with contextlib.ExitStack() as stack:
+        paths = [path] if path.suffix else [path / name for name in names]
+        current: tuple[int, IO[bytes]] | None = None
+
+        def write(lines: pa.ChunkedArray, file: np.ndarray[Any, Any]) -> None:
+            nonlocal current
+            # Lines of bodies are fewer than records; all of them go to one file.
+            starts = np.flatnonzero(np.diff(file, prepend=-1))
+            ends = [*starts[1:], len(lines)]
+            for start, end in zip(starts, ends, strict=True):
+                number = int(file[start])
+                if current is None or current[0] != number:
+                    stack.close()
+                    current = (number, stack.enter_context(_open(paths[number])))
+                for data in _bytes_of(lines[start:end]):
+                    current[1].write(bytes(data).replace(INVALID_BYTE.encode(), b"\xff") if is_damaged else data)
+
+        yield write
+
+
+def _open(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
+    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".zst":
-        return pa.CompressedOutputStream(str(path), "zstd")
-    return path.open("wb")
+        return contextlib.closing(pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd"))
+    return _gzip(path) if path.suffix == ".gz" else path.open("wb")
+
+
+@contextlib.contextmanager
+def _gzip(path: Path) -> Iterator[Any]:
+    # Neither a name nor a time goes into the header, so that equal events are equal bytes.
+    with path.open("wb") as raw, gzip.GzipFile("", "wb", GZIP_LEVEL, raw, mtime=0) as file:
+        yield file
+
+
+def _bytes_of(lines: pa.ChunkedArray) -> Iterator[memoryview]:
+    """Give the bytes of the lines as they lie in memory, one after the other."""
+    for chunk in lines.chunks:
+        if len(chunk):
+            _, ends, data = chunk.buffers()
+            offsets = np.frombuffer(ends, dtype=np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+            yield memoryview(data)[offsets[0] : offsets[-1]]

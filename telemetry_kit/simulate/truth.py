@@ -1,0 +1,316 @@
+"""What a simulation knows about its events: every record and its fate, every visit, completion and playbook state."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+import json
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from telemetry_kit import engine, schemas
+from telemetry_kit.errors import SourceError
+from telemetry_kit.rules import quoted
+from telemetry_kit.simulate.delivery import DAMAGE
+from telemetry_kit.simulate.parameters import Effect, Faults, Parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import duckdb
+
+    from telemetry_kit.schemas import EventType
+    from telemetry_kit.simulate.parameters import Container, Era
+
+SUMMARY = "truth.json"
+TABLES = ("records", "visits", "actual_visits", "completions", "playbook_states", "servers")
+AUDIT = (
+    "source", "n_read", "n_incident", "n_tasks", "n_playbook", "n_duplicate", "n_rejected", "n_other", "n_after_cutoff",
+)  # fmt: skip
+START_TOLERANCE_S = 60
+"""Where events have no action, an incident's first event began it if it came so soon after its creation."""
+
+
+def records_query(container: Container) -> str:
+    """Return the SQL that gives the rows of ``described`` the values and types that a load must find."""
+    published = container == "published"
+    done = "WHEN 'closed' THEN 'done' WHEN 'in_progress' THEN " + ("'open'" if published else "'in_progress'")
+    own = {
+        "event_timestamp": "make_timestamp(event_timestamp)::TIMESTAMPTZ",
+        "original_timestamp": {
+            "object-storage": "make_timestamp(arrival_us // 1000 * 1000)::TIMESTAMPTZ",
+            "batch-bodies": "NULL::TIMESTAMPTZ",
+            "published": "make_timestamp(event_timestamp)::TIMESTAMPTZ",
+        }[container],
+        "created_at": "make_timestamp(created_at)::TIMESTAMPTZ",
+        "post_id": "nullif(post_id, '')",
+        "playbook_id": "nullif(playbook_id, '')",
+        "new_state": f"CASE new_state {done} WHEN '' THEN 'open' END",
+    }
+    if published:
+        own |= {
+            "action": "NULL::VARCHAR",
+            "current_status": "NULL::VARCHAR",
+            "playbook_id": "CASE WHEN event_type = 'playbook' THEN playbook_id END",
+        }
+    kinds = {"text": "VARCHAR", "category": "VARCHAR", "count": "BIGINT", "integer": "BIGINT", "flag": "BOOLEAN"}
+    values = ", ".join(
+        f"({own.get(field.column, field.column)})::{kinds.get(field.kind, 'TIMESTAMPTZ')} AS {field.column}"
+        for field in schemas.FIELDS
+    )
+    damage = " ".join(f"WHEN {number} THEN '{kind.name}'" for number, kind in enumerate(DAMAGE))
+    line = ", ".join(str(number) for number, kind in enumerate(DAMAGE) if kind.column is None)
+    return f"""
+        SELECT source::VARCHAR AS source, record, position, arrival, copy, fate::VARCHAR AS fate,
+            CASE damage {damage} END AS damage, coalesce(damage IN ({line}), false) AS is_line_damaged, is_unlisted,
+            {values}
+        FROM described
+    """
+
+
+def _visits(cutoff_us: int | None, *, only_recorded: bool) -> str:
+    """Return the SQL of the visits that the incident events make, by the definition of a visit."""
+    of_event = "fate = 'valid'" if only_recorded else "copy = 0"
+    cutoff = "NULL::TIMESTAMPTZ" if cutoff_us is None else f"make_timestamp({cutoff_us})::TIMESTAMPTZ"
+    order = "PARTITION BY server_id, incident_id ORDER BY event_timestamp, arrival"
+    return f"""
+        WITH states AS (
+            SELECT *, coalesce(is_active AND num_checklists > 0, false) AS is_staged,
+                row_number() OVER w AS number,
+                first_value(public IGNORE NULLS) OVER whole AS first_public,
+                first_value(team_id) OVER whole AS first_team, first_value(plugin_version) OVER whole AS first_version,
+                bool_or(coalesce(action = 'create', created_here)) OVER whole AS from_start
+            FROM (SELECT *, epoch_us(event_timestamp) - epoch_us(created_at) <= {START_TOLERANCE_S * 1_000_000}
+                      AS created_here FROM records WHERE event_type = 'incident' AND {of_event})
+            WINDOW w AS ({order}), whole AS ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
+        ), changes AS (
+            SELECT *, coalesce(lag(is_staged) OVER w, false) AS was_staged, lag(active_stage) OVER w AS before
+            FROM states WINDOW w AS ({order})
+        ), bounds AS (
+            SELECT *, lead(event_timestamp) OVER w AS next_at, lead(is_staged) OVER w AS stays,
+                lead(active_stage) OVER w AS after
+            FROM changes
+            WHERE is_staged <> was_staged OR (is_staged AND active_stage <> before)
+            WINDOW w AS ({order})
+        )
+        SELECT server_id, incident_id, row_number() OVER (PARTITION BY server_id, incident_id ORDER BY number) - 1 AS visit,
+            active_stage AS stage, num_checklists AS num_stages,
+            CASE WHEN is_known THEN event_timestamp END AS entered_at, coalesce(next_at, {cutoff}) AS left_at,
+            CASE WHEN is_known THEN (epoch_us(left_at) - epoch_us(event_timestamp)) / 1e6 END AS dwell_s,
+            CASE WHEN next_at IS NULL THEN 'open' WHEN NOT stays THEN 'ended' WHEN after > active_stage THEN 'advanced'
+                 ELSE 'returned' END AS exit,
+            CASE WHEN stays THEN after END AS next_stage, next_at IS NULL AS is_censored,
+            NOT is_known AS is_left_truncated, from_start, first_team AS team_id, first_version AS plugin_version,
+            first_public AS public
+        FROM (SELECT *, number > 1 OR coalesce(action IN ('create', 'change_stage', 'restart'), created_here) AS is_known
+              FROM bounds)
+        WHERE is_staged ORDER BY server_id, incident_id, visit
+    """
+
+
+COMPLETIONS = """
+    SELECT server_id, incident_id, user_actual_id, event_timestamp, plugin_version,
+        CASE WHEN was_commander AND was_assignee THEN 'both' WHEN was_commander THEN 'commander'
+             WHEN was_assignee THEN 'assignee' ELSE 'neither' END AS completer, fate
+    FROM records WHERE event_type = 'tasks' AND new_state = 'done' AND copy = 0 ORDER BY event_timestamp, arrival
+"""
+PLAYBOOK_STATES = """
+    SELECT server_id, playbook_id, event_timestamp AS since,
+        lead(event_timestamp) OVER (PARTITION BY server_id, playbook_id ORDER BY event_timestamp, arrival) AS until,
+        action, team_id, is_public, num_checklists, total_checklist_items, num_members, num_slash_commands, fate
+    FROM records WHERE event_type = 'playbook' AND copy = 0 ORDER BY server_id, playbook_id, since, arrival
+"""
+COUNTS = """
+    SELECT source, count(*) FILTER (NOT is_line_damaged) + count(DISTINCT record) FILTER (is_line_damaged) AS n_read,
+        count(*) FILTER (fate = 'valid' AND event_type = 'incident') AS n_incident,
+        count(*) FILTER (fate = 'valid' AND event_type = 'tasks') AS n_tasks,
+        count(*) FILTER (fate = 'valid' AND event_type = 'playbook') AS n_playbook,
+        count(*) FILTER (fate = 'duplicate') AS n_duplicate,
+        count(*) FILTER (fate = 'damaged' AND NOT is_line_damaged)
+            + count(DISTINCT record) FILTER (is_line_damaged) AS n_rejected,
+        count(*) FILTER (fate = 'other') AS n_other, 0 AS n_after_cutoff
+    FROM records WHERE fate NOT IN ('lost', 'paused') GROUP BY source
+"""
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated event log, and what is known about it.
+
+    Attributes
+    ----------
+    parameters, faults, era, container, seed
+        What was asked for.
+    cutoff
+        The newest timestamp among the events that a load takes as valid; NaT where there is none.
+    audit
+        The accounts of a load: one row per file, with the columns of ``EventLog.audit``.
+    records
+        Every record in order of arrival: its ``source`` and ``record`` (null where it never arrived), ``position`` in
+        its body, ``copy`` (0 for the first), ``fate`` (``valid``, ``duplicate``, ``damaged``, ``other``, ``lost``,
+        ``paused``), the kind of ``damage``, ``is_unlisted`` (with a property in no contract), and what its event says.
+    visits
+        What ``stage_visits`` finds in the valid events.
+    actual_visits
+        The visits in the recording with nothing lost, damaged or paused.
+    completions
+        Every task that was completed: who by, when, the ``completer`` and the ``fate`` of the event.
+    playbook_states
+        Every state of a playbook, ``since`` when and ``until`` when (null: to the end), and the event's ``fate``.
+    servers
+        The servers and what distinguishes them, among it whether they are ``in_group`` (``Effect``) and the
+        ``share_*`` of their state changes by each completer, an effect left out.
+
+    Examples
+    --------
+    >>> from telemetry_kit.simulate import simulate_log
+    >>> log = simulate_log(n_events=500, seed=1)
+    >>> len(log.incident) + len(log.tasks) + len(log.playbook)
+    500
+    """
+
+    parameters: Parameters
+    faults: Faults
+    era: Era
+    container: Container
+    seed: int
+    cutoff: pd.Timestamp
+    audit: pd.DataFrame
+    records: pd.DataFrame
+    visits: pd.DataFrame
+    actual_visits: pd.DataFrame
+    completions: pd.DataFrame
+    playbook_states: pd.DataFrame
+    servers: pd.DataFrame
+
+    @cached_property
+    def incident(self) -> pd.DataFrame:
+        """The incident events, as a load returns them."""
+        return self._frame("incident")
+
+    @cached_property
+    def tasks(self) -> pd.DataFrame:
+        """The tasks events, as a load returns them."""
+        return self._frame("tasks")
+
+    @cached_property
+    def playbook(self) -> pd.DataFrame:
+        """The playbook events, as a load returns them."""
+        return self._frame("playbook")
+
+    def _frame(self, event_type: EventType) -> pd.DataFrame:
+        rows = self.records[(self.records["fate"] == "valid") & (self.records["event_type"] == event_type)]
+        frame = rows.sort_values("event_timestamp", kind="stable", ignore_index=True)[schemas.columns_of(event_type)]
+        levels = {
+            field.column: pd.CategoricalDtype(list(field.levels)) if field.levels else "category"
+            for field in schemas.fields_of(event_type)
+            if field.kind == "category"
+        }
+        return frame.astype(levels)
+
+
+def write_tables(
+    connection: duckdb.DuckDBPyConnection, folder: Path, settings: dict[str, Any], names: Sequence[str]
+) -> pd.DataFrame:
+    """Write the tables that follow from ``folder/records.parquet``, and the summary; return the audit.
+
+    Every one of the files ``names`` has a row in the audit, also where nothing arrived in it.
+    """
+    records = (folder / "records.parquet").as_posix()
+    connection.execute(f"CREATE OR REPLACE VIEW records AS SELECT * FROM {quoted(records)}")
+    cutoff, end = connection.execute(
+        "SELECT epoch_us(max(event_timestamp) FILTER (fate = 'valid')), "
+        "epoch_us(max(event_timestamp) FILTER (copy = 0)) FROM records"
+    ).fetchall()[0]
+    queries = {
+        "visits": _visits(cutoff, only_recorded=True),
+        "actual_visits": _visits(end, only_recorded=False),
+        "completions": COMPLETIONS,
+        "playbook_states": PLAYBOOK_STATES,
+    }
+    for table, query in queries.items():
+        target = quoted((folder / f"{table}.parquet").as_posix())
+        connection.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
+    counted = {row[0]: row[1:] for row in connection.execute(COUNTS).fetchall()}
+    audit = [dict(zip(AUDIT, (name, *counted.get(name, [0] * (len(AUDIT) - 1))), strict=True)) for name in names]
+    summary = settings | {"cutoff": None if cutoff is None else _moment(cutoff).isoformat(), "audit": audit}
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return pd.DataFrame(audit, columns=list(AUDIT))
+
+
+def _moment(epoch_us: int) -> pd.Timestamp:
+    return pd.Timestamp(epoch_us, unit="us", tz="UTC")
+
+
+def settings_of(
+    parameters: Parameters, faults: Faults, era: Era, container: Container, *, n_events: int | None,
+    n_servers: int | None, seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """Return what was asked for as JSON can hold it."""
+    given = dataclasses.asdict(parameters)
+    given["start"] = None if parameters.start is None else parameters.start.isoformat()
+    return {
+        "parameters": given,
+        "faults": dataclasses.asdict(faults),
+        "era": era,
+        "container": container,
+        "n_events": n_events,
+        "n_servers": n_servers,
+        "seed": seed,
+    }
+
+
+def read_truth(folder: str | Path) -> Simulation:
+    """Read the truth that ``write_simulation`` left beside its events.
+
+    Parameters
+    ----------
+    folder
+        The folder of the truth: where the events are in ``NAME.jsonl.gz`` or ``NAME/``, ``NAME.truth/``.
+
+    Returns
+    -------
+    Simulation
+        What was asked for, what a load must find, and what happened.
+
+    Raises
+    ------
+    SourceError
+        Where the folder holds no truth.
+
+    Examples
+    --------
+    >>> from pathlib import Path
+    >>> from tempfile import TemporaryDirectory
+    >>> from telemetry_kit.simulate import read_truth, write_simulation
+    >>> with TemporaryDirectory() as folder:
+    ...     audit = write_simulation(Path(folder) / "events.jsonl", n_events=100)
+    ...     truth = read_truth(Path(folder) / "events.truth")
+    >>> int(truth.audit["n_read"].sum())
+    100
+    """
+    folder = Path(folder)
+    try:
+        summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise SourceError(f"{folder}: no truth of a simulation here ({SUMMARY} is missing)") from None
+    given = summary["parameters"]
+    given["start"] = None if given["start"] is None else dt.datetime.fromisoformat(given["start"])
+    given["completer_shares"] = tuple(given["completer_shares"])
+    given["effect"] = None if given["effect"] is None else Effect(**given["effect"])
+    tables = {name: engine.arrow_to_pandas(pq.read_table(folder / f"{name}.parquet")) for name in TABLES}
+    return Simulation(
+        parameters=Parameters(**given),
+        faults=Faults(**summary["faults"]),
+        era=summary["era"],
+        container=summary["container"],
+        seed=summary["seed"],
+        cutoff=pd.Timestamp(summary["cutoff"]),
+        audit=pd.DataFrame(summary["audit"], columns=list(AUDIT)),
+        **tables,
+    )
