@@ -1,5 +1,21 @@
 """Analysis of incident-response telemetry."""
 
 from telemetry_kit import errors, schemas
+from telemetry_kit.eventlog import EventLog
+from telemetry_kit.load import load_events
+from telemetry_kit.places import notebooks, samples
+from telemetry_kit.playbooks import playbook_ecdf, playbook_sizes, playbook_snapshot
+from telemetry_kit.servers import server_activity
 
-__all__ = ["errors", "schemas"]
+__all__ = [
+    "EventLog",
+    "errors",
+    "load_events",
+    "notebooks",
+    "playbook_ecdf",
+    "playbook_sizes",
+    "playbook_snapshot",
+    "samples",
+    "schemas",
+    "server_activity",
+]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 MICROSECONDS = 1_000_000
 DAY_US = 86_400 * MICROSECONDS
+NO_TIME = cast("pd.Timestamp", pd.NaT)
+"""The cutoff of a log without events."""
 _local = threading.local()
 
 
@@ -106,13 +108,13 @@ def _arrow(result: nw.LazyFrame[Any]) -> pa.Table:
     return table
 
 
-def arrow_to_pandas(table: pa.Table) -> pd.DataFrame:
-    """Turn an Arrow table into pandas by rules that do not look at the data."""
+def arrow_to_pandas(table: pa.Table, *, keep_categories: bool = False) -> pd.DataFrame:
+    """Turn an Arrow table into pandas by rules that do not look at the data; categories become text unless kept."""
     import pyarrow as pa
 
     def target(kind: pa.DataType) -> pa.DataType:
         if pa.types.is_dictionary(kind):
-            return target(kind.value_type)
+            return kind if keep_categories else target(kind.value_type)
         if pa.types.is_integer(kind) or (pa.types.is_decimal(kind) and kind.scale == 0):
             return pa.int64()
         if pa.types.is_decimal(kind):

@@ -1,0 +1,216 @@
+"""A source of any kind -> an ``EventLog``: read, judged, counted, in pandas."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import pandas as pd
+
+from telemetry_kit import engine, schemas, tables
+from telemetry_kit.containers import Rows, read_files
+from telemetry_kit.errors import ParameterError, RejectedEventsError
+from telemetry_kit.eventlog import AUDIT_COLUMNS, EventLog, is_saved, read_saved
+from telemetry_kit.quarantine import ARRIVAL, Intake
+from telemetry_kit.rules import DUPLICATE, OTHER, VALID, name, quoted
+from telemetry_kit.sources import Damage, Lines, check_readable, find_files
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from telemetry_kit.containers import TableFile
+    from telemetry_kit.notes import Finding
+    from telemetry_kit.schemas import EventType
+
+OnError = Literal["quarantine", "raise"]
+_FAULTS_SHOWN = 5
+
+
+def load_events(
+    source: Any,  # noqa: ANN401 - a path, a pattern, a list, a URL, a frame or a mapping of frames
+    *,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    on_error: OnError = "quarantine",
+) -> EventLog:
+    """Load telemetry of any container, era and spelling, and account for every record.
+
+    Parameters
+    ----------
+    source
+        A file, a directory (all below it), a glob, a list of these, the URL of a PostgreSQL database, or frames: a
+        mapping ``{"incident": frame, "tasks": frame, "playbook": frame}``, or one frame of raw events. JSON lines, a
+        JSON array, batch bodies, CSV, Parquet, Arrow or DuckDB; plain, gzip or zstd. The content decides, not the name.
+    cutoff
+        Events after it are left out and counted. By default the newest event timestamp among the valid events.
+    on_error
+        ``"quarantine"`` keeps rejected records in ``EventLog.quarantine``; ``"raise"`` raises.
+
+    Returns
+    -------
+    EventLog
+        The events by type as validated pandas DataFrames, the quarantine, the audit and the notes.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be used at all.
+    RejectedEventsError
+        Where ``on_error="raise"`` and a record was rejected; it names the first faults and the count.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> len(log.incident), len(log.tasks), len(log.playbook)
+    (1868, 5792, 479)
+    """
+    if on_error not in ("quarantine", "raise"):
+        raise ParameterError("on_error", on_error, ("quarantine", "raise"))
+    until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
+    if is_saved(source):
+        log = read_saved(Path(source), until)
+    else:
+        with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder:
+            connection = engine.connect()
+            connection.execute("SET arrow_large_buffer_size = true")
+            intake = Intake(connection)
+            take(intake, source, Path(folder))
+            intake.mark_duplicates()
+            log = _log(intake, until)
+            connection.close()
+    if on_error == "raise" and len(log.quarantine):
+        rows = log.quarantine.head(_FAULTS_SHOWN).itertuples()
+        raise RejectedEventsError(
+            len(log.quarantine), [f"{row.source}, record {row.record}: {row.reason}" for row in rows]
+        )
+    return log
+
+
+def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
+    """Take everything that a source holds into ``intake``; ``folder`` is for temporary files."""
+    if tables.is_url(source):
+        for table_name, table in tables.database(source):
+            _take_table(intake, tables.arrow_table(intake.connection, table_name, table))
+        return
+    given = tables.frames(source)
+    if given is not None:
+        for table_name, table in given:
+            _take_table(intake, tables.arrow_table(intake.connection, table_name, table))
+        return
+    files = find_files(source)
+    if len(files) == 1:
+        check_readable(files[0][1])
+    for unit in read_files(files, folder, intake.names):
+        if isinstance(unit, Lines):
+            intake.take_lines(unit)
+        elif isinstance(unit, Rows):
+            intake.take_rows(unit)
+        elif isinstance(unit, Damage):
+            intake.take_damage(unit)
+        else:
+            _take_table_file(intake, unit)
+
+
+def _take_table_file(intake: Intake, file: TableFile) -> None:
+    import duckdb
+    import pyarrow as pa
+
+    try:
+        for table in tables.table_file(intake.connection, file):
+            _take_table(intake, table)
+    except (duckdb.Error, pa.ArrowException, OSError) as error:
+        intake.names.append(file.name)
+        reason = f"record: the {file.form} file cannot be read: {str(error).splitlines()[0]}"
+        intake.take_damage(Damage(len(intake.names) - 1, 1, reason, ""))
+
+
+def _take_table(intake: Intake, table: tables.Table) -> None:
+    intake.names.append(table.name)
+    source = len(intake.names) - 1
+    if table.columns:
+        intake.take_relation(source, table.name, table.query, table.columns)
+    else:
+        intake.take_json(source, table.query)
+
+
+def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
+    cutoff = _newest(intake) if until is None else until
+    frames = {kind: _frame(intake, kind, cutoff) for kind in schemas.EVENT_TYPES}
+    quarantine = pd.DataFrame(intake.rejected, columns=["source", "record", "event_type", "reason", "raw"])
+    quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
+    quarantine = quarantine.astype(
+        {"source": "str", "record": "int64", "event_type": "str", "reason": "str", "raw": "str"}
+    )
+    return EventLog(
+        **frames,
+        cutoff=cutoff,
+        quarantine=quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True),
+        audit=_audit(intake, cutoff),
+        seen=_seen(intake),
+    )
+
+
+def _newest(intake: Intake) -> pd.Timestamp:
+    query = f"SELECT epoch_us(max(event_timestamp)) FROM events WHERE status = {VALID}"
+    (newest,) = intake.connection.execute(query).fetchall()[0]
+    return engine.NO_TIME if newest is None else pd.Timestamp(newest, unit="us", tz="UTC")
+
+
+def _until(cutoff: pd.Timestamp) -> str:
+    return "true" if cutoff is engine.NO_TIME else f"epoch_us(event_timestamp) <= {engine.epoch_us(cutoff)}"
+
+
+def _frame(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> pd.DataFrame:
+    where = f"status = {VALID} AND event_type = '{event_type}' AND {_until(cutoff)}"
+    fields = schemas.fields_of(event_type)
+    cells = [_category(intake, field, where) if field.kind == "category" else name(field.column) for field in fields]
+    table = intake.connection.sql(
+        f"SELECT {', '.join(cells)} FROM events WHERE {where} ORDER BY event_timestamp, {ARRIVAL}"
+    ).to_arrow_table()
+    frame = engine.arrow_to_pandas(table, keep_categories=True)
+    schemas.MODELS[event_type].validate(frame, lazy=True)
+    return frame
+
+
+def _category(intake: Intake, field: schemas.Field, where: str) -> str:
+    column = name(field.column)
+    levels = list(field.levels) or sorted(
+        (
+            v
+            for (v,) in intake.connection.execute(f"SELECT DISTINCT {column} FROM events WHERE {where}").fetchall()
+            if v
+        ),
+        key=engine.natural_key,
+    )
+    return f"CAST({column} AS ENUM({', '.join(quoted(v) for v in levels or [''])})) AS {column}"
+
+
+def _audit(intake: Intake, cutoff: pd.Timestamp) -> pd.DataFrame:
+    rows = ", ".join(f"({first}, {source})" for first, source in intake.segments)
+    located = f"(SELECT col0 AS first, col1 AS part FROM (VALUES {rows}))" if rows else ""
+    origin = "COALESCE(source, part)" if rows else "source"
+    join = f"ASOF LEFT JOIN {located} ON events.rowid >= first" if rows else ""
+    counted = intake.connection.execute(f"""
+        SELECT {origin} AS source,
+            CASE WHEN status = {OTHER} THEN 'other' WHEN status = {DUPLICATE} THEN 'duplicate'
+                 WHEN {_until(cutoff)} THEN event_type ELSE 'after_cutoff' END AS outcome, count(*)
+        FROM events {join} WHERE status IN ({VALID}, {OTHER}, {DUPLICATE}) GROUP BY ALL
+    """).fetchall()
+    audit = pd.DataFrame(0, index=range(len(intake.names)), columns=AUDIT_COLUMNS[1:], dtype="int64")
+    for source, outcome, n in counted:
+        audit.loc[source, f"n_{outcome}"] = n
+    for row in intake.rejected:
+        audit.loc[row["source"], "n_rejected"] += 1
+    audit["n_read"] = audit.drop(columns="n_read").sum(axis=1)
+    audit.insert(0, "source", pd.Series(intake.names, dtype="str"))
+    return audit
+
+
+def _seen(intake: Intake) -> pd.DataFrame:
+    others = intake.connection.execute(
+        f"SELECT type_name, count(*) FROM events WHERE status = {OTHER} GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
+    rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(intake.unknown.items())]
+    return pd.DataFrame(rows, columns=["finding", "event_type", "detail", "n"])

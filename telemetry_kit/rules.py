@@ -1,0 +1,284 @@
+"""From the declarations of the fields to SQL: how text becomes a value, and what makes a record invalid.
+
+Raw records arrive as text columns ``raw_<column>``. ``typed_query`` gives each its type by a ``try_cast`` of the form
+that is expected, never by what a cast happens to accept, and tells what is valid; ``reason_query`` tells, for the few
+that are not, every fault with its column, its rule and its value.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, NamedTuple
+
+from telemetry_kit import schemas
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from telemetry_kit.schemas import EventType, Field
+
+VALID, REJECTED, OTHER, DUPLICATE = 0, 1, 2, 3
+"""What became of a record."""
+
+CLOCK_TOLERANCE = "INTERVAL 1 DAY"
+"""How far behind its event a record may arrive: a clock that is further ahead must not set the cutoff."""
+_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
+_SHOWN = 80
+PROPERTY_COLUMNS = frozenset(field.column for field in schemas.FIELDS if field.is_property)
+CARRIED = ("received_at", "type_name")
+"""What a raw record has beside the fields: when the pipeline got it, and the name of its event or table."""
+
+
+class Fault(NamedTuple):
+    """A condition under which a record is invalid, and the words for it, both in SQL."""
+
+    condition: str
+    message: str
+
+
+def quoted(text: str) -> str:
+    """Return a text as an SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def name(column: str) -> str:
+    """Return a column as an SQL identifier."""
+    return '"' + column.replace('"', '""') + '"'
+
+
+def _whole_number(x: str) -> str:
+    # Only digits are a number here: a cast alone would round 3.7, and read 0x10 and 1_000.
+    plain = f"TRY_CAST({x} AS BIGINT)"
+    return (
+        f"CASE WHEN {x} = CAST({plain} AS VARCHAR) THEN {plain} "
+        f"WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}([.]0*)?') THEN TRY_CAST(split_part({x}, '.', 1) AS BIGINT) END"
+    )
+
+
+def _flag(x: str) -> str:
+    return (
+        f"CASE WHEN {x} IN ('true', 't', 'True', 'TRUE', '1', '1.0') THEN true "
+        f"WHEN {x} IN ('false', 'f', 'False', 'FALSE', '0', '0.0') THEN false END"
+    )
+
+
+def _time(x: str) -> str:
+    # A date and a time of day, or a count since 1970 whose unit its size tells.
+    written = f"CASE WHEN {x} LIKE '____-__-__%' AND length({x}) >= 16 THEN TRY_CAST(upper({x}) AS TIMESTAMPTZ) END"
+    count = f"TRY_CAST(split_part({x}, '.', 1) AS BIGINT)"
+    counted = (
+        f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}([.]0*)?') THEN CAST(make_timestamp(CASE "
+        f"WHEN abs({count}) < {_SECONDS_BELOW} THEN {count} * 1000000 "
+        f"WHEN abs({count}) < {_MILLISECONDS_BELOW} THEN {count} * 1000 "
+        f"WHEN abs({count}) < {_MICROSECONDS_BELOW} THEN {count} ELSE {count} // 1000 END) AS TIMESTAMPTZ) END"
+    )
+    return f"COALESCE({written}, {counted})"
+
+
+def _text(x: str) -> str:
+    return f"NULLIF({x}, '')"
+
+
+def _typed(field: Field) -> str:
+    x = f"raw_{field.column}"
+    if field.column == "new_state":
+        states = " ".join(f"WHEN {quoted(s)} THEN {quoted(m)}" for s, m in schemas.STATE_SPELLINGS.items())
+        return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
+    if field.column == "action":
+        return f"COALESCE(NULLIF({x}, ''), named_action)"
+    forms = {"count": _whole_number, "integer": _whole_number, "flag": _flag, "time": _time}
+    return forms.get(field.kind, _text)(x)
+
+
+_EXPECTED = {
+    "count": "a whole number >= 0",
+    "integer": "a whole number",
+    "flag": "true or false",
+    "time": "a time such as 2020-11-02T00:35:08.199Z or milliseconds since 1970",
+    "text": "a text, not a nested value",
+    "category": "a text, not a nested value",
+}
+
+
+def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
+    raw, value, column = f"raw_{field.column}", name(field.column), field.column
+    shown = f"CASE WHEN length({raw}) > {_SHOWN} THEN left({raw}, {_SHOWN}) || '…' ELSE {raw} END"
+    wrong = f"'{column}: got \"' || {shown} || '\", expected {_EXPECTED[field.kind]}'"
+    if field.column == "new_state":
+        states = ", ".join('"' + state + '"' for state in schemas.STATE_SPELLINGS)
+        words = f"'{column}: got \"' || {shown} || '\", expected one of {states}'"
+        yield Fault(f"(is_state_change AND {value} IS NULL)", words)
+        return
+    if field.column == "event_type":
+        return
+    if field.kind in ("text", "category"):
+        yield Fault(f"({raw} LIKE '{{%' OR {raw} LIKE '[%')", wrong)
+    else:
+        yield Fault(f"({raw} <> '' AND {value} IS NULL)", wrong)
+    if field.kind == "count":
+        yield Fault(f"({value} < 0)", wrong)
+    if field.kind == "time":
+        outside = (
+            f"({value} < TIMESTAMPTZ '0001-01-01 00:00:00+00' OR {value} >= TIMESTAMPTZ '10000-01-01 00:00:00+00')"
+        )
+        yield Fault(outside, wrong)
+    if event_type not in field.events:
+        return
+    if event_type not in field.nullable_in and field.column != "event_id":
+        yield Fault(f"COALESCE({raw}, '') = ''", f"'{column}: missing, expected {_EXPECTED[field.kind]}'")
+    elif field.until_version is not None:
+        major, minor = field.until_version
+        version = "TRY_CAST(regexp_extract(plugin_version, '^v?([0-9]+)[.]([0-9]+)', {}) AS INTEGER)"
+        before = f"{version.format(1)} * 1000 + {version.format(2)} <= {major * 1000 + minor}"
+        absent = f"(COALESCE({raw}, '') = '' AND current_status IS NULL AND {before})"
+        words = f"'{column}: missing in an event of plugin ' || plugin_version || ', expected {_EXPECTED[field.kind]}'"
+        yield Fault(absent, words)
+    if field.column == "event_timestamp":
+        yield Fault(
+            f"({value} > received_time + {CLOCK_TOLERANCE})",
+            f"'{column}: ' || CAST({value} AS VARCHAR) || ' lies more than a day after the record arrived, at ' "
+            "|| CAST(received_time AS VARCHAR)",
+        )
+
+
+def faults_of(event_type: EventType) -> list[Fault]:
+    """Return everything that makes a record of ``event_type`` invalid.
+
+    A field that such events do not have may still not hold a wrong value: it shows that the record is damaged.
+    """
+    return [fault for field in schemas.FIELDS for fault in _faults(field, event_type)]
+
+
+def _folded(x: str) -> str:
+    return f"lower(replace(replace({x}, '_', ''), ' ', ''))"
+
+
+def _by_name(given: Iterable[tuple[str, str | None]]) -> str:
+    whens = " ".join(f"WHEN {quoted(schemas.fold(key))} THEN {quoted(v)}" for key, v in given if v is not None)
+    return f"CASE {_folded('type_name')} {whens} END"
+
+
+_TYPE_OF = _by_name([(t, t) for t in schemas.EVENT_TYPES] + [(k, v[0]) for k, v in schemas.LEGACY_EVENTS.items()])
+_ACTION_OF = _by_name((key, action) for key, (_, action, _) in schemas.LEGACY_EVENTS.items())
+_STATE_OF = _by_name((key, state) for key, (_, _, state) in schemas.LEGACY_EVENTS.items())
+
+
+def typed_query(raw: str, *, needs_id: bool) -> str:
+    """Return the query that types the raw records of the relation ``raw`` and says what became of each.
+
+    ``needs_id`` takes a record without an id as rejected, for a reader that will look at it once more; otherwise it
+    gets a digest of its content, so that an equal record has an equal id.
+    """
+    named = f"SELECT *, {_TYPE_OF} AS event_type, {_ACTION_OF} AS named_action, {_STATE_OF} AS named_state FROM ({raw})"
+    acted = f"SELECT *, {_typed(_ACTION)} AS action, {_time('received_at')} AS received_time FROM ({named})"
+    changed = f"SELECT *, {_IS_STATE_CHANGE} AS is_state_change FROM ({acted})"
+    values = ", ".join(f"{_typed(field)} AS {name(field.column)}" for field in _VALUES)
+    typed = f"SELECT *, {values} FROM ({changed})"
+    faulty = " ".join(
+        f"WHEN '{kind}' THEN COALESCE({' OR '.join(fault.condition for fault in faults_of(kind))}, false)"
+        for kind in schemas.EVENT_TYPES
+    )
+    without_id = f"WHEN event_id IS NULL THEN {REJECTED}" if needs_id else ""
+    identity = "event_id" if needs_id else f"COALESCE(event_id, {_digest()})"
+    return f"""
+        SELECT * REPLACE ({identity} AS event_id),
+            CASE WHEN type_name IS NULL THEN {REJECTED} WHEN event_type IS NULL THEN {OTHER} {without_id}
+                 WHEN CASE event_type {faulty} END THEN {REJECTED} ELSE {VALID} END AS status
+        FROM ({typed})
+    """
+
+
+_ACTION = next(field for field in schemas.FIELDS if field.column == "action")
+_VALUES = [field for field in schemas.FIELDS if field.column not in ("event_type", "action")]
+_IS_STATE_CHANGE = (
+    f"(event_type = 'tasks' AND (action = {quoted(schemas.STATE_CHANGE)} OR (action IS NULL AND "
+    "(raw_was_commander IS NOT NULL OR raw_was_assignee IS NOT NULL))))"
+)
+
+
+def _digest() -> str:
+    columns = (name(field.column) for field in schemas.FIELDS if field.column != "event_id")
+    parts = ", ".join(f"COALESCE(CAST({column} AS VARCHAR), chr(30))" for column in columns)
+    return f"md5(concat_ws(chr(31), {parts}))"
+
+
+def reason_query(typed: str) -> str:
+    """Return the query that adds a ``reason``, every fault of the record, to the rejected records of ``typed``."""
+    reasons = " ".join(
+        f"WHEN '{kind}' THEN concat_ws('; ', {', '.join(_told(fault) for fault in faults_of(kind))})"
+        for kind in schemas.EVENT_TYPES
+    )
+    missing = quoted("event_type: missing, expected one of " + ", ".join(schemas.EVENT_TYPES))
+    return f"SELECT *, CASE event_type {reasons} ELSE {missing} END AS reason FROM ({typed}) WHERE status = {REJECTED}"
+
+
+def _told(fault: Fault) -> str:
+    return f"CASE WHEN {fault.condition} THEN {fault.message} END"
+
+
+def event_type_of(type_name: str | None) -> str | None:
+    """Return the event type that the name of an event or of its table means, null where it is none of ours."""
+    if type_name is None:
+        return None
+    folded = schemas.fold(type_name)
+    legacy = {schemas.fold(key): kind for key, (kind, _, _) in schemas.LEGACY_EVENTS.items()}
+    return folded if folded in schemas.EVENT_TYPES else legacy.get(folded)
+
+
+_ENVELOPE = frozenset(
+    ("anonymousid", "batch", "channel", "integrations", "loadedat", "properties", "receivedat", "requestip", "rudderid",
+     "sentat", "traits", "uuidts", "version", "writekey")
+)  # fmt: skip
+_ARRIVAL = ("receivedat", "sentat")
+
+
+def is_known(key: str) -> bool:
+    """Tell whether a key names a field, or belongs to the envelope that the pipeline puts around an event."""
+    folded = schemas.fold(key)
+    return folded in _ENVELOPE or folded.startswith("context") or _spelling(folded) is not None
+
+
+@functools.cache
+def _spelling(folded: str) -> tuple[str, int] | None:
+    """Return the field that a folded key names, and its rank among the spellings of that field."""
+    for field in schemas.FIELDS:
+        spellings = [schemas.fold(n) for n in (field.wire, *field.aliases, field.column, field.published) if n]
+        if folded in spellings:
+            return field.column, spellings.index(folded)
+    return None
+
+
+def expressions(keys: Iterable[str], properties: Iterable[str] = ()) -> dict[str, str]:
+    """Return SQL for each field that some key names; where several name it, the first that has a value counts.
+
+    ``keys`` are columns, ``properties`` the members of a column ``properties``.
+    """
+    found: dict[str, list[tuple[int, str]]] = {}
+    for key in properties:
+        match = _spelling(schemas.fold(key))
+        if match and match[0] in PROPERTY_COLUMNS:
+            found.setdefault(match[0], []).append((match[1], f"properties.{name(key)}"))
+    for key in keys:
+        folded, x = schemas.fold(key), name(key)
+        match = _spelling(folded)
+        if match:
+            # The client library says "track" of every event; only the published form has the event type there.
+            x = f"NULLIF({x}, 'track')" if folded == "type" else x
+            x = f"NULLIF({x}, '')" if match[0] == "event_type" else x
+            found.setdefault(match[0], []).append((len(schemas.FIELDS) + match[1], x))
+        elif folded in _ARRIVAL:
+            found.setdefault("received_at", []).append((_ARRIVAL.index(folded), x))
+    ways = {column: [x for _, x in sorted(options)] for column, options in found.items()}
+    made = {column: f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0] for column, way in ways.items()}
+    if "event_type" in made:
+        made["type_name"] = made.pop("event_type")
+    return made
+
+
+def raw_columns(expressions: dict[str, str]) -> str:
+    """Return a select list with a text column ``raw_<column>`` for every field, from SQL for those that are present."""
+    wanted = [(f"raw_{field.column}", field.column) for field in schemas.FIELDS]
+    return ", ".join(
+        f"{expressions.get(key, 'CAST(NULL AS VARCHAR)')} AS {alias}"
+        for alias, key in [*wanted, *((key, key) for key in CARRIED)]
+    )
