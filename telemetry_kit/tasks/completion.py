@@ -1,0 +1,268 @@
+"""Who completes tasks and who reopens them: the commander, the assignee, one person who is both, or neither.
+
+Every estimate carries the number of its clusters, the largest cluster's part of it and the number of independent
+completions that would tell as much, so that a few large servers are seen for what they are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import uncertainty
+from telemetry_kit.summaries import summarise
+from telemetry_kit.tasks.state_changes import COMPLETERS, UNKNOWN, cluster_totals
+from telemetry_kit.uncertainty.clusters import ratio_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy as np
+    import pandas as pd
+    from narwhals.stable.v2.typing import IntoFrame
+    from numpy.typing import NDArray
+
+    from telemetry_kit.periods import Freq
+
+_COMPLETION = {
+    "completer": "str",
+    "n_completed": "Int64",
+    "n_reopened": "Int64",
+    "n_clusters": "Int64",
+    "estimate": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "n_unknown": "Int64",
+    "largest_cluster_share": "float64",
+    "n_effective": "float64",
+}
+_DIFFERENCE = {
+    "n_completed": "Int64",
+    "n_clusters": "Int64",
+    "commander": "float64",
+    "assignee": "float64",
+    "difference": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "n_unknown": "Int64",
+    "largest_cluster_share": "float64",
+    "n_effective": "float64",
+}
+
+
+def task_completion(
+    tasks: IntoFrame,
+    *,
+    by: str | Sequence[str] | None = None,
+    freq: Freq | None = None,
+    cluster: str = "server_id",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Return who completes tasks: the share of completions by each kind of completer.
+
+    A completion is a state change to done, a reopening one to open. The two flags make four exclusive kinds:
+    ``commander`` (and not the assignee), ``assignee`` (and not the commander), ``both`` and ``neither``. A task
+    without an assignee is never completed by its assignee; and there is no task id, so a task that is completed
+    twice counts twice. This is the composition of what was completed, not how much of the work got done.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind, as in ``EventLog.tasks``.
+    by
+        A column of ``tasks``, or several: one group of rows for each of their values. A null is a group of its own.
+    freq
+        ``"D"``, ``"W"`` or ``"M"``: groups also by the day, the week (from Monday) or the month of the event, UTC.
+    cluster
+        The column whose values act independently of one another.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Four rows for each group in which a task was completed or reopened, in the order of the groups and of the
+        kinds above:
+
+        by columns, period
+            The group; ``period`` (UTC) is the first moment of the day, week or month, only with ``freq``.
+        completer : str
+            ``commander``, ``assignee``, ``both`` or ``neither``.
+        n_completed, n_reopened : Int64
+            State changes to done, and to open. One to open can also undo work in progress.
+        n_clusters : Int64
+            Clusters with a completion in the group.
+        estimate, lower, upper : float64
+            Share of the group's completions, in [0, 1], and its limits; null in a group without completions. The
+            limits are null with fewer than two clusters.
+        n_unknown : Int64
+            Completions of the group that lack a flag. They are in no other number.
+        largest_cluster_share : float64
+            Share of the group's completions that its largest cluster made.
+        n_effective : float64
+            Effective sample size: independent completions with which the share would be as uncertain.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    Limits are those of Korn and Graubard (1998) for a share in clustered data: the interval of Clopper and Pearson
+    at the effective sample size :math:`n^* = p(1 - p) / v`, where :math:`v` is the linearised variance between
+    clusters. At shares of 0 and 1, where that has no meaning, each cluster counts as one observation.
+
+    Examples
+    --------
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> tasks = pd.DataFrame({
+    ...     "server_id": ["a", "a", "b", "b"],
+    ...     "event_timestamp": pd.to_datetime(["2020-11-02", "2020-11-03", "2020-11-03", "2020-11-10"], utc=True),
+    ...     "new_state": ["done", "done", "done", None],
+    ...     "was_commander": [True, True, False, None],
+    ...     "was_assignee": [False, True, False, None],
+    ... })
+    >>> tk.task_completion(tasks)[["completer", "n_completed", "estimate"]].round(3)
+       completer  n_completed  estimate
+    0  commander            1     0.333
+    1   assignee            0     0.000
+    2       both            1     0.333
+    3    neither            1     0.333
+    """
+    flags = {f"{flag}_{kind}": nw.col(flag) & (nw.col("completer") == kind)
+             for flag in ("is_completion", "is_reopening") for kind in (*COMPLETERS, UNKNOWN)}  # fmt: skip
+    totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
+
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        completions = part[[f"is_completion_{kind}" for kind in COMPLETERS]].to_numpy()
+        in_cluster = completions.sum(axis=1)
+        shares = [uncertainty.share_interval(mine, in_cluster, level=level) for mine in completions.T]
+        return [
+            {
+                "completer": kind,
+                "n_completed": mine.sum(),
+                "n_reopened": part[f"is_reopening_{kind}"].sum(),
+                "n_clusters": (in_cluster > 0).sum(),
+                "estimate": estimate,
+                "lower": lower,
+                "upper": upper,
+                "n_unknown": part[f"is_completion_{UNKNOWN}"].sum(),
+                "largest_cluster_share": uncertainty.largest_cluster_share(in_cluster),
+                "n_effective": uncertainty.effective_sample_size(mine, in_cluster).n_effective,
+            }
+            for kind, mine, (estimate, lower, upper) in zip(COMPLETERS, completions.T, shares, strict=True)
+        ]
+
+    return summarise(totals, groups, rows, _COMPLETION)
+
+
+def commander_vs_assignee(
+    tasks: IntoFrame,
+    *,
+    by: str | Sequence[str] | None = None,
+    freq: Freq | None = None,
+    cluster: str = "server_id",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    r"""Return how much more often the commander completes a task than its assignee does.
+
+    Both shares are of the same completions, and one person can be both, so the difference is taken within each
+    completion: +1 for the commander alone, -1 for the assignee alone, 0 for both and for neither.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind, as in ``EventLog.tasks``.
+    by
+        A column of ``tasks``, or several: one row for each of their values. A null is a group of its own.
+    freq
+        ``"D"``, ``"W"`` or ``"M"``: groups also by the day, the week (from Monday) or the month of the event, UTC.
+    cluster
+        The column whose values act independently of one another.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row for each group in which a task was completed or reopened:
+
+        by columns, period
+            The group; ``period`` (UTC) is the first moment of the day, week or month, only with ``freq``.
+        n_completed, n_clusters : Int64
+            Completions, and the clusters that have any.
+        commander, assignee : float64
+            Shares of the completions made by the commander and by the assignee, in [0, 1]; those made by one
+            person who is both are in each.
+        difference, lower, upper : float64
+            ``commander`` - ``assignee``, in [-1, 1], and its limits; null with fewer than two clusters.
+        n_unknown : Int64
+            Completions of the group that lack a flag. They are in no other number.
+        largest_cluster_share : float64
+            Share of the group's completions that its largest cluster made.
+        n_effective : float64
+            Effective sample size: independent completions with which the difference would be as uncertain.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    Limits are :math:`d \\pm t_{m-1} s` with the linearised standard error :math:`s` of a mean in :math:`m` clusters
+    (Taylor linearisation of a ratio; Lumley 2004, the R package *survey*).
+
+    Examples
+    --------
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> tasks = pd.DataFrame({
+    ...     "server_id": ["a", "a", "b", "b"],
+    ...     "event_timestamp": pd.to_datetime(["2020-11-02", "2020-11-03", "2020-11-03", "2020-11-10"], utc=True),
+    ...     "new_state": ["done"] * 4,
+    ...     "was_commander": [True, True, False, False],
+    ...     "was_assignee": [False, True, False, False],
+    ... })
+    >>> tk.commander_vs_assignee(tasks)[["n_completed", "commander", "assignee", "difference"]]
+       n_completed  commander  assignee  difference
+    0            4        0.5      0.25        0.25
+    """
+    flags = {kind: nw.col("is_completion") & (nw.col("completer") == kind) for kind in (*COMPLETERS, UNKNOWN)}
+    totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_DIFFERENCE)
+
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        commander, assignee, both, _ = completions = part[list(COMPLETERS)].to_numpy().T
+        in_cluster = completions.sum(axis=0)
+        n_completed = in_cluster.sum()
+        difference, lower, upper = uncertainty.difference_interval(commander - assignee, in_cluster, level=level)
+        effective = _effective_size(commander, assignee, in_cluster)
+        return [
+            {
+                "n_completed": n_completed,
+                "n_clusters": (in_cluster > 0).sum(),
+                "commander": (commander + both).sum() / n_completed if n_completed else None,
+                "assignee": (assignee + both).sum() / n_completed if n_completed else None,
+                "difference": difference,
+                "lower": lower,
+                "upper": upper,
+                "n_unknown": part[UNKNOWN].sum(),
+                "largest_cluster_share": uncertainty.largest_cluster_share(in_cluster),
+                "n_effective": effective,
+            }
+        ]
+
+    return summarise(totals, groups, rows, _DIFFERENCE)
+
+
+def _effective_size(commander: NDArray[np.int64], assignee: NDArray[np.int64], totals: NDArray[np.int64]) -> float:
+    """Return how many independent events would give a difference of the two the same variance.
+
+    As for a share: the variance of one event's +1, -1 or 0 over that of the mean, and each cluster counts as one
+    event where clusters do not differ.
+    """
+    mean = ratio_mean(commander - assignee, totals)
+    if mean.variance == 0:
+        return float(mean.n_clusters)
+    return float((commander + assignee).sum() / mean.n_events - mean.estimate**2) / mean.variance

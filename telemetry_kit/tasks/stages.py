@@ -1,0 +1,138 @@
+"""In which stage an incident was when one of its tasks changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+from telemetry_kit.errors import ParameterError
+from telemetry_kit.tasks.state_changes import open_alike, state
+
+if TYPE_CHECKING:
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+POSITIONS = ("before", "during", "left_truncated", "between", "after", "unknown")
+"""Where a moment can lie among the visits of an incident."""
+
+_INCIDENT = ("server_id", "incident_id")
+_VISIT = ("visit", "stage", "entered_at", "left_at", "is_censored", "is_left_truncated")
+_ADDED = ("visit", "stage", "position")
+_BEFORE_ALL = -(2**62)
+"""A moment before all others: when a visit began whose beginning was not recorded."""
+
+_NONE = -1
+"""The number of no visit."""
+
+
+def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
+    """Return each state change of a task with the stage in which its incident was at that moment.
+
+    A stage says where the incident was, not where the task stands in its checklists: tasks of one stage can be
+    completed in another, and there is no task id to tell.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind, as in ``EventLog.tasks``.
+    visits
+        The visits of the incidents, as ``stage_visits`` returns them, of the same kind as ``tasks``.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``tasks``, lazy where it is lazy: the state changes with all their columns, in the order
+        of time, and
+
+        visit, stage : integer
+            The visit, and its stage, in which the moment lies; null where it lies in none.
+        position : str
+            ``during`` a visit, from its first moment up to but without its last; ``before`` the first visit that
+            was recorded; ``between`` two visits, or ``after`` the last one, while the incident was closed;
+            ``left_truncated``: no later than the end of a visit whose beginning was not recorded, so that
+            ``stage`` is the earliest one known and may be too late; ``unknown``: the incident has no visits, or the
+            moment lies after the cutoff of the visits.
+
+    Raises
+    ------
+    ParameterError
+        Where a frame lacks columns, ``tasks`` already has one of the new ones, or the frames differ in kind.
+
+    See Also
+    --------
+    task_completion : With ``by="stage"`` or ``by="position"`` counts the result's completions.
+
+    Examples
+    --------
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> at = lambda *times: pd.to_datetime(["2020-11-02T" + time for time in times], utc=True)
+    >>> visits = pd.DataFrame({
+    ...     "server_id": "a", "incident_id": "i", "visit": [0, 1], "stage": [0, 1],
+    ...     "entered_at": at("09:00", "10:00"), "left_at": at("10:00", "11:00"),
+    ...     "is_censored": False, "is_left_truncated": False,
+    ... })
+    >>> tasks = pd.DataFrame({
+    ...     "server_id": "a", "incident_id": "i", "event_id": ["1", "2", "3"],
+    ...     "event_timestamp": at("09:30", "10:00", "12:00"), "new_state": ["done", "open", "done"],
+    ... })
+    >>> tk.tasks_by_stage(tasks, visits)[["new_state", "visit", "stage", "position"]]
+      new_state  visit  stage position
+    0      done      0      0   during
+    1      open      1      1   during
+    2      done   <NA>   <NA>    after
+    """
+    needed = [*_INCIDENT, "event_id", "event_timestamp", "new_state"]
+    events = engine.open_frame(tasks, needed, parameter="tasks")
+    columns = events.collect_schema().names()
+    if taken := [column for column in _ADDED if column in columns]:
+        raise ParameterError("tasks", f"a frame with {', '.join(taken)}", "one without them: they are added")
+    events = engine.add_epoch_us(events.filter(state() != ""), _us="event_timestamp")
+    stays = _stays(visits, like=events)
+    # Visits begin in the order of their numbers, so the last one begun has the largest number up to a moment.
+    moments = [
+        stays.select(*_INCIDENT, "visit", _us="_entered_us", _is_event=nw.lit(0)),
+        events.with_columns(visit=nw.lit(_NONE, nw.Int64), _is_event=nw.lit(1)),
+    ]
+    begun = nw.concat(moments, how="diagonal").with_columns(
+        visit=nw.col("visit").cum_max().over(*_INCIDENT, order_by=["_us", "_is_event"]),
+        _last=nw.col("visit").max().over(*_INCIDENT),
+    )
+    placed = begun.filter(nw.col("_is_event") == 1).join(
+        stays.drop("_entered_us"), on=[*_INCIDENT, "visit"], how="left"
+    )
+    is_open_at_cutoff = nw.col("is_censored") & (nw.col("_us") == nw.col("_left_us"))
+    placed = placed.with_columns(_is_inside=(nw.col("_us") < nw.col("_left_us")) | is_open_at_cutoff).with_columns(
+        position=nw.when(nw.col("_last") == _NONE)
+        .then(nw.lit("unknown"))
+        .when(nw.col("visit") == _NONE)
+        .then(nw.lit("before"))
+        .when(nw.col("_is_inside") & nw.col("is_left_truncated"))
+        .then(nw.lit("left_truncated"))
+        .when(nw.col("_is_inside"))
+        .then(nw.lit("during"))
+        .when(nw.col("is_censored"))
+        .then(nw.lit("unknown"))
+        .when(nw.col("visit") < nw.col("_last"))
+        .then(nw.lit("between"))
+        .otherwise(nw.lit("after"))
+    )
+    result = placed.with_columns(
+        visit=nw.when(nw.col("_is_inside")).then(nw.col("visit")),
+        stage=nw.when(nw.col("_is_inside")).then(nw.col("stage")),
+    )
+    return engine.give_back(result.sort("_us", "event_id").select(*columns, *_ADDED), like=tasks)
+
+
+def _stays(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    frame = open_alike(visits, [*_INCIDENT, *_VISIT], parameter="visits", like=like)
+    frame = engine.add_epoch_us(frame, _entered_us="entered_at", _left_us="left_at")
+    return frame.select(
+        *_INCIDENT,
+        "stage",
+        "is_censored",
+        "is_left_truncated",
+        "_left_us",
+        visit=nw.col("visit").cast(nw.Int64),
+        _entered_us=nw.col("_entered_us").fill_null(_BEFORE_ALL),
+    )

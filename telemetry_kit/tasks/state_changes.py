@@ -1,0 +1,115 @@
+"""Task events as the analyses of tasks read them: who changed a task to which state, when, in which group.
+
+A tasks event with a state is a state change; every other action has none. A missing state is never an unchecked task.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from telemetry_kit import engine
+from telemetry_kit.errors import ParameterError
+from telemetry_kit.periods import add_period, check_freq, dates, first_days
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    import pandas as pd
+    from narwhals.stable.v2.typing import IntoFrame
+
+    from telemetry_kit.periods import Freq
+
+COMPLETERS = ("commander", "assignee", "both", "neither")
+"""Who made a state change: the commander alone, the assignee alone, one person who was both, or neither."""
+
+UNKNOWN = "unknown"
+"""Who made a state change that lacks a flag."""
+
+PERIOD = "period"
+"""The column of the first moments of days, weeks or months."""
+
+
+def completer() -> nw.Expr:
+    """Return the expression for who made a state change, from its two flags."""
+    was_commander, was_assignee = nw.col("was_commander"), nw.col("was_assignee")
+    return (
+        nw.when(was_commander.is_null() | was_assignee.is_null())
+        .then(nw.lit(UNKNOWN))
+        .when(was_commander & was_assignee)
+        .then(nw.lit("both"))
+        .when(was_commander)
+        .then(nw.lit("commander"))
+        .when(was_assignee)
+        .then(nw.lit("assignee"))
+        .otherwise(nw.lit("neither"))
+    )
+
+
+def state() -> nw.Expr:
+    """Return the expression for the state after an event as text; empty for an event that is no state change."""
+    return nw.col("new_state").cast(nw.String).fill_null("")
+
+
+def cluster_totals(
+    tasks: IntoFrame,
+    columns: Mapping[str, nw.Expr],
+    *,
+    by: str | Sequence[str] | None,
+    freq: Freq | None,
+    cluster: str,
+    reserved: Iterable[str],
+) -> tuple[pd.DataFrame, list[str]]:
+    """Add up flags of the completions and reopenings in each group and cluster.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind.
+    columns
+        For each name the flag to count, an expression over ``completer``, ``is_completion`` and ``is_reopening``.
+    by, freq, cluster
+        As the caller gave them.
+    reserved
+        The columns of the caller's result, which ``by`` must not name.
+
+    Returns
+    -------
+    tuple of pandas.DataFrame and list of str
+        One row per group and cluster, with the counts as int64; and the names of the
+        columns that make a group.
+    """
+    if freq is not None:
+        check_freq(freq)
+    needed = ["event_timestamp", "new_state", "was_commander", "was_assignee"]
+    frame = engine.open_frame(tasks, needed, parameter="tasks")
+    present = frame.collect_schema().names()
+    if cluster not in present:
+        raise ParameterError("cluster", cluster, present)
+    groups = engine.group_columns(by, frame, reserved=[*reserved, *([PERIOD] if freq else [])])
+    frame = frame.filter(state().is_in(["done", "open"])).with_columns(
+        completer=completer(), is_completion=state() == "done", is_reopening=state() == "open"
+    )
+    if freq:
+        frame = engine.add_epoch_us(frame, _us="event_timestamp").with_columns(_day=nw.col("_us") // engine.DAY_US)
+        frame = add_period(frame, freq).with_columns(nw.col("_period").alias(PERIOD))
+        groups = [*groups, PERIOD]
+    flags = {name: nw.when(flag).then(1).otherwise(0) for name, flag in columns.items()}
+    keys = list(dict.fromkeys([*groups, cluster]))
+    counted = frame.select(*keys, **flags).group_by(*keys).agg(nw.col(*columns).sum())
+    totals = engine.collect(counted).astype(dict.fromkeys(columns, np.int64))
+    if freq:
+        totals[PERIOD] = dates(first_days(totals[PERIOD].to_numpy(np.int64), freq))
+    return totals, groups
+
+
+def open_alike(
+    frame: IntoFrame, columns: Iterable[str], *, parameter: str, like: nw.LazyFrame[Any]
+) -> nw.LazyFrame[Any]:
+    """Open a second frame, which is to be joined with one that is open, and see that one engine runs both."""
+    opened = engine.open_frame(frame, columns, parameter=parameter)
+    if opened.implementation is not like.implementation:
+        raise ParameterError(parameter, f"a {opened.implementation} frame", f"a {like.implementation} frame as tasks")
+    return opened
