@@ -29,7 +29,7 @@ lab: $(LAB)
 	$(BIN)/jupyter lab notebooks
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 check: $(DEV)
 	$(BIN)/ruff check .

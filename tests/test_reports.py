@@ -1,0 +1,351 @@
+"""A report: what it holds, that it is the same again, and that it is there as a whole or not at all."""
+
+import csv
+import gzip
+import hashlib
+import io
+import json
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+import nbformat
+import pandas as pd
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+import telemetry_kit as tk
+from telemetry_kit.errors import MissingExtraError, ReportError, SourceError
+from telemetry_kit.reports import write_quarantine, write_report
+from telemetry_kit.reports.exhibits import exhibits_of
+from telemetry_kit.reports.tables import duration, table_to_csv, table_to_html
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+def parameters():
+    return tagged('source = "nothing"\ncutoff = None', "parameters")
+
+
+def tagged(source, *tags):
+    return new_code_cell(source, metadata={"tags": list(tags)})
+
+
+def write_notebook(folder, name, *cells):
+    folder.mkdir(exist_ok=True)
+    nbformat.write(new_notebook(cells=list(cells)), folder / f"{name}.ipynb")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(autumn, tmp_path_factory):
+    """Two days of the sample, with one line cut short."""
+    folder = tmp_path_factory.mktemp("given") / "two-days"
+    for path in sorted(autumn.rglob("*.json.gz"))[:2]:
+        copy = folder / path.relative_to(autumn)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        copy.write_bytes(path.read_bytes())
+    with gzip.open(copy) as stream:
+        lines = stream.readlines()
+    copy.write_bytes(gzip.compress(b"".join([lines[0][:40] + b"\n", *lines[1:]])))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chapters(tmp_path_factory):
+    """Two small notebooks that show what notebooks show."""
+    folder = tmp_path_factory.mktemp("chapters")
+    write_notebook(
+        folder,
+        "00_counts",
+        new_markdown_cell("# What was loaded\n\nOne row per **file**."),
+        parameters(),
+        new_code_cell("import telemetry_kit as tk\nlog = tk.load_events(source, cutoff=cutoff)"),
+        tagged("log.audit", "table:audit"),
+        new_code_cell("log"),
+    )
+    return write_notebook(
+        folder,
+        "01_picture",
+        new_markdown_cell("# A picture\n\nA line goes up."),
+        parameters(),
+        new_code_cell("import warnings\nimport matplotlib.pyplot as plt\nimport pandas as pd"),
+        tagged("plt.plot([1, 2, 3])", "figure:a-line"),
+        new_code_cell(f"pd.DataFrame({{'server_id': [{HOSTILE!r}]}})"),
+        new_code_cell(f"from IPython.display import Markdown\nMarkdown({HOSTILE!r} + ' and **more**')"),
+        new_code_cell("warnings.warn('look here', stacklevel=1)\nprint('seen')"),
+    )
+
+
+@pytest.fixture(scope="module")
+def report(source, chapters, tmp_path_factory):
+    out = tmp_path_factory.mktemp("made") / "report"
+    with pytest.warns(UserWarning, match="01_picture: .*look here"):
+        return write_report(source, out, notebooks=chapters)
+
+
+def files_of(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_a_report_has_a_page_per_notebook_and_every_exhibit_as_a_file(report):
+    assert sorted(files_of(report)) == [
+        "00_counts.html",
+        "01_picture.html",
+        "figures/a-line.svg",
+        "index.html",
+        "manifest.json",
+        "quarantine.jsonl",
+        "tables/audit.csv",
+    ]
+
+
+def test_a_page_shows_prose_and_outputs_but_no_code_and_no_warnings(report):
+    page = (report / "01_picture.html").read_text()
+    assert "A line goes up." in page
+    assert "seen" in page
+    assert 'alt="A line"' in page
+    for absent in ("plt.plot", "look here", "Line2D", "source ="):
+        assert absent not in page
+
+
+def test_every_page_names_the_source_the_cutoff_and_the_counts(report, source):
+    log = tk.load_events(source)
+    for name in ("index.html", "00_counts.html", "01_picture.html"):
+        facts = dict(re.findall("<dt>(.*?)</dt><dd>(.*?)</dd>", (report / name).read_text()))
+        assert facts["Source"] == "two-days"
+        assert facts["Cutoff"] == f"{log.cutoff:%Y-%m-%d %H:%M:%S} UTC"
+        assert facts["Incident events"] == f"{len(log.incident):,}"
+        assert facts["Rejected"] == "1"
+
+
+def test_the_first_page_leads_to_every_chapter_and_file(report):
+    page = (report / "index.html").read_text()
+    assert "What was loaded" in page
+    assert "One row per <strong>file</strong>." in page
+    links = set(re.findall('href="([^"#]+)"', page))
+    assert links == set(files_of(report))
+
+
+def test_pages_fetch_nothing_and_run_nothing(report):
+    for path in report.glob("*.html"):
+        page = path.read_text()
+        assert "default-src 'none'" in page
+        assert "<script" not in page
+        assert all(address.startswith("data:") for address in re.findall('src="(.*?)"', page))
+        outside_pictures = re.sub('base64,[^"]*', "", page)
+        assert "://" not in outside_pictures
+
+
+def test_text_from_events_cannot_become_markup(report):
+    page = (report / "01_picture.html").read_text()
+    assert page.count("&lt;script&gt;alert") == 2
+    assert "<strong>more</strong>" in page
+
+
+def test_no_file_of_a_report_names_a_place_on_this_machine(report, source):
+    for name, content in files_of(report).items():
+        for place in (str(source.parent), str(report.parent), tempfile.gettempdir(), sys.prefix, str(Path.home())):
+            assert place.encode() not in content, name
+
+
+def test_the_same_input_gives_the_same_bytes_and_replaces_the_report(report, source, chapters):
+    before = files_of(report)
+    with pytest.warns(UserWarning, match="look here"):
+        write_report(source, report, notebooks=chapters)
+    assert files_of(report) == before
+
+
+def test_the_manifest_has_the_digest_of_everything_read_and_written(report, source):
+    manifest = json.loads((report / "manifest.json").read_text())
+    for folder, part in ((source, "inputs"), (report, "outputs")):
+        entries = {entry["path"]: entry["sha256"] for entry in manifest[part]}
+        files = {name: hashlib.sha256(content).hexdigest() for name, content in files_of(folder).items()}
+        files.pop("manifest.json", None)
+        assert entries == files
+    counts = manifest["counts"]
+    assert counts["n_read"] == sum(n for name, n in counts.items() if name != "n_read")
+    assert manifest["versions"]["pandas"] == pd.__version__
+
+
+def test_the_quarantine_of_a_report_has_the_rejected_record_and_its_place(report):
+    (rejected,) = [json.loads(line) for line in (report / "quarantine.jsonl").read_text().splitlines()]
+    assert rejected["record"] == 1
+    assert rejected["source"].endswith(".json.gz")
+    assert rejected["event_type"] is None
+    assert len(rejected["raw"].strip()) == 40
+
+
+def test_a_table_leaves_the_notebook_in_full(report, source):
+    audit = pd.read_csv(report / "tables" / "audit.csv")
+    pd.testing.assert_frame_equal(audit, tk.load_events(source).audit, check_dtype=False)
+
+
+def test_a_failing_notebook_is_told_in_one_line_and_leaves_nothing(source, tmp_path):
+    folder = write_notebook(
+        tmp_path / "n", "00_bad", parameters(), new_code_cell("x = 1\nraise ValueError('no\\nway')")
+    )
+    out = tmp_path / "parent" / "report"
+    with pytest.raises(ReportError) as caught:
+        write_report(source, out, notebooks=folder)
+    assert str(caught.value) == "00_bad: cell 2 (x = 1): ValueError: no"
+    assert not out.exists()
+
+
+def test_a_failing_notebook_leaves_an_earlier_report_as_it_was(report, source, tmp_path):
+    before = files_of(report)
+    folder = write_notebook(tmp_path / "n", "00_bad", parameters(), new_code_cell("import os\nos._exit(1)"))
+    with pytest.raises(ReportError, match="the kernel died"):
+        write_report(source, report, notebooks=folder)
+    assert files_of(report) == before
+
+
+def test_a_cutoff_reaches_the_notebooks(source, tmp_path):
+    log = tk.load_events(source)
+    middle = log.incident["event_timestamp"].iloc[len(log.incident) // 2]
+    shown = new_code_cell("import telemetry_kit as tk\nprint(len(tk.load_events(source, cutoff=cutoff).incident))")
+    folder = write_notebook(tmp_path / "n", "00_late", parameters(), shown)
+    out = write_report(source, tmp_path / "out", cutoff=middle.isoformat(), notebooks=folder)
+    n_until = (log.incident["event_timestamp"] <= middle).sum()
+    assert f"<pre>{n_until}\n</pre>" in (out / "00_late.html").read_text()
+
+
+@pytest.mark.parametrize("cells", [[], [parameters(), parameters()]])
+def test_a_notebook_without_one_parameters_cell_is_refused(source, tmp_path, cells):
+    folder = write_notebook(tmp_path / "n", "00_none", *cells)
+    with pytest.raises(ReportError, match=r"00_none\.ipynb: has [02] cells tagged 'parameters', expected one"):
+        write_report(source, tmp_path / "out", notebooks=folder)
+
+
+def test_a_directory_without_notebooks_is_refused(source, tmp_path):
+    with pytest.raises(ReportError, match="holds no notebook"):
+        write_report(source, tmp_path / "out", notebooks=tmp_path)
+
+
+def test_a_directory_with_anything_else_in_it_is_refused_and_kept(source, chapters, tmp_path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ReportError, match=r"holds 'thesis\.txt', expected an empty directory or an earlier report"):
+        write_report(source, tmp_path, notebooks=chapters)
+    assert files_of(tmp_path) == {"thesis.txt": b"years of work"}
+
+
+def test_a_file_in_the_place_of_the_report_is_refused(source, chapters, tmp_path):
+    (tmp_path / "report").write_text("")
+    with pytest.raises(ReportError, match="is a file, expected a directory"):
+        write_report(source, tmp_path / "report", notebooks=chapters)
+
+
+def test_a_missing_source_leaves_no_directory(chapters, tmp_path):
+    with pytest.raises(SourceError, match="nowhere"):
+        write_report(tmp_path / "nowhere", tmp_path / "out", notebooks=chapters)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_missing_extra_is_named(source, chapters, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "nbformat", None)
+    with pytest.raises(MissingExtraError, match=r"pip install 'telemetry-kit\[lab\]'"):
+        write_report(source, tmp_path / "out", notebooks=chapters)
+
+
+def test_a_cell_that_does_not_show_what_its_tag_says_is_a_fault():
+    cell = tagged("1", "table:sizes")
+    cell.outputs = [new_output("execute_result", {"text/plain": "1"})]
+    with pytest.raises(ReportError, match="03: the cell tagged 'table:sizes' shows 0 tables, expected one"):
+        list(exhibits_of(cell, "03"))
+
+
+def test_a_tag_that_could_leave_the_directory_is_no_name():
+    with pytest.raises(ReportError, match=r"'table:\.\./x' is no name"):
+        list(exhibits_of(tagged("1", "table:../x"), "03"))
+
+
+def test_csv_keeps_numbers_plain_nulls_empty_and_times_in_iso_8601():
+    frame = pd.DataFrame(
+        {
+            "n": pd.array([1, None], dtype="Int64"),
+            "share": [0.1, None],
+            "is_open": pd.array([True, None], dtype="boolean"),
+            "at": pd.to_datetime(["2020-10-01T12:00:00.5Z", None]),
+            "stage": pd.Categorical(["a", None]),
+        }
+    )
+    assert (
+        table_to_csv(frame)
+        == '"n","share","is_open","at","stage"\n1,0.1,true,2020-10-01T12:00:00.500000+00:00,"a"\n,,,,\n'
+    )
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx"])
+def test_csv_text_never_begins_a_formula(text):
+    ((shown,),) = list(csv.reader(io.StringIO(table_to_csv(pd.DataFrame({"t": [text]})), newline="")))[1:]
+    assert shown == f"'{text}"
+
+
+def test_csv_text_with_quotes_and_line_ends_stays_one_cell():
+    text = 'say "a, b"\r\nand c'
+    rows = list(csv.reader(io.StringIO(table_to_csv(pd.DataFrame({"t": [text], "n": [1]})), newline="")))
+    assert rows == [["t", "n"], [text, "1"]]
+
+
+def test_a_named_index_becomes_columns():
+    frame = pd.DataFrame({"n": [3]}, index=pd.Index(["x"], name="stage"))
+    assert table_to_csv(frame) == '"stage","n"\n"x",3\n'
+    assert "<th>stage</th>" in table_to_html(frame)
+
+
+def test_a_long_table_says_how_much_of_it_is_shown():
+    shown = table_to_html(pd.DataFrame({"n": range(1000)}))
+    assert shown.count("<tr>") == 61
+    assert "The first 60 of 1,000 rows." in shown
+
+
+def test_an_empty_table_says_so():
+    shown = table_to_html(pd.DataFrame({"n": pd.Series(dtype="int64")}))
+    assert '<th class="n">n</th>' in shown
+    assert "No rows." in shown
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "cell"),
+    [
+        ("n", 12345, "12,345"),
+        ("estimate", 0.5, "0.500"),
+        ("mean", 1234.5, "1,234"),
+        ("mean", 99.96, "100"),
+        ("dwell_s", 60.0, "1 min"),
+        ("is_censored", True, "yes"),
+        ("entered_at", pd.Timestamp("2020-10-01 08:00", tz="UTC"), "2020-10-01 08:00:00"),
+        ("date", pd.Timestamp("2020-10-01"), "2020-10-01"),
+        ("reason", "x" * 500, "x" * 400 + "…"),
+        ("share", float("nan"), "–"),
+    ],
+)
+def test_cells_are_written_for_readers(column, value, cell):
+    assert f">{cell}</td>" in table_to_html(pd.DataFrame({column: [value]}))
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.0, "0 s"),
+        (59.99, "60 s"),
+        (60, "1 min"),
+        (3599.9, "1 h"),
+        (86_399, "1 d"),
+        (90_000, "1 d 1 h"),
+        (-90, "-1 min 30 s"),
+    ],
+)
+def test_a_duration_has_two_units_and_rounds_up_into_the_next(seconds, text):
+    assert duration(seconds) == text
+
+
+def test_rejected_records_are_written_one_a_line_whatever_they_hold():
+    stream = io.StringIO()
+    raw = 'line\nend " and \u2028'
+    write_quarantine(
+        pd.DataFrame({"source": ["a"], "record": [7], "event_type": [None], "reason": ["r"], "raw": [raw]}), stream
+    )
+    assert json.loads(stream.getvalue())["raw"] == raw
+    assert stream.getvalue().count("\n") == 1
