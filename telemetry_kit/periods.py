@@ -1,0 +1,84 @@
+"""Days, weeks and months as whole numbers since 1970 in UTC, alike on every engine.
+
+Engines cut timestamps into days and months in time zones of their own; counting does not.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from telemetry_kit.errors import ParameterError
+
+Freq = Literal["D", "W", "M"]
+FREQS: tuple[Freq, ...] = get_args(Freq)
+Numbers = npt.NDArray[np.int64]
+
+_MARCH_0000 = 719_468
+"""Days from the first of March of the year 0, with which the calendar's 400 years begin, to 1970."""
+
+
+def check_freq(freq: str) -> None:
+    """See that ``freq`` names a period.
+
+    Raises
+    ------
+    ParameterError
+        Where it does not.
+    """
+    if freq not in FREQS:
+        raise ParameterError("freq", freq, FREQS)
+
+
+def add_period(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
+    """Add ``_period``, the number of the period in which ``_day`` lies: the day, the week from Monday, or the month.
+
+    Months follow from days by the arithmetic of the Gregorian calendar, whose 400 years have 146,097 days; in a year
+    that begins in March the leap day is the last, and month ``m`` begins on day ``(153 m + 2) // 5``. It goes in steps,
+    because an expression that repeats its parts grows faster than a query planner can read.
+    """
+    if freq == "D":
+        return frame.with_columns(_period=nw.col("_day"))
+    if freq == "W":
+        return frame.with_columns(_period=(nw.col("_day") + 3) // 7)
+    day, cycle, year = nw.col("_of_cycle"), nw.col("_cycle"), nw.col("_year")
+    return (
+        frame.with_columns(_cycle=(nw.col("_day") + _MARCH_0000) // 146_097)
+        .with_columns(_of_cycle=nw.col("_day") + _MARCH_0000 - cycle * 146_097)
+        .with_columns(_year=(day - day // 1_460 + day // 36_524 - day // 146_096) // 365)
+        .with_columns(_of_year=day - (year * 365 + year // 4 - year // 100))
+        .with_columns(_period=(cycle * 400 + year - 1970) * 12 + (nw.col("_of_year") * 5 + 2) // 153 + 2)
+        .drop("_cycle", "_of_cycle", "_year", "_of_year")
+    )
+
+
+def first_days(periods: Numbers, freq: Freq) -> Numbers:
+    """Return the day with which each numbered period begins."""
+    if freq == "D":
+        return periods
+    if freq == "W":
+        return periods * 7 - 3
+    return periods.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+
+
+def last_days(periods: Numbers, freq: Freq) -> Numbers:
+    """Return the day with which each numbered period ends."""
+    return first_days(periods + 1, freq) - 1
+
+
+def periods_of(days: Numbers, freq: Freq) -> Numbers:
+    """Return the number of the period in which each day lies, as ``add_period`` does in the engine."""
+    if freq == "D":
+        return days
+    if freq == "W":
+        return (days + 3) // 7
+    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+
+
+def dates(days: Numbers) -> pd.DatetimeIndex:
+    """Return numbered days as timestamps, UTC."""
+    return pd.DatetimeIndex(days.astype("datetime64[D]").astype("datetime64[us]"), tz="UTC")

@@ -1,0 +1,96 @@
+"""The states of playbooks: what each event left behind, from when until when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+KEYS = ("server_id", "playbook_id")
+_NEEDED = (*KEYS, "event_id", "event_timestamp", "action")
+
+
+def playbook_states(playbooks: IntoFrame) -> nw.LazyFrame[Any]:
+    """Open a frame of playbook events as the states that they left behind.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        The columns of ``playbooks`` and ``_from_us`` and ``_until_us``, between which the state held (epoch
+        microseconds; the latter is null for the last state), ``_update`` (0 for the first recorded state, then 1, 2,
+        …), ``_is_update`` (0 or 1) and ``_is_deleted``.
+    """
+    events = engine.add_epoch_us(
+        engine.open_frame(playbooks, _NEEDED, parameter="playbooks"), _from_us="event_timestamp"
+    )
+    action = nw.col("action").cast(nw.String)
+    in_time = {"order_by": ["_from_us", "event_id"]}
+    states = events.with_columns(_one=nw.lit(1)).with_columns(
+        _until_us=nw.col("_from_us").shift(-1).over(*KEYS, **in_time),
+        _update=nw.col("_one").cum_sum().over(*KEYS, **in_time) - 1,
+        _is_deleted=(action == "delete").fill_null(value=False),
+    )
+    # Where no action is known, whatever follows the first event of a playbook has changed it.
+    is_update = nw.coalesce(action == "update", nw.col("_update") > 0)
+    return states.with_columns(_is_update=nw.when(is_update).then(1).otherwise(0)).drop("_one")
+
+
+def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Timestamp) -> IntoFrameT:
+    """Return every playbook that exists at a moment, in the state in which its latest event left it.
+
+    A playbook is one ``playbook_id`` on one server. It is known from its first recorded event, which need not be its
+    create, and gone from its delete; an event at exactly ``as_of`` counts.
+
+    Parameters
+    ----------
+    playbooks
+        A frame of playbook events of any kind, as in ``EventLog.playbook``.
+    as_of
+        The moment; without a zone it is in UTC.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``playbooks``, one row per playbook in the order of ``server_id`` and ``playbook_id``:
+        all columns of ``playbooks`` as of its latest event, and
+
+        first_seen_at, last_changed_at : datetime64[us, UTC]
+            Its first recorded event, and its latest one up to ``as_of``.
+        n_updates : Int64
+            Updates between the two. In the published form, which names no action, every event after the first
+            counts as one, and no delete can be seen.
+
+    Raises
+    ------
+    ParameterError
+        Where ``as_of`` is no point in time, or ``playbooks`` lacks a column.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> snapshot = tk.playbook_snapshot(log.playbook, as_of="2020-12-01")
+    >>> snapshot[["num_checklists", "total_checklist_items", "n_updates"]].head(3)
+    """
+    until = engine.epoch_us(engine.moment(as_of, parameter="as_of"))
+    states = playbook_states(playbooks)
+    columns = [name for name in states.collect_schema().names() if not name.startswith("_")]
+    result = states.with_columns(
+        first_seen_at=nw.col("event_timestamp").min().over(*KEYS),
+        last_changed_at=nw.col("event_timestamp"),
+        n_updates=nw.col("_is_update").cum_sum().over(*KEYS, order_by="_update"),
+    ).filter(
+        nw.col("_from_us") <= until,
+        (nw.col("_until_us") > until).fill_null(value=True),
+        ~nw.col("_is_deleted"),
+    )
+    result = result.select(*columns, "first_seen_at", "last_changed_at", "n_updates").sort(*KEYS)
+    return engine.give_back(result, like=playbooks)
