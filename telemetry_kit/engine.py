@@ -159,7 +159,7 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
 
 def epoch_us(moment: pd.Timestamp) -> int:
     """Return a timestamp as whole microseconds since 1970 in UTC."""
-    return int(moment.as_unit("us").value)
+    return int(moment.as_unit("us").asm8.astype(np.int64))
 
 
 def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Timestamp:
