@@ -24,6 +24,9 @@ CLOCK_TOLERANCE = "INTERVAL 1 DAY"
 """How far behind its event a record may arrive: a clock that is further ahead must not set the cutoff."""
 _SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
 _SHOWN = 80
+_FLAG_WORDS = dict.fromkeys(("true", "t", "True", "TRUE", "1", "1.0"), "true") | dict.fromkeys(
+    ("false", "f", "False", "FALSE", "0", "0.0"), "false"
+)
 PROPERTY_COLUMNS = frozenset(field.column for field in schemas.FIELDS if field.is_property)
 CARRIED = ("received_at", "type_name")
 """What a raw record has beside the fields: when the pipeline got it, and the name of its event or table."""
@@ -56,15 +59,15 @@ def _whole_number(x: str) -> str:
 
 
 def _flag(x: str) -> str:
-    return (
-        f"CASE WHEN {x} IN ('true', 't', 'True', 'TRUE', '1', '1.0') THEN true "
-        f"WHEN {x} IN ('false', 'f', 'False', 'FALSE', '0', '0.0') THEN false END"
-    )
+    # A simple CASE: a list of values behind IN would become a join.
+    whens = " ".join(f"WHEN {quoted(word)} THEN {value}" for word, value in _FLAG_WORDS.items())
+    return f"CASE {x} {whens} END"
 
 
 def _time(x: str) -> str:
     # A date and a time of day, or a count since 1970 whose unit its size tells.
-    written = f"CASE WHEN {x} LIKE '____-__-__%' AND length({x}) >= 16 THEN TRY_CAST(upper({x}) AS TIMESTAMPTZ) END"
+    zoned = f"COALESCE(TRY_CAST({x} AS TIMESTAMPTZ), TRY_CAST(upper({x}) AS TIMESTAMPTZ))"
+    written = f"CASE WHEN length({x}) >= 16 AND {x} < ':' AND {x} > '0' AND contains({x}, '-') THEN {zoned} END"
     count = f"TRY_CAST(split_part({x}, '.', 1) AS BIGINT)"
     counted = (
         f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}([.]0*)?') THEN CAST(make_timestamp(CASE "
@@ -153,14 +156,18 @@ def _folded(x: str) -> str:
     return f"lower(replace(replace({x}, '_', ''), ' ', ''))"
 
 
-def _by_name(given: Iterable[tuple[str, str | None]]) -> str:
+def _by_name(given: Iterable[tuple[str, str | None]], own: str) -> str:
+    """Return SQL that looks up a name of an event; ``own`` is for the three names of today, which need no folding."""
+    today = ", ".join(f"type_name = {quoted(kind)}" for kind in schemas.EVENT_TYPES).replace(",", " OR")
     whens = " ".join(f"WHEN {quoted(schemas.fold(key))} THEN {quoted(v)}" for key, v in given if v is not None)
-    return f"CASE {_folded('type_name')} {whens} END"
+    return f"CASE WHEN {today} THEN {own} ELSE CASE {_folded('type_name')} {whens} END END"
 
 
-_TYPE_OF = _by_name([(t, t) for t in schemas.EVENT_TYPES] + [(k, v[0]) for k, v in schemas.LEGACY_EVENTS.items()])
-_ACTION_OF = _by_name((key, action) for key, (_, action, _) in schemas.LEGACY_EVENTS.items())
-_STATE_OF = _by_name((key, state) for key, (_, _, state) in schemas.LEGACY_EVENTS.items())
+_TYPE_OF = _by_name(
+    [(t, t) for t in schemas.EVENT_TYPES] + [(k, v[0]) for k, v in schemas.LEGACY_EVENTS.items()], own="type_name"
+)
+_ACTION_OF = _by_name(((key, action) for key, (_, action, _) in schemas.LEGACY_EVENTS.items()), own="NULL")
+_STATE_OF = _by_name(((key, state) for key, (_, _, state) in schemas.LEGACY_EVENTS.items()), own="NULL")
 
 
 def typed_query(raw: str, *, needs_id: bool) -> str:
