@@ -8,6 +8,7 @@ at all is told in a ``Damage`` with its place.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import gzip
 import io
@@ -31,6 +32,8 @@ LINE_LIMIT = 16 * 1024 * 1024
 BLOCK = 1024 * 1024
 IN_PLACE = 64 * 1024 * 1024
 """A plain file at least this large is read where it lies."""
+GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+"""How a file of each kind begins."""
 ZSTD_BLOCK = 64 * 1024
 """How much is unpacked at a time: what comes before the damage in such a block is lost with it."""
 
@@ -132,20 +135,22 @@ def check_readable(path: Path) -> None:
         raise SourceError(f"source: {path.name!r} cannot be read: {error.strerror}") from None
 
 
-def open_plain(path: Path) -> io.BufferedReader:
+@contextlib.contextmanager
+def open_plain(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file for reading, unpacked where its content is gzip or zstd, however often."""
     import pyarrow as pa
 
-    stream: Any = path.open("rb")
-    while True:
-        head = stream.peek(8)
-        if head.startswith(b"\x1f\x8b"):
-            stream = gzip.GzipFile(fileobj=stream)
-        elif head.startswith(b"\x28\xb5\x2f\xfd"):
-            # PyArrow raises where the archive ends early; other readers of zstd end without a word.
-            stream = io.BufferedReader(pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd"), ZSTD_BLOCK)
-        else:
-            return stream  # type: ignore[no-any-return]
+    # No layer closes the one below it.
+    with contextlib.ExitStack() as layers:
+        stream: Any = layers.enter_context(path.open("rb"))
+        while (head := stream.peek(8)).startswith((GZIP, ZSTD)):
+            if head.startswith(GZIP):
+                stream = layers.enter_context(gzip.GzipFile(fileobj=stream, mode="rb"))
+            else:
+                # PyArrow raises where the archive ends early; other readers of zstd end without a word.
+                unpacked = pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
+                stream = layers.enter_context(io.BufferedReader(unpacked, ZSTD_BLOCK))
+        yield stream
 
 
 UNPACK_ERRORS = (OSError, EOFError, zlib.error)
