@@ -6,9 +6,11 @@ from telemetry_kit.load import load_events
 from telemetry_kit.places import notebooks, samples
 from telemetry_kit.playbooks import playbook_ecdf, playbook_sizes, playbook_snapshot
 from telemetry_kit.servers import server_activity
+from telemetry_kit.tasks import commander_vs_assignee, task_completion, tasks_by_stage
 
 __all__ = [
     "EventLog",
+    "commander_vs_assignee",
     "errors",
     "load_events",
     "notebooks",
@@ -18,4 +20,6 @@ __all__ = [
     "samples",
     "schemas",
     "server_activity",
+    "task_completion",
+    "tasks_by_stage",
 ]
