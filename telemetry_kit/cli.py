@@ -139,6 +139,9 @@ def _validate(options: argparse.Namespace) -> int:
     if not 0 <= options.max_rejected <= 1:
         raise ParameterError("--max-rejected", options.max_rejected, "a share between 0 and 1")
     log = load_events(_source(options))
+    if options.quarantine is not None:
+        with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
+            write_quarantine(log.quarantine, stream)
     audit = log.audit
     total = audit.sum(numeric_only=True)
     if len(audit) > 1:
@@ -148,9 +151,6 @@ def _validate(options: argparse.Namespace) -> int:
         print("\n" + _plain_table(log.notes))
     share = total["n_rejected"] / max(total["n_read"], 1)
     print(f"\n{total['n_rejected']:,} of {total['n_read']:,} records rejected ({share:.2%}); cutoff {log.cutoff}")
-    if options.quarantine is not None:
-        with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
-            write_quarantine(log.quarantine, stream)
     return TOO_MANY_REJECTED if share > options.max_rejected else OK
 
 

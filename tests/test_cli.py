@@ -1,0 +1,179 @@
+"""The command line: exit statuses, one line for a mistake, and nothing loaded that is not needed."""
+
+import gzip
+import json
+import subprocess
+import sys
+
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit.cli import main
+
+HEAVY = ("matplotlib", "seaborn", "nbconvert", "nbclient", "scipy.stats", "polars", "pyspark")
+
+
+@pytest.fixture(scope="module")
+def simulated(tmp_path_factory):
+    path = tmp_path_factory.mktemp("simulated") / "events.jsonl"
+    assert main(["simulate", "--out", str(path), "--events", "300", "--seed", "1"]) == 0
+    return path
+
+
+@pytest.fixture
+def damaged(simulated, tmp_path):
+    """300 lines, three of them cut short."""
+    lines = simulated.read_text().splitlines()
+    path = tmp_path / "damaged.jsonl"
+    path.write_text("\n".join([*(line[:50] for line in lines[:3]), *lines[3:]]) + "\n")
+    return path
+
+
+def mistake(capsys, *arguments):
+    """Run a command that must fail with status 2, and return its one line."""
+    try:
+        status = main(list(arguments))
+    except SystemExit as exit_:
+        status = exit_.code
+    assert status == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    (line,) = captured.err.splitlines()
+    return line
+
+
+def test_help_loads_no_heavy_library():
+    code = f"""
+import sys
+from telemetry_kit.cli import main
+try:
+    main(["--help"])
+except SystemExit as done:
+    assert done.code == 0
+print(*[name for name in {HEAVY!r} if name in sys.modules])
+"""
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert shown.startswith("usage: telemetry-kit")
+    assert shown.splitlines()[-1] == ""
+
+
+@pytest.mark.parametrize("command", ["report", "validate", "simulate", "schema"])
+def test_every_command_explains_itself(command, capsys):
+    with pytest.raises(SystemExit) as done:
+        main([command, "--help"])
+    assert done.value.code == 0
+    assert f"telemetry-kit {command}" in capsys.readouterr().out
+
+
+def test_the_module_runs_as_the_command_does():
+    run = subprocess.run(
+        [sys.executable, "-m", "telemetry_kit.cli", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout.split() == ["telemetry-kit", "0.1.0"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "required: COMMAND"),
+        (["dance"], "dance"),
+        (["report", "x.jsonl"], "required: --out"),
+        (["validate", "nowhere.jsonl"], "'nowhere.jsonl' does not exist"),
+        (["validate", "*.nothing"], "no file matches '*.nothing'"),
+        (["validate", "x", "--max-rejected", "2"], "--max-rejected: got 2.0, expected a share between 0 and 1"),
+        (["validate", "x", "--max-rejected", "many"], "invalid float value: 'many'"),
+        (["simulate", "--out", "x", "--events", "0", "--seed", "1"], "n_events: got 0"),
+        (["simulate", "--out", "x", "--events", "9", "--seed", "1", "--era", "1999"], "era: got '1999'"),
+        (["simulate", "--out", "x", "--events", "9", "--seed", "1", "--faults", "lost"], "NAME=SHARE"),
+    ],
+)
+def test_a_mistake_is_one_line_that_names_it(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = mistake(capsys, *arguments)
+    assert line.startswith("telemetry-kit")
+    assert words in line
+
+
+def test_a_place_that_cannot_be_written_is_a_mistake(simulated, capsys, tmp_path):
+    (tmp_path / "file").touch()
+    line = mistake(capsys, "validate", str(simulated), "--quarantine", str(tmp_path / "file" / "q.jsonl"))
+    assert "q.jsonl: Not a directory" in line
+
+
+def test_validate_prints_what_became_of_every_record(simulated, capsys):
+    assert main(["validate", str(simulated)]) == 0
+    captured = capsys.readouterr()
+    header, counts = (line.split() for line in captured.out.splitlines()[:2])
+    audit = dict(zip(header, counts, strict=True))
+    assert audit["source"] == "events.jsonl"
+    assert audit["n_read"] == "300"
+    assert "0 of 300 records rejected (0.00%)" in captured.out
+    assert captured.err == ""
+
+
+def test_validate_adds_up_several_files(simulated, damaged, capsys):
+    assert main(["validate", str(simulated), str(damaged)]) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[3].split()[:4] == ["in", "all", "600", lines[3].split()[3]]
+    assert "3 of 600 records rejected (0.50%)" in "\n".join(lines)
+
+
+@pytest.mark.parametrize(("share", "status"), [("0", 1), ("0.009", 1), ("0.01", 0), ("1", 0)])
+def test_validate_fails_when_more_than_the_share_is_rejected(damaged, share, status):
+    assert main(["validate", str(damaged), "--max-rejected", share]) == status
+
+
+def test_validate_writes_the_rejected_records(damaged, tmp_path):
+    out = tmp_path / "quarantine.jsonl"
+    main(["validate", str(damaged), "--quarantine", str(out)])
+    rejected = [json.loads(line) for line in out.read_text().splitlines()]
+    assert [row["record"] for row in rejected] == [1, 2, 3]
+    assert list(rejected[0]) == ["source", "record", "event_type", "reason", "raw"]
+
+
+def test_validate_of_a_source_without_records_rejects_nothing(tmp_path, capsys):
+    (tmp_path / "empty.jsonl").touch()
+    assert main(["validate", str(tmp_path / "empty.jsonl")]) == 0
+    assert "0 of 0 records rejected" in capsys.readouterr().out
+
+
+def test_a_name_cannot_command_the_terminal(simulated, tmp_path, capsys):
+    path = tmp_path / "\x1b[2Jevil.jsonl"
+    path.write_bytes(simulated.read_bytes())
+    main(["validate", str(path)])
+    main(["validate", str(tmp_path / "\x1b[2Jgone")])
+    captured = capsys.readouterr()
+    assert "\x1b" not in captured.out + captured.err
+    assert "\\x1b[2Jevil.jsonl" in captured.out
+
+
+def test_simulate_packs_by_name_and_is_the_same_for_the_same_seed(simulated, tmp_path):
+    packed = tmp_path / "events.jsonl.gz"
+    assert main(["simulate", "--out", str(packed), "--events", "300", "--seed", "1"]) == 0
+    assert gzip.decompress(packed.read_bytes()) == simulated.read_bytes()
+
+
+def test_simulate_writes_any_era_container_and_fault(tmp_path):
+    out = tmp_path / "bodies.jsonl"
+    arguments = ["--events", "300", "--seed", "1", "--era", "prev", "--container", "batch-bodies"]
+    assert main(["simulate", "--out", str(out), *arguments, "--faults", "repeated=0.5", "damaged=0.1"]) == 0
+    log = tk.load_events(out)
+    assert log.audit["n_duplicate"].sum() > 0
+    assert log.audit["n_rejected"].sum() > 0
+
+
+def test_schema_prints_every_field_of_every_type(capsys):
+    assert main(["schema"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 1 + len(tk.schemas.data_dictionary())
+    assert any(line.startswith("tasks") and " was_assignee " in line and " WasAssignee " in line for line in lines)
+
+
+def test_a_reader_that_stops_early_is_no_error():
+    process = subprocess.Popen(
+        [sys.executable, "-m", "telemetry_kit.cli", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
