@@ -25,37 +25,25 @@ if TYPE_CHECKING:
     import duckdb
 
     from telemetry_kit.simulate.columns import Columns
-    from telemetry_kit.simulate.parameters import Container, Era, Faults, Parameters
+    from telemetry_kit.simulate.parameters import Plan
 
 ROWS_PER_CHUNK = 100_000
 SORT_MEMORY = "1GB"
 
 
-def stage_records(
-    records_path: Path,
-    servers_path: Path,
-    parameters: Parameters,
-    faults: Faults,
-    era: Era,
-    container: Container,
-    *,
-    n_events: int | None,
-    n_servers: int | None,
-    seed: int,
-) -> None:
+def stage_records(plan: Plan, records_path: Path, servers_path: Path) -> None:
     """Run the model and the delivery, batch by batch, and leave all records, unsorted, and all servers in files."""
     n_numbered = 0
     with contextlib.ExitStack() as stack:
         writers: list[pq.ParquetWriter] = []
-        batches = event_batches(parameters, era, n_events=n_events, n_servers=n_servers, seed=seed)
-        for number, (servers, events) in enumerate(batches):
-            rng = np.random.default_rng([seed, number, 1])
-            records = deliver(rng, events, servers, faults, era, container, first_event=n_numbered)
+        for number, (servers, events) in enumerate(event_batches(plan)):
+            rng = np.random.default_rng([plan.seed, number, 1])
+            records = deliver(rng, plan, servers, events, first_event=n_numbered)
             n_numbered += n_rows(records)
             local = records["server"] - servers["server"][0]
             records["offset_us"] = utc_offset_us(servers, local, records["clock_us"])
             records["address"] = servers["address"][local]
-            tables = [pa.table(records), _describe_servers(servers, seed)]
+            tables = [pa.table(records), _describe_servers(servers, plan.seed)]
             if not writers:
                 paths = (records_path, servers_path)
                 writers = [
@@ -126,7 +114,7 @@ def _split(records: Columns) -> tuple[Columns, Columns]:
 
 
 def _number(records: Columns, n_records: int, n_lines: int, *, by_body: bool) -> tuple[int, int]:
-    """Number the records and the lines on which they stand; return how many there are so far."""
+    """Give numbers to the records and the lines on which they stand; return how many there are so far."""
     records["arrival"] = n_records + np.arange(n_rows(records))
     records["line"] = np.zeros(n_rows(records), dtype=np.int64)
     records["position"] = np.zeros(n_rows(records), dtype=np.int64)

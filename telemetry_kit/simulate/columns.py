@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from telemetry_kit.engine import MICROSECONDS
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -15,8 +17,7 @@ Columns: TypeAlias = "dict[str, NDArray[Any]]"
 Integers: TypeAlias = "NDArray[np.int64]"
 Flags: TypeAlias = "NDArray[np.bool_]"
 
-SECOND_US = 1_000_000
-DAY_US = 86_400 * SECOND_US
+SECOND_US = MICROSECONDS
 SPAN_US = 1 << 44
 """More microseconds (203 days) than an incident lives; a group and a time within it make one sortable integer."""
 
@@ -44,7 +45,7 @@ def first_of_group(group: Integers) -> Integers:
 
 
 def number_in_group(group: Integers) -> Integers:
-    """Number the rows 0, 1, … within each value of sorted ``group``."""
+    """Return numbers of the rows, 0, 1, … within each value of sorted ``group``."""
     return np.arange(group.size) - first_of_group(group)
 
 

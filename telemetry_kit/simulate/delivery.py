@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from telemetry_kit import schemas
-from telemetry_kit.simulate.columns import DAY_US, SECOND_US, concatenate, n_rows, number_in_group, take
+from telemetry_kit.engine import DAY_US
+from telemetry_kit.simulate.columns import SECOND_US, concatenate, n_rows, number_in_group, take
 from telemetry_kit.simulate.model import INCIDENT, PLAYBOOK, TASKS, UNKNOWN
 from telemetry_kit.simulate.population import MAX_NODES, TICK_US
 
 if TYPE_CHECKING:
     from telemetry_kit.simulate.columns import Columns, Flags, Integers
-    from telemetry_kit.simulate.parameters import Container, Era, Faults
+    from telemetry_kit.simulate.parameters import Faults, Plan
 
 VALID, DUPLICATE, DAMAGED, OTHER_TYPE, LOST, PAUSED = range(6)
 FATES = ("valid", "duplicate", "damaged", "other", "lost", "paused")
@@ -70,22 +71,14 @@ LINE_DAMAGE = tuple(n for n, damage in enumerate(DAMAGE) if damage.column is Non
 CLOCK_AHEAD = len(DAMAGE) - 1
 
 
-def deliver(
-    rng: np.random.Generator,
-    events: Columns,
-    servers: Columns,
-    faults: Faults,
-    era: Era,
-    container: Container,
-    *,
-    first_event: int,
-) -> Columns:
+def deliver(rng: np.random.Generator, plan: Plan, servers: Columns, events: Columns, *, first_event: int) -> Columns:
     """Send the events of a batch of servers; return one row for each record that arrives or is lost on the way.
 
     Adds to the columns of ``events``: ``event`` (numbered from ``first_event``), ``body``, ``copy`` (0 for the first
     arrival), ``sent_us`` (by the node's clock), ``arrival_us``, ``fate``, ``damage`` (-1 for none), ``is_unlisted``
     (with an unknown property) and ``is_rewrapped`` (a copy in another body).
     """
+    faults = plan.faults
     events = _with_unknown(rng, events, faults)
     local = events["server"] - servers["server"][0]
     node = local * MAX_NODES + events["node"]
@@ -112,7 +105,7 @@ def deliver(
     overtaken = (rng.random(start.size) < faults.out_of_order)[body]
     events["arrival_us"] += np.where(late, (rng.uniform(1 / 24, 4, start.size) * DAY_US).astype(np.int64)[body], 0)
     events["arrival_us"] += np.where(overtaken, rng.integers(10, 1200, start.size)[body] * SECOND_US, 0)
-    events["damage"] = _damage(rng, events, faults, era, container, spared=lost | (repeats > 0) | events["is_paused"])
+    events["damage"] = _damage(rng, plan, events, spared=lost | (repeats > 0) | events["is_paused"])
     ours = events["kind"] <= PLAYBOOK
     arrived = np.where(events["damage"] >= 0, DAMAGED, np.where(ours, VALID, OTHER_TYPE))
     events["fate"] = np.where(events["is_paused"], PAUSED, np.where(lost, LOST, arrived))
@@ -139,18 +132,16 @@ def _copies(rng: np.random.Generator, events: Columns, repeats: Integers) -> Col
     return copies
 
 
-def _damage(
-    rng: np.random.Generator, events: Columns, faults: Faults, era: Era, container: Container, *, spared: Flags
-) -> Integers:
+def _damage(rng: np.random.Generator, plan: Plan, events: Columns, *, spared: Flags) -> Integers:
     """Draw the damage to each record, -1 for none; in a batch body, damage to the line befalls all its events."""
     damage = np.full(n_rows(events), -1)
-    hit = np.flatnonzero(~spared & (events["kind"] <= PLAYBOOK) & (rng.random(damage.size) < faults.damaged))
+    hit = np.flatnonzero(~spared & (events["kind"] <= PLAYBOOK) & (rng.random(damage.size) < plan.faults.damaged))
     if not hit.size:
         return damage
-    possible = _possible(events, hit, era, container)
+    possible = _possible(plan, events, hit)
     nth = (rng.random(hit.size) * possible.sum(axis=1)).astype(np.int64)
     damage[hit] = np.argmax(np.cumsum(possible, axis=1) > nth[:, None], axis=1)
-    if container == "batch-bodies":
+    if plan.container == "batch-bodies":
         to_line = np.where(np.isin(damage, LINE_DAMAGE), damage, -1)
         body = events["event"] - events["body"]
         first = np.arange(damage.size) - body
@@ -160,14 +151,14 @@ def _damage(
     return damage
 
 
-def _possible(events: Columns, hit: Integers, era: Era, container: Container) -> Flags:
+def _possible(plan: Plan, events: Columns, hit: Integers) -> Flags:
     """Return which kinds of damage can befall each of the records ``hit``, as a matrix."""
     possible = np.zeros((hit.size, len(DAMAGE)), dtype=bool)
-    absent = {field.column for field in schemas.FIELDS if field.until_version is not None and era == "later"}
+    absent = {field.column for field in schemas.FIELDS if field.until_version is not None and plan.era == "later"}
     for column, damage in enumerate(DAMAGE):
         fits = np.isin(events["kind"][hit], damage.kinds)
         if damage.only_state_changes:
             fits &= events["new_state"][hit] >= 0
-        exists = damage.column not in absent and (column != CLOCK_AHEAD or container != "published")
+        exists = damage.column not in absent and (column != CLOCK_AHEAD or plan.container != "published")
         possible[:, column] = fits & exists
     return possible

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from telemetry_kit.engine import DAY_US
 from telemetry_kit.simulate.columns import (
-    DAY_US,
     SECOND_US,
     SPAN_US,
     concatenate,
@@ -21,7 +21,7 @@ from telemetry_kit.simulate.population import PLAYBOOK_DELETE, is_affected, utc_
 
 if TYPE_CHECKING:
     from telemetry_kit.simulate.columns import Columns, Flags, Integers
-    from telemetry_kit.simulate.parameters import Era, Parameters
+    from telemetry_kit.simulate.parameters import Parameters, Plan
 
 CREATE, END, RESTART, CHANGE_STAGE, CHANGE_COMMANDER, TIMELINE, FRONTEND = range(7)
 ADD, REMOVE, RENAME, MOVE, CHANGE_STATE, ASSIGN, SLASH_COMMAND = range(7)
@@ -50,20 +50,13 @@ TIMELINE_POSTS = 1.3
 TABS_CLICKED = 0.6
 
 
-def incident_cases(
-    rng: np.random.Generator,
-    parameters: Parameters,
-    era: Era,
-    servers: Columns,
-    playbooks: Columns,
-    window_us: tuple[int, int],
-) -> Columns:
+def incident_cases(rng: np.random.Generator, plan: Plan, servers: Columns, playbooks: Columns) -> Columns:
     """Draw the incidents of a batch of servers, in order of server and beginning, with what they begin with.
 
     Those that begin up to three weeks before the recording are drawn as well, so that some are under way when it
     begins.
     """
-    start_us, end_us = window_us
+    parameters, (start_us, end_us) = plan.parameters, plan.window_us
     since = start_us - 21 * DAY_US
     busiest = 7 * 24 / _weekly_hours()
     rate = servers["size"] * parameters.incidents_per_week * busiest * (end_us - since) / (7 * DAY_US)
@@ -74,9 +67,10 @@ def incident_cases(
     order = np.lexsort((start, server))
     server, start = server[order], start[order]
     count = server.size
-    source = _playbook_of(rng, parameters, servers, playbooks, server, start)
+    source = _playbook_of(rng, servers, playbooks, server, start)
+    source = np.where(rng.random(count) < parameters.no_playbook_share, -1, source)
     known = source >= 0
-    affected = is_affected(servers, server, start, parameters, era, window_us)
+    affected = is_affected(plan, servers, server, start)
     factor = parameters.effect.dwell_factor if parameters.effect else 1.0
     return {
         "case": np.arange(count),
@@ -113,12 +107,7 @@ def _pick(values: Integers, index: Integers, *, otherwise: int) -> Integers:
 
 
 def _playbook_of(
-    rng: np.random.Generator,
-    parameters: Parameters,
-    servers: Columns,
-    playbooks: Columns,
-    server: Integers,
-    start: Integers,
+    rng: np.random.Generator, servers: Columns, playbooks: Columns, server: Integers, start: Integers
 ) -> Integers:
     """Choose a playbook for each incident; return the row of its state at the time, -1 for none."""
     if not playbooks["playbook"].size or not server.size:
@@ -132,18 +121,16 @@ def _playbook_of(
     history = playbooks["playbook"] * (moments.size + 1) + np.searchsorted(moments, playbooks["time_us"], "right")
     wanted = chosen * (moments.size + 1) + np.searchsorted(moments, start, "right")
     row = np.searchsorted(history, wanted, "right") - 1
-    fits = (n_owned > 0) & (row >= 0) & (rng.random(server.size) >= parameters.no_playbook_share)
+    fits = (n_owned > 0) & (row >= 0)
     fits &= (playbooks["playbook"][row] == chosen) & (playbooks["action"][row] != PLAYBOOK_DELETE)
     return np.where(fits, row, -1)
 
 
-def incident_events(
-    rng: np.random.Generator, parameters: Parameters, era: Era, servers: Columns, cases: Columns, until_us: int
-) -> tuple[Columns, Integers]:
+def incident_events(rng: np.random.Generator, plan: Plan, servers: Columns, cases: Columns) -> tuple[Columns, Integers]:
     """Let every incident run; return its events in order of case and time, and how long people work in each."""
-    walk, life = _walk(rng, parameters, cases, until_us)
-    touches = [_touches(rng, cases, life, parameters.commander_changes, CHANGE_COMMANDER)]
-    if era == "later":
+    walk, life = _walk(rng, plan.parameters, cases, plan.window_us[1])
+    touches = [_touches(rng, cases, life, plan.parameters.commander_changes, CHANGE_COMMANDER)]
+    if plan.era == "later":
         touches.append(_touches(rng, cases, life, TIMELINE_POSTS, TIMELINE))
         touches.append(_touches(rng, cases, life, TABS_CLICKED, FRONTEND))
     events = concatenate([walk, *touches])
@@ -186,7 +173,7 @@ def _walk(rng: np.random.Generator, parameters: Parameters, cases: Columns, unti
         goes_on = in_time & ~abandoned & (action >= 0)
         busy, action = busy[goes_on], action[goes_on]
         stage[busy] = target[goes_on]
-        is_open[busy] = np.where(action == END, False, np.where(action == RESTART, True, is_open[busy]))
+        is_open[busy] = (is_open[busy] | (action == RESTART)) & (action != END)
         steps.append(_step(busy, now, action, stage, is_open))
     return concatenate(steps), life
 
@@ -237,17 +224,9 @@ def _apart(case: Integers, time_us: Integers, start_us: Integers) -> Integers:
     return np.maximum.accumulate(since) % SPAN_US + delay + start_us[case]
 
 
-def task_events(
-    rng: np.random.Generator,
-    parameters: Parameters,
-    era: Era,
-    servers: Columns,
-    cases: Columns,
-    incidents: Columns,
-    life: Integers,
-    window_us: tuple[int, int],
-) -> Columns:
-    """Let people work on the tasks of every incident, a little longer than the incident is open."""
+def task_events(rng: np.random.Generator, plan: Plan, servers: Columns, cases: Columns, incidents: Columns) -> Columns:
+    """Let people work on the tasks of every incident, a little longer than its ``life_us``."""
+    parameters, life = plan.parameters, cases["life_us"]
     n_added = rng.poisson(TASKS_ADDED, life.size)
     case = np.repeat(cases["case"], cases["items"] + n_added)
     added = number_in_group(case) >= cases["items"][case]
@@ -255,7 +234,8 @@ def task_events(
     born = start + np.where(added, SECOND_US + rng.random(case.size) * life[case], 0).astype(np.int64)
 
     def between(low: Integers, high: Integers) -> Integers:
-        return low + (rng.random(case.size) * np.maximum(high - low, 1)).astype(np.int64)
+        within: Integers = (rng.random(case.size) * np.maximum(high - low, 1)).astype(np.int64)
+        return low + within
 
     def happens(share: float) -> Flags:
         return rng.random(case.size) < share
@@ -279,7 +259,7 @@ def task_events(
     assigned = happens(ASSIGNED_SHARE)
     for occurs, when, state in changes:
         rows = np.flatnonzero(occurs)
-        completer = _completers(rng, parameters, era, servers, cases["server"][case[rows]], when[rows], window_us)
+        completer = _completers(rng, plan, servers, cases["server"][case[rows]], when[rows])
         was_assignee = (completer == 1) | (completer == 2)  # noqa: PLR2004 - positions in COMPLETERS
         assigned[rows] |= was_assignee
         parts.append(_task_rows(rows, case, when, CHANGE_STATE, state=state, was_commander=completer % 2 == 0)
@@ -321,19 +301,12 @@ def _task_rows(
     }
 
 
-def _completers(
-    rng: np.random.Generator,
-    parameters: Parameters,
-    era: Era,
-    servers: Columns,
-    server: Integers,
-    when: Integers,
-    window_us: tuple[int, int],
-) -> Integers:
+def _completers(rng: np.random.Generator, plan: Plan, servers: Columns, server: Integers, when: Integers) -> Integers:
     """Draw who changes a state: a position in ``COMPLETERS``, by the shares of the server and the effect."""
     shares = servers["completer_shares"][server]
-    affected = is_affected(servers, server, when, parameters, era, window_us)
-    shift = parameters.effect.commander_shift if parameters.effect else 0.0
+    affected = is_affected(plan, servers, server, when)
+    effect = plan.parameters.effect
+    shift = effect.commander_shift if effect else 0.0
     commander = np.clip(shares[:, 0] + np.where(affected, shift, 0.0), 0, 1)
     rest = np.cumsum(np.maximum(shares[:, 1:], np.finfo(float).tiny), axis=1)
     limits = commander[:, None] + rest / rest[:, -1:] * (1 - commander[:, None])

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telemetry_kit.simulate.columns import DAY_US, concatenate, n_rows, take
+from telemetry_kit.simulate.columns import concatenate, n_rows, take
 from telemetry_kit.simulate.incidents import (
     CHANGE_COMMANDER,
     CREATE,
@@ -19,14 +18,13 @@ from telemetry_kit.simulate.incidents import (
     items_at,
     task_events,
 )
-from telemetry_kit.simulate.parameters import STARTS
 from telemetry_kit.simulate.population import THINGS_PER_SERVER, playbook_histories, server_batch, version_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from telemetry_kit.simulate.columns import Columns, Integers
-    from telemetry_kit.simulate.parameters import Era, Parameters
+    from telemetry_kit.simulate.parameters import Era, Plan
 
 KINDS = ("incident", "tasks", "playbook", "frontend", "unknown")
 INCIDENT, TASKS, PLAYBOOK, OTHER, UNKNOWN = range(len(KINDS))
@@ -56,21 +54,12 @@ BLANK: dict[str, int | bool] = {
 """Every column of an event, and what stands there where the event has no such thing."""
 
 
-def window_of(parameters: Parameters, era: Era) -> tuple[int, int]:
-    """Return the recording's first moment and the first one after it, in microseconds since 1970."""
-    start = parameters.start or STARTS[era]
-    aware = start if start.tzinfo else start.replace(tzinfo=dt.UTC)
-    start_us = (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
-    return start_us, start_us + round(parameters.days * DAY_US)
-
-
-def event_batches(
-    parameters: Parameters, era: Era, *, n_events: int | None, n_servers: int | None, seed: int
-) -> Iterator[tuple[Columns, Columns]]:
+def event_batches(plan: Plan) -> Iterator[tuple[Columns, Columns]]:
     """Draw batches of servers and all their events in the recording, in order of time within a batch.
 
     With ``n_events``, servers are added until the recording holds at least as many events.
     """
+    parameters, n_events, n_servers = plan.parameters, plan.n_events, plan.n_servers
     expected = parameters.incidents_per_week * (parameters.days / 7 + 1)
     largest = int(np.clip(INCIDENTS_PER_BATCH / expected, 1, SERVERS_PER_BATCH))
     n_drawn, n_seen, batch = 0, 0, 0
@@ -80,30 +69,28 @@ def event_batches(
         else:
             per_server = max(n_seen / n_drawn if n_drawn else EVENTS_PER_INCIDENT * expected, 1.0)
             wanted = math.ceil(((n_events or 0) - n_seen) / per_server)
-        rng = np.random.default_rng([seed, batch])
-        servers, events = _batch(rng, parameters, era, n_drawn, min(wanted, largest))
+        rng = np.random.default_rng([plan.seed, batch])
+        servers, events = _batch(rng, plan, n_drawn, min(wanted, largest))
         yield servers, events
         n_drawn += n_rows(servers)
         n_seen += int((~events["is_paused"]).sum())
         batch += 1
 
 
-def _batch(
-    rng: np.random.Generator, parameters: Parameters, era: Era, first: int, count: int
-) -> tuple[Columns, Columns]:
-    window = window_of(parameters, era)
-    servers = server_batch(rng, parameters, era, window, first, count)
-    playbooks = playbook_histories(rng, parameters, servers, window)
-    cases = incident_cases(rng, parameters, era, servers, playbooks, window)
-    incidents, life = incident_events(rng, parameters, era, servers, cases, window[1])
-    tasks = task_events(rng, parameters, era, servers, cases, incidents, life, window)
+def _batch(rng: np.random.Generator, plan: Plan, first: int, count: int) -> tuple[Columns, Columns]:
+    servers = server_batch(rng, plan, first, count)
+    playbooks = playbook_histories(rng, plan, servers)
+    cases = incident_cases(rng, plan, servers, playbooks)
+    incidents, cases["life_us"] = incident_events(rng, plan, servers, cases)
+    tasks = task_events(rng, plan, servers, cases, incidents)
     parts = [
-        _incident_rows(era, playbooks, cases, incidents, tasks),
+        _incident_rows(plan.era, playbooks, cases, incidents, tasks),
         _task_rows(cases, tasks),
         _playbook_rows(playbooks),
     ]
     events = concatenate(parts)
-    events = take(events, (events["time_us"] >= window[0]) & (events["time_us"] < window[1]))
+    start_us, end_us = plan.window_us
+    events = take(events, (events["time_us"] >= start_us) & (events["time_us"] < end_us))
     events = take(events, np.argsort(events["time_us"], kind="stable"))
     _place(rng, servers, events)
     return servers, events

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from telemetry_kit.engine import DAY_US
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -286,23 +287,57 @@ def parse_faults(settings: Iterable[str]) -> Faults:
     return Faults(**shares)
 
 
-def check_size(n_events: int | None, n_servers: int | None, seed: int) -> None:
-    """See that exactly one size is given, and that both it and the seed are whole numbers that can be used."""
-    if (n_events is None) == (n_servers is None):
-        raise ParameterError("n_events, n_servers", (n_events, n_servers), "exactly one of the two")
-    for name, value, least in (("n_events", n_events, 1), ("n_servers", n_servers, 1), ("seed", seed, 0)):
-        if value is not None and (not isinstance(value, int) or value < least):
-            raise ParameterError(name, value, f"a whole number of at least {least}")
+@dataclass(frozen=True)
+class Plan:
+    """All that a simulation is asked for.
 
+    Parameters
+    ----------
+    n_events, n_servers
+        The size, exactly one of the two: so many events in order of time, before delivery, and as many servers as
+        that takes; or so many servers and all their events in ``parameters.days``.
+    seed
+        The same plan gives the same events.
+    era
+        ``"prev"``, ``"oct2020"`` or ``"later"``.
+    container
+        ``"object-storage"``, ``"batch-bodies"`` or ``"published"``.
+    parameters
+        The model.
+    faults
+        What delivery does to the events.
 
-def check_era(era: str) -> None:
-    """See that ``era`` is one of the three."""
-    _check_choice("era", era, ERAS)
+    Raises
+    ------
+    ParameterError
+        Where a size, the seed, the era or the container is not one.
+    """
 
+    n_events: int | None
+    n_servers: int | None
+    seed: int
+    era: Era
+    container: Container
+    parameters: Parameters
+    faults: Faults
 
-def check_container(container: str) -> None:
-    """See that ``container`` is one that can be written."""
-    _check_choice("container", container, CONTAINERS)
+    def __post_init__(self) -> None:
+        if (self.n_events is None) == (self.n_servers is None):
+            raise ParameterError("n_events, n_servers", (self.n_events, self.n_servers), "exactly one of the two")
+        for name, least in (("n_events", 1), ("n_servers", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and least <= value < MANY):
+                raise ParameterError(name, value, f"a whole number from {least} to {MANY:g}")
+        _check_choice("era", self.era, ERAS)
+        _check_choice("container", self.container, CONTAINERS)
+
+    @property
+    def window_us(self) -> tuple[int, int]:
+        """The recording's first moment and the first one after it, in microseconds since 1970."""
+        start = self.parameters.start or STARTS[self.era]
+        aware = start if start.tzinfo else start.replace(tzinfo=dt.UTC)
+        start_us = (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+        return start_us, start_us + round(self.parameters.days * DAY_US)
 
 
 def _check_choice(name: str, value: object, choices: tuple[Any, ...]) -> None:
@@ -311,5 +346,5 @@ def _check_choice(name: str, value: object, choices: tuple[Any, ...]) -> None:
 
 
 def _check_number(name: str, value: float, *, least: float, most: float = MANY) -> None:
-    if not (isinstance(value, int | float) and least <= value <= most):
+    if not least <= value <= most:
         raise ParameterError(name, value, f"a number from {least:g} to {most:g}")

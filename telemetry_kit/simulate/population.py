@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.simulate.columns import DAY_US, SECOND_US, concatenate, take
+from telemetry_kit.engine import DAY_US
+from telemetry_kit.simulate.columns import SECOND_US, concatenate, take
 from telemetry_kit.simulate.parameters import VERSIONS
 
 if TYPE_CHECKING:
     from telemetry_kit.simulate.columns import Columns, Flags, Integers
-    from telemetry_kit.simulate.parameters import Era, Parameters
+    from telemetry_kit.simulate.parameters import Plan
 
 ZONES = ("UTC", "America/New_York", "Europe/Berlin", "Asia/Kolkata", "America/Los_Angeles")
 ZONE_SHARES = (0.6, 0.1, 0.1, 0.1, 0.1)
@@ -32,18 +33,16 @@ MAX_UPDATES = 60
 YEAR_US = 365 * DAY_US
 
 
-def server_batch(
-    rng: np.random.Generator, parameters: Parameters, era: Era, window_us: tuple[int, int], first: int, count: int
-) -> Columns:
+def server_batch(rng: np.random.Generator, plan: Plan, first: int, count: int) -> Columns:
     """Draw ``count`` servers, numbered from ``first``."""
-    start_us, end_us = window_us
+    parameters, (start_us, end_us) = plan.parameters, plan.window_us
     length = end_us - start_us
     sigma = parameters.server_size_sigma
     nodes = np.where(rng.random(count) < parameters.multi_node_share, rng.integers(2, MAX_NODES + 1, count), 1)
     pause_start = start_us + (rng.random(count) * length).astype(np.int64)
     pause_length = np.minimum(rng.uniform(7, 28, count) * DAY_US, length / 4).astype(np.int64)
     pauses = rng.random(count) < parameters.pause_share
-    upgrades = start_us + (rng.uniform(-0.5, 1.5, (count, len(VERSIONS[era]) - 1)) * length).astype(np.int64)
+    upgrades = start_us + (rng.uniform(-0.5, 1.5, (count, len(VERSIONS[plan.era]) - 1)) * length).astype(np.int64)
     shares = np.array(parameters.completer_shares) * parameters.completer_concentration
     people = np.exp(rng.normal(np.log(parameters.users_per_server), 0.5, count))
     return {
@@ -67,20 +66,20 @@ def server_batch(
 
 def version_at(servers: Columns, server: Integers, time_us: Integers) -> Integers:
     """Return which of its era's versions each server runs at a time."""
-    return (servers["upgrade_us"][server] <= time_us[:, None]).sum(axis=1)
+    n_upgrades: Integers = np.count_nonzero(servers["upgrade_us"][server] <= time_us[:, None], axis=1)
+    return n_upgrades
 
 
-def is_affected(
-    servers: Columns, server: Integers, time_us: Integers, parameters: Parameters, era: Era, window_us: tuple[int, int]
-) -> Flags:
+def is_affected(plan: Plan, servers: Columns, server: Integers, time_us: Integers) -> Flags:
     """Return where the effect holds, if there is one."""
-    if parameters.effect is None:
+    effect = plan.parameters.effect
+    if effect is None:
         return np.zeros(server.size, dtype=bool)
-    if parameters.effect.between == "servers":
+    if effect.between == "servers":
         return np.asarray(servers["in_group"][server], dtype=bool)
-    if parameters.effect.between == "dates":
-        return time_us >= sum(window_us) // 2
-    plugins = [plugin for plugin, _ in VERSIONS[era]]
+    if effect.between == "dates":
+        return time_us >= sum(plan.window_us) // 2
+    plugins = [plugin for plugin, _ in VERSIONS[plan.era]]
     newest = np.array([plugin == plugins[-1] for plugin in plugins])
     return np.asarray(newest[version_at(servers, server, time_us)], dtype=bool)
 
@@ -96,15 +95,13 @@ def utc_offset_us(servers: Columns, server: Integers, time_us: Integers) -> Inte
     return offset
 
 
-def playbook_histories(
-    rng: np.random.Generator, parameters: Parameters, servers: Columns, window_us: tuple[int, int]
-) -> Columns:
+def playbook_histories(rng: np.random.Generator, plan: Plan, servers: Columns) -> Columns:
     """Draw the playbooks of a batch of servers: every state each goes through, in order of playbook and time.
 
     A playbook is created up to a year before the recording or during it, updated at random intervals, at most of
     which it grows, and perhaps deleted; its delete repeats its last state, as the wire does.
     """
-    start_us, end_us = window_us
+    parameters, (start_us, end_us) = plan.parameters, plan.window_us
     n_playbooks = rng.poisson(parameters.playbooks_per_server * np.sqrt(servers["size"]))
     server = np.repeat(np.arange(n_playbooks.size), n_playbooks)
     count = server.size

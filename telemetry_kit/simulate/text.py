@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from telemetry_kit.simulate.columns import DAY_US, SECOND_US
+from telemetry_kit.engine import DAY_US
+from telemetry_kit.simulate.columns import SECOND_US
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

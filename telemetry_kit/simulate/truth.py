@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -17,7 +17,7 @@ from telemetry_kit import engine, schemas
 from telemetry_kit.errors import SourceError
 from telemetry_kit.rules import quoted
 from telemetry_kit.simulate.delivery import DAMAGE
-from telemetry_kit.simulate.parameters import Effect, Faults, Parameters
+from telemetry_kit.simulate.parameters import Effect, Faults, Parameters, Plan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import duckdb
 
     from telemetry_kit.schemas import EventType
-    from telemetry_kit.simulate.parameters import Container, Era
+    from telemetry_kit.simulate.parameters import Container
 
 SUMMARY = "truth.json"
 TABLES = ("records", "visits", "actual_visits", "completions", "playbook_states", "servers")
@@ -98,7 +98,8 @@ def _visits(cutoff_us: int | None, *, only_recorded: bool) -> str:
             WHERE is_staged <> was_staged OR (is_staged AND active_stage <> before)
             WINDOW w AS ({order})
         )
-        SELECT server_id, incident_id, row_number() OVER (PARTITION BY server_id, incident_id ORDER BY number) - 1 AS visit,
+        SELECT server_id, incident_id,
+            row_number() OVER (PARTITION BY server_id, incident_id ORDER BY number) - 1 AS visit,
             active_stage AS stage, num_checklists AS num_stages,
             CASE WHEN is_known THEN event_timestamp END AS entered_at, coalesce(next_at, {cutoff}) AS left_at,
             CASE WHEN is_known THEN (epoch_us(left_at) - epoch_us(event_timestamp)) / 1e6 END AS dwell_s,
@@ -107,8 +108,8 @@ def _visits(cutoff_us: int | None, *, only_recorded: bool) -> str:
             CASE WHEN stays THEN after END AS next_stage, next_at IS NULL AS is_censored,
             NOT is_known AS is_left_truncated, from_start, first_team AS team_id, first_version AS plugin_version,
             first_public AS public
-        FROM (SELECT *, number > 1 OR coalesce(action IN ('create', 'change_stage', 'restart'), created_here) AS is_known
-              FROM bounds)
+        FROM (SELECT *, number > 1 OR coalesce(action IN ('create', 'change_stage', 'restart'), created_here)
+                  AS is_known FROM bounds)
         WHERE is_staged ORDER BY server_id, incident_id, visit
     """
 
@@ -144,8 +145,8 @@ class Simulation:
 
     Attributes
     ----------
-    parameters, faults, era, container, seed
-        What was asked for.
+    plan
+        What was asked for: the ``parameters``, the ``faults``, the ``seed`` and the rest.
     cutoff
         The newest timestamp among the events that a load takes as valid; NaT where there is none.
     audit
@@ -174,11 +175,7 @@ class Simulation:
     500
     """
 
-    parameters: Parameters
-    faults: Faults
-    era: Era
-    container: Container
-    seed: int
+    plan: Plan
     cutoff: pd.Timestamp
     audit: pd.DataFrame
     records: pd.DataFrame
@@ -214,9 +211,7 @@ class Simulation:
         return frame.astype(levels)
 
 
-def write_tables(
-    connection: duckdb.DuckDBPyConnection, folder: Path, settings: dict[str, Any], names: Sequence[str]
-) -> pd.DataFrame:
+def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Plan, names: Sequence[str]) -> pd.DataFrame:
     """Write the tables that follow from ``folder/records.parquet``, and the summary; return the audit.
 
     Every one of the files ``names`` has a row in the audit, also where nothing arrived in it.
@@ -238,31 +233,16 @@ def write_tables(
         connection.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
     counted = {row[0]: row[1:] for row in connection.execute(COUNTS).fetchall()}
     audit = [dict(zip(AUDIT, (name, *counted.get(name, [0] * (len(AUDIT) - 1))), strict=True)) for name in names]
-    summary = settings | {"cutoff": None if cutoff is None else _moment(cutoff).isoformat(), "audit": audit}
+    asked = dataclasses.asdict(plan)
+    start = plan.parameters.start
+    asked["parameters"]["start"] = None if start is None else start.isoformat()
+    summary = asked | {"cutoff": None if cutoff is None else _moment(cutoff).isoformat(), "audit": audit}
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
     return pd.DataFrame(audit, columns=list(AUDIT))
 
 
 def _moment(epoch_us: int) -> pd.Timestamp:
     return pd.Timestamp(epoch_us, unit="us", tz="UTC")
-
-
-def settings_of(
-    parameters: Parameters, faults: Faults, era: Era, container: Container, *, n_events: int | None,
-    n_servers: int | None, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """Return what was asked for as JSON can hold it."""
-    given = dataclasses.asdict(parameters)
-    given["start"] = None if parameters.start is None else parameters.start.isoformat()
-    return {
-        "parameters": given,
-        "faults": dataclasses.asdict(faults),
-        "era": era,
-        "container": container,
-        "n_events": n_events,
-        "n_servers": n_servers,
-        "seed": seed,
-    }
 
 
 def read_truth(folder: str | Path) -> Simulation:
@@ -299,18 +279,15 @@ def read_truth(folder: str | Path) -> Simulation:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SourceError(f"{folder}: no truth of a simulation here ({SUMMARY} is missing)") from None
+    cutoff, audit = pd.Timestamp(summary.pop("cutoff")), pd.DataFrame(summary.pop("audit"), columns=list(AUDIT))
     given = summary["parameters"]
     given["start"] = None if given["start"] is None else dt.datetime.fromisoformat(given["start"])
     given["completer_shares"] = tuple(given["completer_shares"])
     given["effect"] = None if given["effect"] is None else Effect(**given["effect"])
     tables = {name: engine.arrow_to_pandas(pq.read_table(folder / f"{name}.parquet")) for name in TABLES}
     return Simulation(
-        parameters=Parameters(**given),
-        faults=Faults(**summary["faults"]),
-        era=summary["era"],
-        container=summary["container"],
-        seed=summary["seed"],
-        cutoff=pd.Timestamp(summary["cutoff"]),
-        audit=pd.DataFrame(summary["audit"], columns=list(AUDIT)),
+        plan=Plan(**summary | {"parameters": Parameters(**given), "faults": Faults(**summary["faults"])}),
+        cutoff=cutoff,
+        audit=audit,
         **tables,
     )

@@ -29,7 +29,7 @@ from telemetry_kit.simulate.parameters import VERSIONS
 
 if TYPE_CHECKING:
     from telemetry_kit.simulate.columns import Columns, Integers
-    from telemetry_kit.simulate.parameters import Container, Era
+    from telemetry_kit.simulate.parameters import Container, Era, Plan
 
 USER, SERVER, TEAM, PLAYBOOK_ID, INCIDENT_ID, POST, CHANNEL, EVENT, BODY, GATEWAY = range(10)
 """What identifiers are drawn for."""
@@ -47,12 +47,13 @@ LATER_NUMBERS = ("ReminderTimerDefaultSeconds", "ReminderTimerSeconds", "UsesRem
 LATER_TEXTS = ("BroadcastChannelID",)
 
 
-def describe(records: Columns, era: Era, container: Container, seed: int) -> pa.Table:
+def describe(records: Columns, plan: Plan) -> pa.Table:
     """Name what the model numbers: return the records with the values that they carry on the wire.
 
     A value is null where a record has no such field. ``post_id``, ``playbook_id`` and ``new_state`` are spelled as on
     the wire, where empty text stands for none, none and open.
     """
+    era, container, seed = plan.era, plan.container, plan.seed
     kind, action, count = records["kind"], records["action"], n_rows(records)
     incident = (kind == INCIDENT) | (kind == OTHER)
     tasks, playbook = kind == TASKS, kind == PLAYBOOK
@@ -183,12 +184,13 @@ LAST_PROPERTY = "UserActualID"
 """It is never absent: properties before it end with a comma, those after it begin with one."""
 
 
-def line_query(era: Era, container: Container, *, is_damaged: bool) -> str:
+def line_query(plan: Plan) -> str:
     """Return the SQL that makes the lines of a file out of the rows of ``described``, in order.
 
     ``described`` holds what ``describe`` returns, and ``record`` and ``position``, where each row stands; a row
-    without a record does not arrive. Without ``is_damaged`` the rows hold no damage, and it is not looked for.
+    without a record does not arrive.
     """
+    era, container, is_damaged = plan.era, plan.container, plan.faults.damaged > 0
     values = {
         "server": _with_damage("server_id", _text_json("server_id"), is_damaged=is_damaged),
         "event": _with_damage("event_type", _text_json(_event_name(era, container)), is_damaged=is_damaged),

@@ -14,13 +14,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from telemetry_kit import engine
+from telemetry_kit.engine import DAY_US
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.simulate.arrival import SORT_MEMORY, chunks_in_order, select_events, stage_records
-from telemetry_kit.simulate.columns import DAY_US, SECOND_US
+from telemetry_kit.simulate.columns import SECOND_US
 from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST
-from telemetry_kit.simulate.parameters import Faults, Parameters, check_container, check_era, check_size
+from telemetry_kit.simulate.parameters import Faults, Parameters, Plan
 from telemetry_kit.simulate.text import choose
-from telemetry_kit.simulate.truth import read_truth, records_query, settings_of, write_tables
+from telemetry_kit.simulate.truth import read_truth, records_query, write_tables
 from telemetry_kit.simulate.wire import describe, line_query
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 
 STORAGE_SOURCE = "1kQpZ3bVn8rTt5uWf2XyYc7dHgA"
 """The name of the source in the folders of object storage, as in the recordings."""
-GZIP_LEVEL = 4
+GZIP_LEVEL = 3
 
 
 class _Files(NamedTuple):
@@ -88,9 +89,9 @@ def simulate_log(
     >>> log.servers["server_id"].nunique()
     5
     """
+    plan = Plan(n_events, n_servers, seed, era, "batch-bodies", parameters or Parameters(), faults or Faults())
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder:
-        asked = _asked(parameters, faults, era, "batch-bodies", n_events=n_events, n_servers=n_servers, seed=seed)
-        _simulate(Path(folder), None, **asked)
+        _simulate(plan, Path(folder), None)
         return read_truth(folder)
 
 
@@ -152,58 +153,36 @@ def write_simulation(
     True
     """
     path = Path(path)
-    asked = _asked(parameters, faults, era, container, n_events=n_events, n_servers=n_servers, seed=seed)
+    plan = Plan(n_events, n_servers, seed, era, container, parameters or Parameters(), faults or Faults())
     if not path.suffix and container != "object-storage":
         raise ParameterError("path", str(path), f"a file name with a suffix such as .jsonl for {container}")
     truth = path.with_name(path.name.split(".")[0] + ".truth")
     truth.mkdir(parents=True, exist_ok=True)
-    return _simulate(truth, path, **asked)
+    return _simulate(plan, truth, path)
 
 
-def _asked(
-    parameters: Parameters | None, faults: Faults | None, era: Era, container: Container, *, n_events: int | None,
-    n_servers: int | None, seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    check_size(n_events, n_servers, seed)
-    check_era(era)
-    check_container(container)
-    return {
-        "parameters": parameters or Parameters(),
-        "faults": faults or Faults(),
-        "era": era,
-        "container": container,
-        "n_events": n_events,
-        "n_servers": n_servers,
-        "seed": seed,
-    }
-
-
-def _simulate(
-    truth: Path, path: Path | None, *, parameters: Parameters, faults: Faults, era: Era, container: Container,
-    n_events: int | None, n_servers: int | None, seed: int,
-) -> pd.DataFrame:  # fmt: skip
+def _simulate(plan: Plan, truth: Path, path: Path | None) -> pd.DataFrame:
     """Write the events to ``path``, if there is one, and what is known about them to the folder ``truth``."""
-    size = {"n_events": n_events, "n_servers": n_servers, "seed": seed}
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch, contextlib.ExitStack() as stack:
         staged = Path(scratch) / "staged.parquet"
-        stage_records(staged, truth / "servers.parquet", parameters, faults, era, container, **size)
+        stage_records(plan, staged, truth / "servers.parquet")
         reader, maker = stack.enter_context(engine.connect()), stack.enter_context(engine.connect())
         reader.execute(f"SET memory_limit = '{SORT_MEMORY}'")
         reader.execute("SET temp_directory = ?", [scratch])
-        select_events(reader, staged, n_events)
+        select_events(reader, staged, plan.n_events)
         files = _files(reader, path)
         records: pq.ParquetWriter | None = None
         write = (
             None
             if path is None
-            else stack.enter_context(_line_writer(path, files.names, is_damaged=faults.damaged > 0))
+            else stack.enter_context(_line_writer(path, files.names, is_damaged=plan.faults.damaged > 0))
         )
-        lines_query = line_query(era, container, is_damaged=faults.damaged > 0)
-        for chunk in chunks_in_order(reader, by_body=container == "batch-bodies"):
+        lines_query = line_query(plan)
+        for chunk in chunks_in_order(reader, by_body=plan.container == "batch-bodies"):
             arrives = np.flatnonzero(chunk["fate"] < LOST)
             file = np.maximum(np.searchsorted(files.since_us, chunk["arrival_us"], "right") - 1, 0)
-            maker.register("described", _placed(describe(chunk, era, container, seed), chunk, file, files))
-            known = maker.sql(records_query(container)).to_arrow_table()
+            maker.register("described", _placed(describe(chunk, plan), chunk, file, files))
+            known = maker.sql(records_query(plan.container)).to_arrow_table()
             if records is None:
                 place = truth / "records.parquet"
                 records = stack.enter_context(pq.ParquetWriter(place, known.schema, compression="zstd"))
@@ -213,8 +192,7 @@ def _simulate(
             maker.unregister("described")
         assert records is not None
         records.close()
-        settings = settings_of(parameters, faults, era, container, **size)
-        return write_tables(maker, truth, settings, files.names)
+        return write_tables(maker, truth, plan, files.names)
 
 
 def _files(reader: duckdb.DuckDBPyConnection, path: Path | None) -> _Files:
