@@ -1,6 +1,16 @@
-"""What is known of playbooks: which there are at a moment, how large, and how they change."""
+"""What is known of playbooks: which there are at a moment, how large they are, and how they change."""
 
+from telemetry_kit.playbooks.comparison import compare_playbook_sizes
+from telemetry_kit.playbooks.growth import playbook_growth, playbook_histories, playbook_sizes_over_time
 from telemetry_kit.playbooks.sizes import playbook_ecdf, playbook_sizes
 from telemetry_kit.playbooks.states import playbook_snapshot
 
-__all__ = ["playbook_ecdf", "playbook_sizes", "playbook_snapshot"]
+__all__ = [
+    "compare_playbook_sizes",
+    "playbook_ecdf",
+    "playbook_growth",
+    "playbook_histories",
+    "playbook_sizes",
+    "playbook_sizes_over_time",
+    "playbook_snapshot",
+]

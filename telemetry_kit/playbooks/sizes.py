@@ -15,7 +15,6 @@ from telemetry_kit.summaries import summarise
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    import numpy.typing as npt
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
 
@@ -23,7 +22,7 @@ Measure = Literal["num_checklists", "total_checklist_items", "num_slash_commands
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 
-_SIZES = {
+SIZES = {
     "measure": "str",
     "n": "Int64",
     "n_servers": "Int64",
@@ -60,7 +59,7 @@ def size(measure: str) -> tuple[nw.Expr, list[str]]:
     return nw.col(measure).cast(nw.Float64), [measure]
 
 
-def _count_values(
+def count_values(
     snapshot: IntoFrame, measure: str, by: str | Sequence[str] | None, reserved: Iterable[str]
 ) -> tuple[pd.DataFrame, list[str]]:
     """Count the playbooks of each group, server and value: ``_value`` (null where there is none) and ``_n``."""
@@ -70,12 +69,6 @@ def _count_values(
     keys = list(dict.fromkeys([*groups, "server_id"]))
     counted = frame.select(*keys, _value=value).group_by(*keys, "_value").agg(_n=nw.len())
     return engine.sort_rows(engine.collect(counted), ["_value", "server_id"]), groups
-
-
-def _codes(servers: pd.Series) -> npt.NDArray[np.int64]:
-    """Return servers as whole numbers."""
-    codes, _ = servers.factorize()
-    return codes.astype(np.int64)
 
 
 def playbook_sizes(
@@ -139,30 +132,32 @@ def playbook_sizes(
        n  n_servers  mean  median   p95   max
     0  4          3  12.0     7.0  26.7  30.0
     """
-    counted, groups = _count_values(snapshot, measure, by, _SIZES)
+    counted, groups = count_values(snapshot, measure, by, SIZES)
+    return summarise(counted, groups, lambda part: [size_row(part, measure, level)], SIZES)
 
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        known = part[part["_value"].notna()]
-        values, counts = known["_value"].to_numpy(np.float64), known["_n"].to_numpy(np.int64)
-        n = counts.sum()
-        row = {"measure": measure, "n": n, "n_servers": known["server_id"].nunique(), "n_missing": part["_n"].sum() - n}
-        if n:
-            mean = (values * counts).sum() / n
-            squares = (counts * (values - mean) ** 2).sum()
-            _, lower, upper = uncertainty.woodruff_median(values, _codes(known["server_id"]), counts, level=level)
-            quantiles = uncertainty.quantiles(values, list(QUANTILES.values()), counts=counts)
-            row |= {
-                "mean": mean,
-                "sd": math.sqrt(squares / (n - 1)) if n > 1 else None,
-                "min": values.min(),
-                **dict(zip(QUANTILES, quantiles, strict=True)),
-                "max": values.max(),
-                "median_lower": lower,
-                "median_upper": upper,
-            }
-        return [row]
 
-    return summarise(counted, groups, rows, _SIZES)
+def size_row(counted: pd.DataFrame, measure: str, level: float) -> dict[str, Any]:
+    """Return a row of ``playbook_sizes`` for one group of counted values."""
+    known = counted[counted["_value"].notna()]
+    values, counts = known["_value"].to_numpy(np.float64), known["_n"].to_numpy(np.int64)
+    n = counts.sum()
+    row = {"measure": measure, "n": n, "n_servers": known["server_id"].nunique(), "n_missing": counted["_n"].sum() - n}
+    if n == 0:
+        return row
+    mean = (values * counts).sum() / n
+    squares = (counts * (values - mean) ** 2).sum()
+    quantiles = uncertainty.quantiles(values, list(QUANTILES.values()), counts=counts)
+    servers, _ = known["server_id"].factorize()
+    _, lower, upper = uncertainty.woodruff_median(values, servers, counts, level=level)
+    return row | {
+        "mean": mean,
+        "sd": math.sqrt(squares / (n - 1)) if n > 1 else None,
+        "min": values.min(),
+        **dict(zip(QUANTILES, quantiles, strict=True)),
+        "max": values.max(),
+        "median_lower": lower,
+        "median_upper": upper,
+    }
 
 
 def playbook_ecdf(
@@ -210,7 +205,7 @@ def playbook_ecdf(
     1    8.0  2   0.75
     2   30.0  1   1.00
     """
-    counted, groups = _count_values(snapshot, measure, by, _ECDF)
+    counted, groups = count_values(snapshot, measure, by, _ECDF)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         n = part.groupby("_value")["_n"].sum()

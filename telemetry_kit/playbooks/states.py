@@ -79,6 +79,10 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> snapshot = tk.playbook_snapshot(log.playbook, as_of="2020-12-01")
     >>> snapshot[["num_checklists", "total_checklist_items", "n_updates"]].head(3)
+       num_checklists  total_checklist_items  n_updates
+    0               2                      2          1
+    1               4                     28          4
+    2               5                     26          2
     """
     until = engine.epoch_us(engine.moment(as_of, parameter="as_of"))
     states = playbook_states(playbooks)

@@ -1,0 +1,318 @@
+"""How playbooks change: over their updates, and from month to month."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+
+from telemetry_kit import engine, uncertainty
+from telemetry_kit.periods import check_freq, last_days, periods_of
+from telemetry_kit.playbooks.sizes import SIZES, size, size_row
+from telemetry_kit.playbooks.states import KEYS, playbook_states
+from telemetry_kit.summaries import summarise
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+    from telemetry_kit.periods import Freq
+    from telemetry_kit.playbooks.sizes import Measure
+
+_GROWTH = {
+    "measure": "str",
+    "update": "Int64",
+    "n": "Int64",
+    "n_servers": "Int64",
+    "mean": "float64",
+    "median": "float64",
+    "mean_change": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "n_larger": "Int64",
+    "n_smaller": "Int64",
+}
+
+
+def _sized_states(playbooks: IntoFrame, measure: str) -> nw.LazyFrame[Any]:
+    """Open the states of playbooks with their ``_value``, and with ``_first``, its value in the first of them."""
+    value, needed = size(measure)
+    engine.open_frame(playbooks, needed, parameter="playbooks")
+    states = playbook_states(playbooks).with_columns(_value=value)
+    is_first = nw.col("_update") == 0
+    is_created = (
+        nw.when(is_first & (nw.col("action").cast(nw.String) == "create").fill_null(value=True)).then(1).otherwise(0)
+    )
+    return states.with_columns(
+        _first=nw.when(is_first).then(nw.col("_value")).max().over(*KEYS),
+        _from_create=is_created.max().over(*KEYS) == 1,
+    )
+
+
+def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_checklist_items") -> IntoFrameT:
+    """Return how the size of each playbook began, how it ended and how large it ever was.
+
+    Parameters
+    ----------
+    playbooks
+        A frame of playbook events of any kind, as in ``EventLog.playbook``.
+    measure
+        As for ``playbook_sizes``.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``playbooks``, one row per playbook in the order of ``server_id`` and ``playbook_id``:
+
+        server_id, playbook_id : str
+            The playbook.
+        first_seen_at, last_changed_at : datetime64[us, UTC]
+            Its first and last recorded event.
+        n_updates : Int64
+            Updates among its recorded events.
+        from_create : boolean
+            Whether the recording begins with its create. Where events name no action, it is taken to.
+        is_deleted : boolean
+            Whether its last event is its delete.
+        first, last, largest : float64
+            Its size in its first and last recorded state, and in its largest, in the measure's unit.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> tk.playbook_histories(log.playbook)[["n_updates", "first", "last", "largest"]].head(3)
+       n_updates  first  last  largest
+    0          1    1.0   2.0      2.0
+    1          4   29.0  28.0     32.0
+    2          0   18.0  18.0     18.0
+    """
+    states = _sized_states(playbooks, measure)
+    is_last = nw.col("_until_us").is_null()
+    result = (
+        states.with_columns(
+            first_seen_at=nw.col("event_timestamp").min().over(*KEYS),
+            n_updates=nw.col("_is_update").sum().over(*KEYS),
+            largest=nw.col("_value").max().over(*KEYS),
+        )
+        .filter(is_last)
+        .select(
+            *KEYS,
+            "first_seen_at",
+            "n_updates",
+            last_changed_at=nw.col("event_timestamp"),
+            from_create=nw.col("_from_create"),
+            is_deleted=nw.col("_is_deleted"),
+            first=nw.col("_first"),
+            last=nw.col("_value"),
+            largest=nw.col("largest"),
+        )
+    )
+    order = ["first_seen_at", "last_changed_at", "n_updates", "from_create", "is_deleted", "first", "last", "largest"]
+    return engine.give_back(result.select(*KEYS, *order).sort(*KEYS), like=playbooks)
+
+
+def playbook_growth(
+    playbooks: IntoFrame,
+    *,
+    measure: Measure = "total_checklist_items",
+    by: str | Sequence[str] | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Return how the size of playbooks changes with every update.
+
+    Playbooks that are updated often differ from the others from the start, so sizes by update number compare different
+    playbooks. ``mean_change`` does not: it holds every playbook against itself as it was created.
+
+    Parameters
+    ----------
+    playbooks
+        A frame of playbook events of any kind, as in ``EventLog.playbook``. Playbooks whose create was not recorded are
+        left out, because the numbers of their updates are unknown; ``playbook_histories`` tells which.
+    measure
+        As for ``playbook_sizes``. States without a value are left out.
+    by
+        A column of ``playbooks``, or several, as of the update: one group of rows for each of their values.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group and update number, in the order of the groups and of the numbers:
+
+        by columns
+            The group.
+        measure : str
+            What was measured.
+        update : Int64
+            0 for playbooks as they were created, then 1, 2, ….
+        n, n_servers : Int64
+            Playbooks that have this update, and the servers they are on.
+        mean, median : float64
+            Of their sizes after it, in the measure's unit.
+        mean_change, lower, upper : float64
+            Mean of the size after it less the size at create, and its limits; null with fewer than two servers.
+        n_larger, n_smaller : Int64
+            Playbooks that are larger, and smaller, after it than at create.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    Limits are those of a mean in clustered data, with servers as clusters: see
+    ``telemetry_kit.uncertainty.difference_interval``.
+
+    Examples
+    --------
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> playbooks = pd.DataFrame({
+    ...     "server_id": ["a", "a", "b"],
+    ...     "playbook_id": ["p", "p", "q"],
+    ...     "event_id": ["1", "2", "3"],
+    ...     "event_timestamp": pd.to_datetime(["2020-11-02", "2020-11-05", "2020-11-03"], utc=True),
+    ...     "action": ["create", "update", "create"],
+    ...     "total_checklist_items": [6, 9, 4],
+    ... })
+    >>> tk.playbook_growth(playbooks)[["update", "n", "mean", "mean_change"]]
+       update  n  mean  mean_change
+    0       0  2   5.0          0.0
+    1       1  1   9.0          3.0
+    """
+    states = _sized_states(playbooks, measure)
+    groups = engine.group_columns(by, states, reserved=_GROWTH)
+    keys = list(dict.fromkeys([*groups, "_update", "server_id"]))
+    states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
+    counted = engine.collect(states.group_by(*keys, "_value", "_first").agg(_n=nw.len()))
+    counted = engine.sort_rows(counted, ["_value", "_first", "server_id"])
+
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        counts, values = part["_n"].to_numpy(np.int64), part["_value"].to_numpy(np.float64)
+        change = values - part["_first"].to_numpy(np.float64, na_value=np.nan)
+        known = ~np.isnan(change)
+        servers, _ = part["server_id"].factorize()
+        sums = np.bincount(servers[known], (change * counts)[known])
+        totals = np.bincount(servers[known], counts[known])
+        mean_change, lower, upper = uncertainty.difference_interval(sums, totals, level=level)
+        return [
+            {
+                "measure": measure,
+                "update": part["_update"].iloc[0],
+                "n": counts.sum(),
+                "n_servers": part["server_id"].nunique(),
+                "mean": (values * counts).sum() / counts.sum(),
+                "median": uncertainty.quantiles(values, [0.5], counts=counts)[0],
+                "mean_change": mean_change,
+                "lower": lower,
+                "upper": upper,
+                "n_larger": counts[change > 0].sum(),
+                "n_smaller": counts[change < 0].sum(),
+            }
+        ]
+
+    return summarise(counted, [*groups, "_update"], rows, _GROWTH).drop(columns="_update")
+
+
+def playbook_sizes_over_time(
+    playbooks: IntoFrame,
+    *,
+    freq: Freq = "M",
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    measure: Measure = "total_checklist_items",
+    by: str | Sequence[str] | None = None,
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Return how large playbooks were at the end of each month, week or day.
+
+    The same as ``playbook_sizes`` of a ``playbook_snapshot`` at each of these moments, from one pass over the events.
+
+    Parameters
+    ----------
+    playbooks
+        A frame of playbook events of any kind, as in ``EventLog.playbook``.
+    freq
+        ``"D"``, ``"W"`` (weeks end with Sunday) or ``"M"``.
+    cutoff
+        The moment up to which the log tells what happened, as in ``EventLog.cutoff``; the newest event by default.
+    measure
+        As for ``playbook_sizes``.
+    by
+        A column of ``playbooks``, or several, as of each moment: one row for each of their values.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group and period with a playbook, in the order of the groups and then of time:
+
+        by columns
+            The group.
+        as_of : datetime64[us, UTC]
+            The last microsecond of the period, or the cutoff where it comes first.
+        measure, n, … n_missing
+            The columns of ``playbook_sizes``.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> tk.playbook_sizes_over_time(log.playbook, cutoff=log.cutoff)[["as_of", "n", "median"]]
+                                 as_of    n  median
+    0 2020-11-30 23:59:59.999999+00:00   88    22.5
+    1 2020-12-20 23:54:40.320000+00:00  103    22.0
+    """
+    check_freq(freq)
+    states = _sized_states(playbooks, measure)
+    groups = engine.group_columns(by, states, reserved=[*SIZES, "as_of"])
+    until = None if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
+    ends = _period_ends(states, freq, until)
+    # A state shows at the ends from the first that is not before it to the last that is before the next state.
+    states = states.with_columns(
+        _begins=_n_before(nw.col("_from_us"), ends),
+        _stops=nw.when(nw.col("_until_us").is_null()).then(len(ends)).otherwise(_n_before(nw.col("_until_us"), ends)),
+    ).filter(~nw.col("_is_deleted"), nw.col("_begins") < nw.col("_stops"))
+    keys = list(dict.fromkeys([*groups, "server_id", "_value", "_begins", "_stops"]))
+    counted = engine.collect(states.group_by(*keys).agg(_n=nw.len()))
+    shown = [
+        counted[(counted["_begins"] <= at) & (counted["_stops"] > at)].assign(
+            as_of=pd.Timestamp(end, unit="us", tz="UTC")
+        )
+        for at, end in enumerate(ends)
+    ]
+    totals = pd.concat(shown) if shown else counted.assign(as_of=pd.Series(dtype="datetime64[us, UTC]"))
+    return summarise(totals, [*groups, "as_of"], lambda part: [size_row(part, measure, level)], SIZES)
+
+
+def _period_ends(states: nw.LazyFrame[Any], freq: Freq, cutoff: int | None) -> list[int]:
+    """Return the last microseconds of the periods from the first event to the cutoff, which ends the last of them."""
+    span = engine.collect(states.select(first=nw.col("_from_us").min(), last=nw.col("_from_us").max())).iloc[0]
+    if pd.isna(span["first"]):
+        return []
+    last = span["last"] if cutoff is None else cutoff
+    days = np.array([span["first"], last], dtype=np.int64) // engine.DAY_US
+    begin, end = periods_of(days, freq)
+    ends = (last_days(np.arange(begin, end + 1), freq) + 1) * engine.DAY_US - 1
+    return [int(moment) for moment in np.minimum(ends, last)]
+
+
+def _n_before(moment: nw.Expr, ends: Sequence[int]) -> nw.Expr:
+    """Return how many of ``ends`` come before a moment."""
+    return nw.sum_horizontal(nw.lit(0), *(nw.when(moment > end).then(1).otherwise(0) for end in ends))
