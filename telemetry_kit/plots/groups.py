@@ -1,0 +1,169 @@
+"""The rows of a tidy table as the groups of a picture: which there are, what they are called, how they look."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from telemetry_kit.errors import ParameterError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    import numpy.typing as npt
+
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+"""Told apart with every kind of colour vision: those of Okabe and Ito, with grey in the place of the pale yellow."""
+
+MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+LINE_STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)))
+MOST_COLORS = len(COLORS)
+MOST_ROWS = 40
+UNKNOWN = "unknown"
+LABEL_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class Group:
+    """The rows of one group, with its name and its looks."""
+
+    label: str
+    rows: pd.DataFrame
+    color: str
+    marker: str
+    line_style: Any
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The groups that a picture shows, and how many the table has."""
+
+    title: str
+    shown: list[Group]
+    n_groups: int
+    chosen_by: str
+
+    def __len__(self) -> int:
+        return len(self.shown)
+
+    def note(self) -> str:
+        """Say which groups are left out; empty where none is."""
+        if len(self) == self.n_groups:
+            return ""
+        return f"{len(self)} of {self.n_groups:,} groups are shown: those with the most {self.chosen_by}"
+
+
+def _line_style(position: int) -> Any:  # noqa: ANN401 - a name or a pattern, as Matplotlib takes them
+    return LINE_STYLES[position % MOST_COLORS]
+
+
+def need(table: object, columns: Iterable[str], *, parameter: str = "table") -> pd.DataFrame:
+    """See that ``table`` is a pandas frame with ``columns``, and return it."""
+    if not isinstance(table, pd.DataFrame):
+        raise ParameterError(parameter, type(table).__name__, "a pandas.DataFrame")
+    wanted = list(columns)
+    missing = [column for column in wanted if column not in table.columns]
+    if missing:
+        raise ParameterError(parameter, f"a frame without {', '.join(missing)}", f"the columns {', '.join(wanted)}")
+    return table
+
+
+def split(table: pd.DataFrame, before: str, *, size: str, things: str, most: int = MOST_COLORS) -> Groups:
+    """Split a table into its groups.
+
+    Parameters
+    ----------
+    table
+        A tidy table. The columns in front of ``before`` make its groups; without any, all rows are one group.
+    before
+        The first column that is the table's own.
+    size
+        The count that tells large groups from small ones.
+    things
+        What that count counts, in words.
+    most
+        With more groups than this, only the largest are kept, in their order in the table.
+
+    Returns
+    -------
+    Groups
+        The groups in the order of the table; none where it is empty.
+    """
+    by = [str(column) for column in table.columns[: list(table.columns).index(before)]]
+    if table.empty:
+        parts: list[tuple[str, pd.DataFrame]] = []
+    elif by:
+        numbered = table.groupby(by, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+        rows = [table[numbered == number] for number in range(int(numbered.max()) + 1)]
+        parts = [(" · ".join(label(part[column].iloc[0]) for column in by), part) for part in rows]
+    else:
+        parts = [("", table)]
+    sizes = np.array([numbers(part[size]).max() for _, part in parts])
+    kept = sorted(np.argsort(-np.nan_to_num(sizes), kind="stable")[:most])
+    shown = [
+        Group(name, rows, COLORS[position % MOST_COLORS], MARKERS[position % MOST_COLORS], _line_style(position))
+        for position, (name, rows) in enumerate(parts[number] for number in kept)
+    ]
+    return Groups(" · ".join(words(column) for column in by), shown, len(parts), things)
+
+
+def numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    """Return a column as floats, its nulls as NaN."""
+    return column.to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def total(column: pd.Series[Any]) -> int:
+    """Return the sum of a column of counts."""
+    return int(column.sum())
+
+
+def label(value: Any) -> str:  # noqa: ANN401 - a cell of any column
+    """Return a value as people read it in a label: a long one is shortened in its middle."""
+    if pd.isna(value):
+        return UNKNOWN
+    if isinstance(value, bool | np.bool_):
+        return "yes" if value else "no"
+    if isinstance(value, pd.Timestamp):
+        return f"{value:%Y-%m-%d}"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    text = "".join(character if character.isprintable() else "?" for character in str(value))
+    if len(text) > LABEL_LENGTH:
+        text = f"{text[: LABEL_LENGTH // 2]}…{text[-(LABEL_LENGTH // 2 - 1) :]}"
+    return text.replace("$", r"\$")
+
+
+def words(column: str) -> str:
+    """Return the name of a column as words."""
+    return column.replace("_", " ")
+
+
+def count(n: float, thing: str, things: str | None = None) -> str:
+    """Return a count with what it counts.
+
+    Examples
+    --------
+    >>> count(1, "server"), count(2000, "server"), count(3, "visit", "of all visits")
+    ('1 server', '2,000 servers', '3 of all visits')
+    """
+    many = f"{thing}s" if things is None else things
+    return f"{int(n):,} {thing if int(n) == 1 else many}"
+
+
+def largest(column: pd.Series[Any]) -> int:
+    """Return the largest of a column of counts; 0 where there is none."""
+    return 0 if column.isna().all() else int(column.max())
+
+
+def limits_name(table: pd.DataFrame) -> str:
+    """Return what to call the limits in a table, with their level where the table says it."""
+    level = table.attrs.get("level")
+    return "limits" if level is None else f"{100 * level:.4g} % limits"
+
+
+def joined(parts: Sequence[str]) -> str:
+    """Join what is to be said into one note."""
+    return "; ".join(part for part in parts if part)

@@ -1,0 +1,146 @@
+"""Pictures of who uses the plugin: activity of servers over time, and versions in use."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from telemetry_kit.plots import groups, style
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from matplotlib.axes import Axes
+    from matplotlib.collections import QuadMesh
+
+EVENTS = ["n_incident", "n_tasks", "n_playbook"]
+USERS = {"dau": "on the day", "wau": "in the 7 days up to it", "mau": "in the 30 days up to it"}
+DATE = "Date (UTC)"
+SHORTEST_MONTH, MONTH = 28, 31
+NOBODY = 0.5
+"""Stands for zero on the logarithmic scale of colours: it is below the first of them."""
+
+
+def plot_server_activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the people who were active: over time for one server, as a heat map of days for several.
+
+    Parameters
+    ----------
+    table
+        As ``server_activity`` returns it.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "server_id": ["a"], "date": pd.to_datetime(["2020-11-02"]), "n_incident": [3], "n_tasks": [2],
+    ...     "n_playbook": [0], "dau": [2], "wau": [2], "mau": [2],
+    ... })
+    >>> plots.plot_server_activity(table).get_xlabel()
+    'Date (UTC)'
+    """
+    table = groups.need(table, ["server_id", "date", *EVENTS, *USERS])
+    n_servers = table["server_id"].nunique()
+    n_rows = min(n_servers, groups.MOST_ROWS)
+    ax = style.open_axes(ax, width=9.0, height=4.2 if n_servers <= 1 else 1.9 + 0.2 * n_rows)
+    if not n_servers:
+        return style.say_empty(ax, "no events", title="Activity", xlabel=DATE, ylabel="Server")
+    if n_servers == 1:
+        return _draw_one_server(ax, table)
+    return _draw_servers(ax, table)
+
+
+def _draw_one_server(ax: Axes, table: pd.DataFrame) -> Axes:
+    """Draw daily, weekly and monthly active users of a server as three lines."""
+    from matplotlib.lines import Line2D
+
+    at = _days(table)
+    for position, users in enumerate(USERS):
+        looks: dict[str, Any] = {"color": groups.COLORS[position], "linestyle": groups.LINE_STYLES[position]}
+        ax.plot(at, groups.numbers(table[users]), marker="." if len(at) == 1 else "", linewidth=1.5, **looks)
+    ax.set_ylim(bottom=0)
+    style.grid(ax, "y")
+    style.date_axis(ax)
+    handles = [
+        Line2D([], [], color=color, linestyle=line_style, label=f"{name.upper()}: {words}")
+        for color, line_style, (name, words) in zip(groups.COLORS, groups.LINE_STYLES, USERS.items(), strict=False)
+    ]
+    style.legend(ax, handles, "active users")
+    n_events = sum(groups.total(table[column]) for column in EVENTS)
+    told = f"server {groups.label(table['server_id'].iloc[0])}; n = {groups.count(n_events, 'event')}"
+    style.describe(ax, "Activity of the server", told, DATE, "Distinct active users")
+    return ax
+
+
+def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
+    """Draw daily active users as a heat map: a row for each server, the one with the most events on top."""
+    from matplotlib import colormaps
+    from matplotlib.colors import LogNorm
+
+    n_events = table[EVENTS].sum(axis="columns").groupby(table["server_id"]).sum()
+    n_events = n_events.sort_values(ascending=False, kind="stable")
+    shown = n_events.head(groups.MOST_ROWS)
+    rows = table[table["server_id"].isin(shown.index)]
+    begins = _days(rows)
+    edges = _edges(np.unique(begins))
+    users = np.full((len(shown), len(edges) - 1), np.nan)
+    places = shown.index.get_indexer(pd.Index(rows["server_id"])), np.searchsorted(edges, begins)
+    users[places] = np.maximum(groups.numbers(rows["dau"]), NOBODY)
+    at = style.rows_axis(ax, [groups.label(server) for server in shown.index])
+    ax.tick_params(axis="y", labelfontfamily="monospace", labelsize=style.SMALL - 1)
+    colors = colormaps["viridis_r"].with_extremes(under="#ECECEC")
+    scale = LogNorm(1, max(float(np.nanmax(users)), 2.0))
+    mesh = ax.pcolormesh(edges, np.arange(len(shown) + 1) - 0.5, users, cmap=colors, norm=scale, rasterized=False)
+    ax.set_xlim(edges[0], edges[-1])
+    style.date_axis(ax)
+    style.beside(ax, at, [f"{int(n):,}" for n in shown], heading="events", x=1.01)
+    _draw_users_scale(ax, mesh)
+    told = [f"n = {groups.count(n_events.sum(), 'event')} on {groups.count(len(n_events), 'server')}"]
+    told.append("grey: a period without anybody; white: before a server's first event or after its last")
+    if len(shown) < len(n_events):
+        told.append(f"{len(shown)} of {len(n_events):,} servers are shown: those with the most events")
+    style.describe(ax, "Activity of the servers", groups.joined(told), DATE, "Server")
+    return ax
+
+
+def _draw_users_scale(ax: Axes, mesh: QuadMesh) -> None:
+    """Draw what the colours of the heat map mean beside the axes."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    _, most = mesh.get_clim()
+    scale = ax.inset_axes((1.09, 0.0, 0.02, 1.0))
+    ticks = [step * 10**power for power in range(7) for step in (1, 2, 5) if step * 10**power <= (most or 2)]
+    bar = ax.figure.colorbar(mesh, cax=scale, ticks=FixedLocator(ticks), format=FuncFormatter(lambda n, _: f"{n:,.0f}"))
+    bar.ax.yaxis.set_minor_locator(NullLocator())
+    scale.spines[:].set_visible(False)
+    bar.set_label("Daily active users (dau)", fontsize=style.SMALL, color=style.INK)
+    scale.tick_params(labelsize=style.SMALL, length=0)
+
+
+def _days(table: pd.DataFrame) -> npt.NDArray[np.float64]:
+    """Return the dates of a table in days, as Matplotlib counts them."""
+    return style.days(pd.DatetimeIndex(table["date"]))
+
+
+def _edges(begins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Return where the columns of a heat map begin and end; a gap without any server is a column of its own."""
+    length = float(np.diff(begins).min(initial=MONTH))
+    if len(begins) < 2:  # noqa: PLR2004 - nothing tells the length of a single period
+        length = 1.0
+    if length >= SHORTEST_MONTH:
+        return np.append(begins, begins[-1] + MONTH)
+    return np.union1d(begins, begins + length)

@@ -1,0 +1,290 @@
+"""Pictures of how incidents move through their stages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from telemetry_kit.plots import groups, style
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from telemetry_kit.plots.groups import Group
+
+STAGE = "Stage (counted from 0)"
+MOST_ANNOTATED_BARS, MOST_LEVEL_COUNTS = 40, 6
+STILL_OPEN = "not reached, still open at the cutoff"
+
+
+def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of incidents that reached each stage, with its limits and what may still come.
+
+    The pale part on top of a bar is the share of incidents that had not reached the stage and were open at the
+    cutoff: it may still be added.
+
+    Parameters
+    ----------
+    table
+        As ``stage_funnel`` returns it; groups stand side by side.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "stage": [0, 1], "n_eligible": [8, 8], "n_reached": [8, 4], "n_open": [0, 2], "n_servers": [3, 3],
+    ...     "estimate": [1.0, 0.5], "lower": [0.4, 0.2], "upper": [1.0, 0.8],
+    ... })
+    >>> plots.plot_stage_funnel(table).get_xlabel()
+    'Stage (counted from 0)'
+    """
+    from matplotlib.patches import Patch
+
+    columns = ["stage", "n_eligible", "n_reached", "n_open", "n_servers", "estimate", "lower", "upper"]
+    table = groups.need(table, columns)
+    parts = groups.split(table, "stage", size="n_eligible", things="incidents")
+    n_stages = groups.largest(table["stage"]) + 1
+    ax = style.open_axes(ax, width=min(14.0, 5.5 + 0.28 * n_stages * max(len(parts), 1)))
+    title, ylabel = "How far incidents get", "Incidents that reached the stage (%)"
+    if not len(parts):
+        return style.say_empty(ax, "no incidents whose start was recorded", title=title, xlabel=STAGE, ylabel=ylabel)
+    width = 0.8 / len(parts)
+    for position, group in enumerate(parts.shown):
+        rows = group.rows
+        at = groups.numbers(rows["stage"]) + (position - (len(parts) - 1) / 2) * width
+        estimate = groups.numbers(rows["estimate"])
+        still = groups.numbers(rows["n_open"]) / groups.numbers(rows["n_eligible"])
+        looks: dict[str, Any] = {"width": width * 0.92, "color": group.color}
+        ax.bar(at, estimate, **looks)
+        ax.bar(at, still, bottom=estimate, alpha=0.25, hatch="////", edgecolor="white", linewidth=0, **looks)
+        style.whiskers(ax, at, estimate, groups.numbers(rows["lower"]), groups.numbers(rows["upper"]))
+        if n_stages * len(parts) <= MOST_ANNOTATED_BARS:
+            _write_counts(ax, at, rows, n_stages * len(parts))
+    style.share_axis(ax)
+    style.grid(ax, "y")
+    ax.set_xticks(range(n_stages))
+    ax.set_xlim(-0.6, n_stages - 0.4)
+    handles = [Patch(color=group.color, label=_incidents(group)) for group in parts.shown if parts.title]
+    handles.append(Patch(facecolor="#BBBBBB", hatch="////", edgecolor="white", label=STILL_OPEN))
+    handles.append(style.limits_handle(groups.limits_name(table)))
+    style.legend(ax, handles, parts.title)
+    told = "" if parts.title else f"n = {_incidents(parts.shown[0])}"
+    counted = "in the bars: reached / with that stage" if n_stages * len(parts) <= MOST_ANNOTATED_BARS else ""
+    style.describe(ax, title, groups.joined([told, counted, parts.note()]), STAGE, ylabel)
+    return ax
+
+
+def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how long visits to each stage last: the median with its limits, and the quartiles, on a log axis.
+
+    Parameters
+    ----------
+    table
+        As ``stage_dwell`` returns it; groups stand side by side.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on. A median, quartile or limit that was not reached by the cutoff is not drawn.
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "stage": [0], "n_visits": [9], "n_censored": [2], "n_servers": [3], "q25_s": [600.0], "median_s": [5400.0],
+    ...     "q75_s": [9000.0], "median_lower_s": [900.0], "median_upper_s": [None],
+    ... })
+    >>> plots.plot_stage_dwell(table).get_xscale()
+    'log'
+    """
+    from matplotlib.lines import Line2D
+
+    quantiles = ["q25_s", "median_s", "q75_s", "median_lower_s", "median_upper_s"]
+    table = groups.need(table, ["stage", "n_visits", "n_censored", "n_servers", *quantiles])
+    parts = groups.split(table, "stage", size="n_visits", things="visits")
+    n_stages = groups.largest(table["stage"]) + 1
+    n_rows = n_stages * max(len(parts), 1)
+    ax = style.open_axes(ax, width=9.0, height=min(14.0, 1.8 + 0.24 * n_rows + 0.1 * n_stages))
+    title, xlabel = "How long incidents stay in each stage", "Dwell time (log axis)"
+    if not len(parts):
+        return style.say_empty(ax, "no visits", title=title, xlabel=xlabel, ylabel=STAGE)
+    step = 0.8 / len(parts)
+    for position, group in enumerate(parts.shown):
+        rows = group.rows
+        at = groups.numbers(rows["stage"]) + (position - (len(parts) - 1) / 2) * step
+        q25, median, q75, lower, upper = (groups.numbers(rows[column]) for column in quantiles)
+        ax.hlines(at, q25, q75, color=group.color, alpha=0.35, linewidth=7)
+        style.whiskers(ax, at, median, lower, upper, horizontal=True, color=group.color)
+        ax.plot(median, at, group.marker, color=group.color, markersize=5.5, markeredgecolor="white")
+        texts = [
+            f"{groups.count(n, 'visit')}, {int(open_)} open" if n else "no visit"
+            for n, open_ in zip(rows["n_visits"], rows["n_censored"], strict=True)
+        ]
+        style.beside(ax, at, texts, heading="")
+    known = np.concatenate([groups.numbers(table[column]) for column in quantiles])
+    known = known[known > 0]
+    style.duration_axis(ax, *style.log_limits(known), log=True)
+    ax.set_yticks(range(n_stages))
+    ax.set_ylim(n_stages - 0.5, -0.5)
+    style.grid(ax, "x")
+    handles = [
+        Line2D([], [], color=group.color, marker=group.marker, linestyle="none", label=group.label)
+        for group in parts.shown
+        if parts.title
+    ]
+    handles += [
+        Line2D([], [], color="#777777", linewidth=7, alpha=0.35, label="from the first to the third quartile"),
+        Line2D([], [], color="#777777", marker="o", label=f"median and its {groups.limits_name(table)}"),
+    ]
+    style.legend(ax, handles, parts.title, below=True)
+    note = "Kaplan–Meier over the visits whose start was recorded; what was not reached by the cutoff is not drawn"
+    style.describe(ax, title, groups.joined([note, parts.note()]), xlabel, STAGE)
+    return ax
+
+
+def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw where visits to each stage lead, as a heat map: to a stage, to the end, or nowhere yet.
+
+    Parameters
+    ----------
+    table
+        As ``stage_transitions`` returns it; every group gets a panel.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; panels are its insets (``child_axes``).
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "stage": [0, 0], "exit": ["advanced", "open"], "next_stage": [1, None], "n": [3, 1], "share": [0.75, 0.25],
+    ... })
+    >>> [text.get_text() for text in plots.plot_stage_transitions(table).get_xticklabels()]
+    ['0', '1', 'ended', 'open']
+    """
+    table = groups.need(table, ["stage", "exit", "next_stage", "n", "share"])
+    parts = groups.split(table, "stage", size="n", things="visits")
+    stages = list(range(max(groups.largest(table["stage"]), groups.largest(table["next_stage"])) + 1))
+    n_rows, n_columns = style.panel_shape(max(len(parts), 1))
+    size = (max(3.0, 0.62 * (len(stages) + 2)), max(2.0, 0.42 * len(stages)))
+    ax = style.open_axes(ax, width=size[0] * n_columns + 2.0, height=(size[1] + 0.6) * n_rows + 1.2)
+    title, xlabel, ylabel = (
+        "Where incidents go from each stage",
+        "Next stage, or how the visit ended",
+        "Stage of the visit (counted from 0)",
+    )
+    if not len(parts):
+        return style.say_empty(ax, "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
+    if len(parts) > 1:
+        titles = [f"{group.label}: {groups.count(groups.total(group.rows['n']), 'visit')}" for group in parts.shown]
+        places = style.panels(ax, titles, below=16, down=24, across=26)
+    else:
+        places = [ax]
+    for place, group in zip(places, parts.shown, strict=True):
+        _draw_heat_map(place, group.rows, stages)
+    _draw_share_scale(ax)
+    told = "" if len(parts) > 1 else f"n = {groups.count(groups.total(table['n']), 'visit')}"
+    cells = "in the cells: share of the stage's visits, and their number; open: still there at the cutoff"
+    by = f"by {parts.title}" if parts.title else ""
+    style.describe(ax, title, groups.joined([by, told, cells, parts.note()]), xlabel, ylabel)
+    return ax
+
+
+def _incidents(group: Group) -> str:
+    """Say how many incidents and servers stand behind a group of the funnel."""
+    n_incidents = groups.largest(group.rows["n_eligible"])
+    n_servers = groups.largest(group.rows["n_servers"])
+    counted = f"{groups.count(n_incidents, 'incident')} on {groups.count(n_servers, 'server')}"
+    return f"{group.label}: {counted}" if group.label else counted
+
+
+def _write_counts(ax: Axes, at: npt.NDArray[np.float64], rows: pd.DataFrame, n_bars: int) -> None:
+    """Write into each bar how many of how many reached the stage."""
+    is_narrow = n_bars > MOST_LEVEL_COUNTS
+    for x, n_reached, n_eligible in zip(at, rows["n_reached"], rows["n_eligible"], strict=True):
+        text = f"{int(n_reached):,}/{int(n_eligible):,}"
+        box = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1.0}
+        rotation = 90 if is_narrow else 0
+        ax.text(
+            x, 0.02, text, color=style.INK, bbox=box, fontsize=style.SMALL - 0.5, rotation=rotation, ha="center",
+            va="bottom",
+        )  # fmt: skip
+
+
+def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[int]) -> None:
+    """Draw one group's transitions: a row for each stage, a column for each way out of it."""
+    import seaborn as sns
+
+    ways = [*map(str, stages), "ended", "open"]
+    share = np.full((len(stages), len(ways)), np.nan)
+    text = np.full(share.shape, "", dtype=object)
+    cells = zip(rows["stage"], rows["exit"], rows["next_stage"], rows["n"], groups.numbers(rows["share"]), strict=True)
+    for stage, way, next_stage, n, part in cells:
+        column = ways.index(way if way in ways else str(int(next_stage)))
+        share[int(stage), column] = part
+        text[int(stage), column] = f"{part:.0%}\n{int(n):,}"
+    sns.heatmap(
+        share,
+        ax=ax,
+        vmin=0,
+        vmax=1,
+        cmap="cividis",
+        annot=text,
+        fmt="",
+        annot_kws={"fontsize": style.SMALL - 1.0, "linespacing": 1.1},
+        cbar=False,
+        linewidths=0.6,
+        linecolor="white",
+    )
+    ax.set_xticks(np.arange(len(ways)) + 0.5, ways, rotation=0, fontsize=style.SMALL)
+    ax.set_yticks(np.arange(len(stages)) + 0.5, list(map(str, stages)), rotation=0, fontsize=style.SMALL)
+    ax.axvline(len(stages), color=style.INK, linewidth=1.2)
+    ax.tick_params(length=0)
+
+
+def _draw_share_scale(ax: Axes) -> None:
+    """Draw what the colours of the heat map mean beside the axes."""
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.ticker import PercentFormatter
+
+    scale = ax.inset_axes((1.03, 0.0, 0.025, 1.0))
+    bar = ax.figure.colorbar(ScalarMappable(cmap="cividis"), cax=scale, format=PercentFormatter(1, symbol=" %"))
+    scale.spines[:].set_visible(False)
+    bar.set_label("Share of the stage's visits", fontsize=style.SMALL, color=style.INK)
+    scale.tick_params(labelsize=style.SMALL, length=0)

@@ -1,0 +1,314 @@
+"""What all pictures have in common: their axes, titles, limits, panels and scales."""
+
+from __future__ import annotations
+
+import textwrap
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import numpy.typing as npt
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
+TEXT, SMALL = 9.5, 8.0
+POINTS_PER_INCH = 72
+MOST_TICKS = 7
+LONG_TAIL = 20
+"""A largest value this many times the typical one makes a picture's axis logarithmic."""
+
+MINUTE, HOUR, DAY = 60, 3600, 86_400
+STEPS = (
+    *(1, 2, 5, 10, 15, 30),
+    *(MINUTE * n for n in (1, 2, 5, 10, 15, 30)),
+    *(HOUR * n for n in (1, 2, 3, 6, 12)),
+    *(DAY * n for n in (1, 2, 5, 10, 20, 30, 50, 100, 200, 365, 730, 1825, 3650)),
+)
+DECADES = (1, 10, MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 365 * DAY, 3650 * DAY)
+
+
+def open_axes(ax: Axes | None, *, width: float = 8.0, height: float = 4.5) -> Axes:
+    """Return ``ax``, or the axes of a new figure of this size in inches."""
+    if ax is None:
+        from matplotlib import pyplot as plt
+
+        _, ax = plt.subplots(figsize=(width, height), layout="constrained")
+    plain(ax)
+    return ax
+
+
+def plain(ax: Axes) -> None:
+    """Give axes the look of all pictures: no box, quiet ticks, the grid behind everything."""
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.spines[["left", "bottom"]].set_color(QUIET)
+    ax.tick_params(colors=QUIET, labelcolor=INK, labelsize=SMALL)
+    ax.set_axisbelow(True)
+
+
+def grid(ax: Axes, axis: str) -> None:
+    """Draw quiet grid lines across ``axis``."""
+    ax.grid(visible=True, axis=axis, color=RULE, linewidth=0.7)  # type: ignore[arg-type]
+
+
+def describe(ax: Axes, title: str, note: str, xlabel: str, ylabel: str) -> None:
+    """Write the title, the note below it, and what the two axes show."""
+    ax.set_xlabel(xlabel, fontsize=TEXT, color=INK)
+    ax.set_ylabel(ylabel, fontsize=TEXT, color=INK)
+    lines = textwrap.wrap(note, max(30, int(_size(ax)[0] / (0.55 * SMALL)))) if note else []
+    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=8 + 11 * len(lines))
+    if lines:
+        ax.annotate(
+            "\n".join(lines),
+            (0, 1),
+            xycoords="axes fraction",
+            xytext=(0, 5),
+            textcoords="offset points",
+            va="bottom",
+            fontsize=SMALL,
+            color=QUIET,
+            linespacing=1.25,
+            annotation_clip=False,
+        )
+
+
+def say_empty(ax: Axes, sentence: str, *, title: str, xlabel: str, ylabel: str) -> Axes:
+    """Draw axes that say in a sentence that there is nothing to draw."""
+    describe(ax, title, "", xlabel, ylabel)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", fontsize=TEXT, color=QUIET)
+    return ax
+
+
+def whiskers(
+    ax: Axes,
+    at: npt.ArrayLike,
+    estimate: npt.NDArray[np.float64],
+    lower: npt.NDArray[np.float64],
+    upper: npt.NDArray[np.float64],
+    *,
+    horizontal: bool = False,
+    **looks: Any,  # noqa: ANN401 - what Matplotlib's errorbar takes
+) -> None:
+    """Draw limits as whiskers around estimates; where they are null there is none."""
+    reach = np.array([estimate - lower, upper - estimate])
+    # An estimate at 0 or 1 may stick out of its limits by a rounding error, which Matplotlib refuses.
+    reach = np.where(np.isnan(reach), np.nan, np.maximum(reach, 0))
+    drawn: dict[str, Any] = {"fmt": "none", "capsize": 2.5, "elinewidth": 1.2, "color": INK} | looks
+    if horizontal:
+        ax.errorbar(estimate, at, xerr=reach, **drawn)
+    else:
+        ax.errorbar(at, estimate, yerr=reach, **drawn)
+
+
+def legend(ax: Axes, handles: Sequence[Any], title: str = "", *, below: bool = False) -> None:
+    """Put a legend beside the axes, or below their labels, where it hides nothing."""
+    from matplotlib.transforms import offset_copy
+
+    if not handles:
+        return
+    place = offset_copy(ax.transAxes, ax.get_figure(root=True), 0 if below else 10, -44 if below else 0, units="points")
+    box = ax.legend(
+        handles=list(handles),
+        labels=[handle.get_label() for handle in handles],
+        title=title or None,
+        loc="upper left",
+        bbox_to_anchor=(0, 0) if below else (1, 1),
+        bbox_transform=place,
+        ncols=min(len(handles), 3) if below else 1,
+        borderaxespad=0,
+        frameon=False,
+        fontsize=SMALL,
+        labelcolor=INK,
+        alignment="left",
+    )
+    box.get_title().set_fontsize(SMALL)
+    box.get_title().set_color(QUIET)
+
+
+def share_axis(ax: Axes, axis: str = "y", *, whole: bool = True) -> None:
+    """Show an axis of shares in per cent, from none to all where ``whole``."""
+    from matplotlib.ticker import PercentFormatter
+
+    scale = ax.yaxis if axis == "y" else ax.xaxis
+    scale.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
+    if whole and axis == "y":
+        ax.set_ylim(0, 1.02)
+    elif whole:
+        ax.set_xlim(0, 1.02)
+
+
+def duration(seconds: float) -> str:
+    """Return a round number of seconds in its largest whole unit.
+
+    Examples
+    --------
+    >>> [duration(s) for s in (0, 30, 90, 5400, 10800, 172800)]
+    ['0', '30 s', '90 s', '90 min', '3 h', '2 d']
+    """
+    if seconds == 0:
+        return "0"
+    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
+        if seconds % unit == 0:
+            return f"{seconds / unit:,.0f} {name}"
+    return f"{seconds:,.3g} s"
+
+
+def is_long_tailed(values: npt.NDArray[np.float64]) -> bool:
+    """Tell whether values are spread so widely that only a logarithmic axis shows all of them."""
+    known = values[np.isfinite(values) & (values > 0)]
+    return bool(len(known)) and bool(known.max() > LONG_TAIL * np.median(known))
+
+
+def duration_ticks(lowest: float, highest: float, *, log: bool) -> list[float]:
+    """Return where to mark an axis of durations between two limits."""
+    if log:
+        ticks = [float(tick) for tick in DECADES if lowest <= tick <= highest]
+        return ticks or [lowest]
+    step = next((step for step in STEPS if highest <= MOST_TICKS * step), STEPS[-1])
+    return [float(tick) for tick in np.arange(0, highest + step / 1e6, step)]
+
+
+def duration_axis(ax: Axes, lowest: float, highest: float, *, log: bool, axis: str = "x") -> list[float]:
+    """Show an axis of seconds in seconds, minutes, hours and days, and return its ticks."""
+    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+
+    scale = ax.xaxis if axis == "x" else ax.yaxis
+    ticks = duration_ticks(lowest, highest, log=log)
+    if axis == "x":
+        ax.set_xscale("log" if log else "linear")
+        ax.set_xlim(lowest, highest)
+    else:
+        ax.set_yscale("log" if log else "linear")
+        ax.set_ylim(lowest, highest)
+    scale.set_major_locator(FixedLocator(ticks))
+    scale.set_minor_locator(NullLocator())
+    scale.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    return ticks
+
+
+def size_axis(ax: Axes, values: npt.NDArray[np.float64], axis: str = "x") -> None:
+    """Show an axis of counts from zero, logarithmic above one where the tail is long."""
+    from matplotlib.ticker import FuncFormatter, NullLocator
+
+    known = values[np.isfinite(values)]
+    highest = float(known.max()) if len(known) else 1.0
+    scale = ax.xaxis if axis == "x" else ax.yaxis
+    limits = (-0.02 * highest, max(1.0, highest * 1.04))
+    if is_long_tailed(known):
+        looks = {"linthresh": 1, "linscale": 0.5}
+        ax.set_xscale("symlog", **looks) if axis == "x" else ax.set_yscale("symlog", **looks)
+        limits = (-0.1, highest * 1.25)
+        scale.set_minor_locator(NullLocator())
+        ticks = [0, *(step * 10**power for power in range(10) for step in (1, 3) if step * 10**power <= limits[1])]
+        scale.set_ticks(ticks)
+    scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
+    ax.set_xlim(*limits) if axis == "x" else ax.set_ylim(*limits)
+
+
+def log_limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
+    """Return where a logarithmic axis of seconds begins and ends: a little outside the values, or a minute to a day."""
+    known = values[np.isfinite(values) & (values > 0)]
+    return (float(known.min()) / 1.3, float(known.max()) * 1.3) if len(known) else (float(MINUTE), float(DAY))
+
+
+def limits_handle(name: str) -> Any:  # noqa: ANN401 - a container of Matplotlib's
+    """Return what stands for limits in a legend: a whisker."""
+    from matplotlib.lines import Line2D
+
+    return Line2D([], [], color=INK, linestyle="none", marker="|", markersize=11, markeredgewidth=1.2, label=name)
+
+
+def days(times: pd.DatetimeIndex) -> npt.NDArray[np.float64]:
+    """Return times in days, as Matplotlib counts them."""
+    from matplotlib.dates import date2num
+
+    counted: npt.NDArray[np.float64] = date2num(times.tz_localize(None).to_numpy())  # type: ignore[no-untyped-call]
+    return counted
+
+
+def date_axis(ax: Axes) -> None:
+    """Show an axis of days and times briefly."""
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
+
+    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_locator(locator)
+    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
+    ax.xaxis.get_offset_text().set_fontsize(SMALL)
+    ax.xaxis.get_offset_text().set_color(QUIET)
+
+
+def panel_shape(n: int) -> tuple[int, int]:
+    """Return the rows and columns in which to lay out panels."""
+    n_columns = n if n <= 3 else 2 if n == 4 else 3 if n <= 9 else 4  # noqa: PLR2004 - a table of layouts
+    return -(-n // n_columns), n_columns
+
+
+def panels(ax: Axes, titles: Sequence[str], *, across: float = 44, down: float = 48, below: float = 0) -> list[Axes]:
+    """Divide axes into panels, one for each title, and let the axes keep nothing but their labels.
+
+    Parameters
+    ----------
+    ax
+        The axes to divide.
+    titles
+        What stands over each panel.
+    across, down
+        Space between panels, in points.
+    below
+        Space that every panel needs below itself, in points.
+
+    Returns
+    -------
+    list of matplotlib.axes.Axes
+        The panels, row by row.
+    """
+    n_rows, n_columns = panel_shape(len(titles))
+    width, height = _size(ax)
+    gap_x, gap_y, base = across / width, (down + below) / height, below / height
+    panel_width = (1 - (n_columns - 1) * gap_x) / n_columns
+    panel_height = (1 - base - (n_rows - 1) * gap_y - 14 / height) / n_rows
+    made = []
+    for number, title in enumerate(titles):
+        row, column = divmod(number, n_columns)
+        left = column * (panel_width + gap_x)
+        bottom = base + (n_rows - 1 - row) * (panel_height + gap_y)
+        panel = ax.inset_axes((left, bottom, max(panel_width, 0.02), max(panel_height, 0.02)))
+        plain(panel)
+        panel.set_title(title, loc="left", fontsize=TEXT, color=INK, pad=3)
+        made.append(panel)
+    ax.spines[:].set_visible(False)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.xaxis.labelpad = 26
+    ax.yaxis.labelpad = 36
+    return made
+
+
+def rows_axis(ax: Axes, labels: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Give each label a row, the first on top, and return the rows' heights on the axis."""
+    at = np.arange(len(labels), dtype=np.float64)
+    ax.set_yticks(at, list(labels))
+    ax.set_ylim(max(len(labels), 1) - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
+    return at
+
+
+def beside(ax: Axes, at: npt.NDArray[np.float64], texts: Sequence[str], *, heading: str, x: float = 1.02) -> None:
+    """Write a column of text beside rows: what stands behind each of them."""
+    looks: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "fontsize": SMALL, "color": QUIET, "va": "center"}
+    for height, text in zip(at, texts, strict=True):
+        ax.text(x, height, text, **looks)
+    ax.annotate(heading, (x, 1), xycoords="axes fraction", fontsize=SMALL, color=QUIET, style="italic", va="bottom")
+
+
+def _size(ax: Axes) -> tuple[float, float]:
+    """Return the width and height of axes in points, as the figure is laid out now."""
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    box = ax.get_window_extent()
+    return box.width * POINTS_PER_INCH / figure.dpi, box.height * POINTS_PER_INCH / figure.dpi
