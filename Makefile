@@ -9,7 +9,9 @@ BIN := $(VENV)/bin
 LAB := $(VENV)/.installed-lab
 DEV := $(VENV)/.installed-dev
 
-.PHONY: help report test check format lab bench lock clean
+SPARK := $(VENV)/.installed-spark
+
+.PHONY: help report test check format lab spark bench lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -18,6 +20,7 @@ help:
 	@echo 'make test    every test, warnings as errors'
 	@echo 'make check   ruff, formatting, mypy --strict'
 	@echo 'make format  what make check asks for, as far as a tool can do it'
+	@echo 'make spark   PySpark, so that make test runs on it too (half a gigabyte; needs Java)'
 	@echo 'make bench   the measurements of benchmarks/'
 	@echo 'make lock    the hashed locks anew, from pyproject.toml (needs uv)'
 	@echo 'make clean   removes what make made'
@@ -40,6 +43,8 @@ format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+spark: $(SPARK)
+
 bench: $(DEV)
 	$(BIN)/python -m benchmarks
 
@@ -54,11 +59,18 @@ $(VENV)/.installed-%: requirements/%.lock pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The lab's versions are those of development, so that both fit into one environment.
-COMPILE = uv pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header --group build
+$(SPARK): requirements/spark.lock $(DEV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes --requirement $<
+	@touch $@
+
+# The versions of all locks are those of development, so that they fit into one environment.
+COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+LOCKED = --constraint requirements/dev.lock
 lock:
-	$(COMPILE) --extra lab --extra polars --extra postgres --group test --group check --output-file requirements/dev.lock
-	$(COMPILE) --extra lab --constraint requirements/dev.lock --output-file requirements/lab.lock
+	$(COMPILE) pyproject.toml --group build --group spark-build --group test --group check \
+		--extra lab --extra polars --extra postgres --output-file requirements/dev.lock
+	$(COMPILE) $(LOCKED) pyproject.toml --group build --extra lab --output-file requirements/lab.lock
+	$(COMPILE) $(LOCKED) pyproject.toml --extra spark --output-file requirements/spark.lock
 
 clean:
 	rm -rf $(VENV) report build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -91,8 +91,8 @@ def test_importing_the_package_loads_nothing_that_only_pictures_or_reports_need(
     assert run.stdout.split() == []
 
 
-def test_there_is_a_lock_for_reports_and_one_for_development():
-    assert [lock.stem for lock in LOCKS] == ["dev", "lab"]
+def test_there_is_a_lock_for_development_one_for_reports_and_one_for_spark():
+    assert [lock.stem for lock in LOCKS] == ["dev", "lab", "spark"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
@@ -101,18 +101,19 @@ def test_a_lock_has_a_hash_for_every_package_and_no_address(lock):
     assert all(pinned(lock).values())
 
 
-@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)
-def test_a_lock_has_every_package_that_the_project_names(lock):
-    wanted = names_in(PROJECT["dependencies"]) | names_in(PROJECT["optional-dependencies"]["lab"]) | {"hatchling"}
-    assert wanted <= set(pinned(lock))
+@pytest.mark.parametrize(
+    ("lock", "extra"), [("dev", "lab"), ("dev", "polars"), ("dev", "postgres"), ("lab", "lab"), ("spark", "spark")]
+)
+def test_a_lock_has_every_package_that_the_project_names(lock, extra):
+    wanted = names_in(PROJECT["dependencies"]) | names_in(PROJECT["optional-dependencies"][extra])
+    assert wanted <= set(pinned(CLONE / "requirements" / f"{lock}.lock"))
 
 
-def test_the_locks_agree_so_that_one_environment_holds_both():
-    lab, dev = (
-        re.findall(r"^([\w.-]+==[^ ]+)", (CLONE / "requirements" / f"{name}.lock").read_text(), re.MULTILINE)
-        for name in ("lab", "dev")
-    )
-    assert set(lab) <= set(dev)
+def test_the_locks_agree_so_that_one_environment_holds_them_all():
+    versions = {}
+    for lock in LOCKS:
+        for package, version in re.findall(r"^([\w.-]+)==([^ ]+)", lock.read_text(), re.MULTILINE):
+            assert versions.setdefault(package, version) == version, package
 
 
 def test_the_version_is_the_same_wherever_it_stands():
