@@ -74,6 +74,13 @@ def ecdf():
     return pd.DataFrame({"measure": ["num_members"] * 2, "value": [1.0, 4.0], "n": [3, 1], "share": [0.75, 1.0]})
 
 
+def growth():
+    return pd.DataFrame({
+        "measure": ["num_members"] * 2, "update": [0, 1], "n": [9, 4], "n_servers": [3, 2], "mean": [4.0, 7.0],
+        "mean_change": [0.0, 1.5], "lower": [0.0, None], "upper": [0.0, None],
+    })  # fmt: skip
+
+
 def activity():
     return pd.DataFrame({
         "server_id": ["a", "a", LONG_ID], "date": pd.to_datetime(["2020-11-02", "2020-11-03", "2020-11-09"]),
@@ -109,6 +116,7 @@ GROUPED = {
     plots.plot_commander_vs_assignee_over_time: first("period", with_period(difference())),
     plots.plot_playbook_sizes: sizes(),
     plots.plot_playbook_ecdf: ecdf(),
+    plots.plot_playbook_growth: growth(),
 }
 ALL = GROUPED | {
     plots.plot_completion_by_stage: by(completion(), pd.array([0, 1, None], dtype="Int64"), "stage"),

@@ -1,6 +1,6 @@
 """Pictures: a tidy table in, Matplotlib axes out. A picture computes nothing; it draws what its table says."""
 
-from telemetry_kit.plots.playbooks import plot_playbook_ecdf, plot_playbook_sizes
+from telemetry_kit.plots.playbooks import plot_playbook_ecdf, plot_playbook_growth, plot_playbook_sizes
 from telemetry_kit.plots.servers import plot_server_activity
 from telemetry_kit.plots.stages import plot_stage_dwell, plot_stage_funnel, plot_stage_transitions
 from telemetry_kit.plots.survival import plot_stage_survival
@@ -19,6 +19,7 @@ __all__ = [
     "plot_completion_by_stage",
     "plot_incident_timelines",
     "plot_playbook_ecdf",
+    "plot_playbook_growth",
     "plot_playbook_sizes",
     "plot_server_activity",
     "plot_stage_dwell",

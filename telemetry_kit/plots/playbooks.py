@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+MOST_UPDATES_MARKED = 10
 QUANTILES = ["min", "p05", "p25", "median", "p75", "p95", "max", "median_lower", "median_upper"]
 MEASURES = {
     "num_checklists": "Stages per playbook",
@@ -164,6 +165,85 @@ def plot_playbook_ecdf(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     told = "" if parts.title else f"n = {counts[0]}"
     style.describe(ax, title, groups.joined([told, "above: how many have each size", parts.note()]), xlabel, ylabel)
     return ax
+
+
+def plot_playbook_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how much larger playbooks are after each update than they were when they were created, with bands.
+
+    Parameters
+    ----------
+    table
+        As ``playbook_growth`` returns it; each group has its line.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "measure": "num_members", "update": [0, 1], "n": [9, 4], "n_servers": [3, 2], "mean_change": [0.0, 1.5],
+    ...     "lower": [0.0, -0.5], "upper": [0.0, 3.5],
+    ... })
+    >>> plots.plot_playbook_growth(table).get_ylabel()
+    'Members per playbook: mean change since its creation'
+    """
+    from matplotlib.lines import Line2D
+    from matplotlib.ticker import MaxNLocator
+
+    table = groups.need(table, ["measure", "update", "n", "n_servers", "mean_change", "lower", "upper"])
+    parts = groups.split(table, "measure", size="n", things="playbooks")
+    ax = style.open_axes(ax)
+    title, xlabel = "How playbooks grow with their updates", "Number of the update (0: as created)"
+    ylabel = f"{_axis_of(table)}: mean change since its creation"
+    if not len(parts):
+        return style.say_empty(
+            ax, "no playbooks whose creation was recorded", title=title, xlabel=xlabel, ylabel=ylabel
+        )
+    ax.axhline(0, color=style.QUIET, linewidth=1)
+    for group in parts.shown:
+        update, change, lower, upper = (
+            groups.numbers(group.rows[name]) for name in ("update", "mean_change", "lower", "upper")
+        )
+        ax.plot(
+            update,
+            change,
+            color=group.color,
+            marker=group.marker,
+            linestyle=group.line_style,
+            markersize=4,
+            linewidth=1.4,
+        )
+        ax.fill_between(update, lower, upper, color=group.color, alpha=0.15, linewidth=0)
+    ax.xaxis.set_major_locator(MaxNLocator(MOST_UPDATES_MARKED, integer=True))
+    style.grid(ax, "y")
+    counts = [f"{groups.count(groups.largest(group.rows['n']), 'playbook')}" for group in parts.shown]
+    handles = [
+        Line2D([], [], color=group.color, marker=group.marker, linestyle=group.line_style, label=f"{group.label}: {n}")
+        for group, n in zip(parts.shown, counts, strict=True)
+        if parts.title
+    ]
+    style.legend(ax, [*handles, style.band_handle(groups.limits_name(table))], parts.title)
+    told = "" if parts.title else _shrinking(parts.shown[0].rows)
+    style.describe(ax, title, groups.joined([told, parts.note()]), xlabel, ylabel)
+    return ax
+
+
+def _shrinking(rows: pd.DataFrame) -> str:
+    """Say how many playbooks have the first and the last update."""
+    first, last = rows.iloc[0], rows.iloc[-1]
+    counts = [f"{groups.count(row['n'], 'playbook')} at update {int(row['update'])}" for row in (first, last)]
+    return f"n = {' and '.join(counts)}" if len(rows) > 1 else f"n = {counts[0]}"
 
 
 def _axis_of(table: pd.DataFrame) -> str:

@@ -95,10 +95,10 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     n_events = n_events.sort_values(ascending=False, kind="stable")
     shown = n_events.head(groups.MOST_ROWS)
     rows = table[table["server_id"].isin(shown.index)]
-    begins = _days(rows)
-    edges = _edges(np.unique(begins))
+    ends = _days(rows) + 1  # a period is named after its last day
+    edges = _edges(np.unique(ends))
     users = np.full((len(shown), len(edges) - 1), np.nan)
-    places = shown.index.get_indexer(pd.Index(rows["server_id"])), np.searchsorted(edges, begins)
+    places = shown.index.get_indexer(pd.Index(rows["server_id"])), np.searchsorted(edges, ends) - 1
     users[places] = np.maximum(groups.numbers(rows["dau"]), NOBODY)
     at = style.rows_axis(ax, [groups.label(server) for server in shown.index])
     ax.tick_params(axis="y", labelfontfamily="monospace", labelsize=style.SMALL - 1)
@@ -136,11 +136,9 @@ def _days(table: pd.DataFrame) -> npt.NDArray[np.float64]:
     return style.days(pd.DatetimeIndex(table["date"]))
 
 
-def _edges(begins: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _edges(ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return where the columns of a heat map begin and end; a gap without any server is a column of its own."""
-    length = float(np.diff(begins).min(initial=MONTH))
-    if len(begins) < 2:  # noqa: PLR2004 - nothing tells the length of a single period
-        length = 1.0
+    length = float(np.diff(ends).min(initial=MONTH)) if len(ends) > 1 else 1.0
     if length >= SHORTEST_MONTH:
-        return np.append(begins, begins[-1] + MONTH)
-    return np.union1d(begins, begins + length)
+        return np.append(ends[0] - MONTH, ends)
+    return np.union1d(ends - length, ends)

@@ -231,6 +231,13 @@ def days(times: pd.DatetimeIndex) -> npt.NDArray[np.float64]:
     return counted
 
 
+def band_handle(name: str) -> Any:  # noqa: ANN401 - an artist of Matplotlib's
+    """Return what stands for limits in a legend: a piece of a band."""
+    from matplotlib.patches import Patch
+
+    return Patch(color="#999999", alpha=0.3, linewidth=0, label=name)
+
+
 def date_axis(ax: Axes) -> None:
     """Show an axis of days and times briefly."""
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter

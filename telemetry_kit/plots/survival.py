@@ -152,11 +152,10 @@ def _write_at_risk(ax: Axes, ticks: Sequence[float], curves: Sequence[Group], *,
 def _handles(curves: Sequence[Group], limits: str) -> list[Any]:
     """Return what the legend shows: the curves where there are several, and what a band is."""
     from matplotlib.lines import Line2D
-    from matplotlib.patches import Patch
 
     lines: list[Any] = [
         Line2D([], [], color=curve.color, linestyle=curve.line_style, label=curve.label)
         for curve in curves
         if len(curves) > 1
     ]
-    return [*lines, Patch(color="#999999", alpha=0.3, linewidth=0, label=f"{limits}, pointwise")]
+    return [*lines, style.band_handle(f"{limits}, pointwise")]

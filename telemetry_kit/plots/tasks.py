@@ -77,7 +77,7 @@ def plot_task_completion(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         style.beside(ax, rows_at, [_completions(group.rows) for group in parts.shown], heading="")
         for height_ in rows_at[1:] - 0.5:
             ax.axhline(height_, color=style.RULE, linewidth=0.8)
-        style.legend(ax, [*_completer_handles(), *_limits(table)], below=True)
+        style.legend(ax, [*_completer_handles(), style.limits_handle(groups.limits_name(table))], below=True)
         told = ""
     else:
         rows = parts.shown[0].rows.set_index("completer")
@@ -139,7 +139,7 @@ def plot_completion_by_stage(table: pd.DataFrame, *, ax: Axes | None = None) -> 
         ax.axvline(place - 0.5, color=style.RULE, linewidth=0.8)
     style.share_axis(ax)
     style.grid(ax, "y")
-    style.legend(ax, [*_completer_handles(), *_limits(table)])
+    style.legend(ax, [*_completer_handles(), style.limits_handle(groups.limits_name(table))])
     told = f"n = {groups.count(groups.total(table['n_completed']), 'completion')}"
     style.describe(ax, title, groups.joined([told, parts.note()]), xlabel, COMPLETED)
     return ax
@@ -191,7 +191,7 @@ def plot_task_completion_over_time(table: pd.DataFrame, *, ax: Axes | None = Non
         style.share_axis(place)
         style.grid(place, "y")
         style.date_axis(place)
-    style.legend(ax, [*_completer_handles(), _band(table)])
+    style.legend(ax, [*_completer_handles(), style.band_handle(groups.limits_name(table))])
     told = f"by {parts.title}" if parts.title else f"n = {_completions(table, most=True)}"
     style.describe(ax, title, groups.joined([told, parts.note()]), xlabel, COMPLETED)
     return ax
@@ -306,7 +306,7 @@ def plot_commander_vs_assignee_over_time(table: pd.DataFrame, *, ax: Axes | None
         _points_axis(place, "y")
         style.grid(place, "y")
         style.date_axis(place)
-    style.legend(ax, [_band(table)])
+    style.legend(ax, [style.band_handle(groups.limits_name(table))])
     told = f"by {parts.title}" if parts.title else f"n = {_completions(table, most=True)}"
     style.describe(ax, title, groups.joined([told, "above the line: more by commanders", parts.note()]), xlabel, ylabel)
     return ax
@@ -349,16 +349,6 @@ def _completer_handles() -> list[Any]:
         Line2D([], [], color=color, marker=marker, linestyle="none", label=completer)
         for completer, (color, marker) in COMPLETERS.items()
     ]
-
-
-def _limits(table: pd.DataFrame) -> list[Any]:
-    return [style.limits_handle(groups.limits_name(table))]
-
-
-def _band(table: pd.DataFrame) -> Any:  # noqa: ANN401 - an artist of Matplotlib's
-    from matplotlib.patches import Patch
-
-    return Patch(color="#999999", alpha=0.3, linewidth=0, label=groups.limits_name(table))
 
 
 def _completions(rows: pd.DataFrame, *, most: bool = False) -> str:
