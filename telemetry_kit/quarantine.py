@@ -12,8 +12,19 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from telemetry_kit import rules, schemas
-from telemetry_kit.rules import DUPLICATE, OTHER, REJECTED, VALID, expressions, is_known, name, quoted, raw_columns
+from telemetry_kit import rules, schemas, wire_lines
+from telemetry_kit.rules import (
+    DUPLICATE,
+    OTHER,
+    REJECTED,
+    VALID,
+    VOID,
+    expressions,
+    is_known,
+    name,
+    quoted,
+    raw_columns,
+)
 from telemetry_kit.sources import RAW_LIMIT, as_text, fetch_lines
 
 if TYPE_CHECKING:
@@ -24,6 +35,7 @@ if TYPE_CHECKING:
 
     from telemetry_kit.containers import Rows
     from telemetry_kit.sources import Damage, Lines
+    from telemetry_kit.wire_lines import Keys
 
 CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
@@ -55,7 +67,7 @@ class Intake:
         typed = ", ".join(f"{name(f.column)} {_TYPES.get(f.kind, 'VARCHAR')}" for f in schemas.FIELDS)
         self.connection.execute(
             f"CREATE TEMP TABLE events (source INTEGER, place BIGINT, position INTEGER, status TINYINT, "
-            f"type_name VARCHAR, {typed})"
+            f"type_name VARCHAR, n_bytes INTEGER, {typed})"
         )
 
     def take_damage(self, damage: Damage) -> None:
@@ -73,46 +85,35 @@ class Intake:
 
     def take_lines(self, lines: Lines) -> None:
         """Take a file of JSON lines: the short way where it holds plain events of the wire."""
-        shapes = [
-            (keys[0] or [], keys[1] or [])
-            for (keys,) in self.connection.execute(
-                "SELECT DISTINCT json_keys(json, ['$', '$.properties']) AS keys "
-                f"FROM read_ndjson_objects({_path(lines)}, ignore_errors=true)"
-            ).fetchall()
-            if keys
-        ]
-        is_wire = any("event" in top and "properties" in top for top, _ in shapes)
-        is_twice = any(len(set(part)) < len(part) for shape in shapes for part in shape)
-        if is_wire and not is_twice and not any("batch" in top for top, _ in shapes):
-            self._take_wire_lines(lines, shapes)
-        else:
-            self._take_texts(Text(source, record, None, raw) for _, source, record, raw in fetch_lines(lines))
+        expected = wire_lines.list_keys(self.connection, lines.path, sample=True)
+        if not expected.are_plain or not self._take_wire_lines(lines, expected):
+            keys = wire_lines.list_keys(self.connection, lines.path)
+            if not keys.are_plain or not self._take_wire_lines(lines, keys, has_all_keys=True):
+                self._take_texts(Text(source, record, None, raw) for _, source, record, raw in fetch_lines(lines))
 
-    def _take_wire_lines(self, lines: Lines, shapes: list[tuple[list[str], list[str]]]) -> None:
-        top = sorted({key for keys, _ in shapes for key in keys if is_known(key)})
-        properties = sorted({key for _, keys in shapes for key in keys if is_known(key)})
-        columns = dict.fromkeys(top, "VARCHAR") | {"properties": _struct(properties)}
-        reader = (
-            f"read_json({_path(lines)}, format='newline_delimited', ignore_errors=true, "
-            f"columns={{{', '.join(f'{quoted(key)}: {quoted(kind)}' for key, kind in columns.items())}}})"
-        )
+    def _take_wire_lines(self, lines: Lines, keys: Keys, *, has_all_keys: bool = False) -> bool:
+        """Take lines with the keys that are expected; false, and nothing taken, where some have others."""
         first = self._n_rows()
-        single = lines.segments[0].source if len(lines.segments) == 1 else "NULL"
-        raw = f"SELECT {raw_columns(expressions(top, properties))} FROM {reader}"
-        self.connection.execute(f"{_insert(f'{single}', 'NULL', '0')} FROM ({rules.typed_query(raw, needs_id=True)})")
-        if single == "NULL":
+        source = lines.segments[0].source if len(lines.segments) == 1 else "NULL"
+        typed = rules.typed_query(wire_lines.read_query(lines, keys), needs_id=True)
+        self.connection.execute(f"{_insert(f'{source}', 'NULL', '0', n_bytes='n_bytes')} FROM ({typed})")
+        rows = f"rowid >= {first}"
+        n, size = self.connection.execute(f"SELECT count(*), sum(n_bytes) FROM events WHERE {rows}").fetchall()[0]
+        is_proven = has_all_keys or (n and size == wire_lines.n_bytes(lines, n))
+        if not is_proven and not wire_lines.list_keys(self.connection, lines.path).within(keys):
+            self.connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
+            return False
+        if source == "NULL":
             self.segments += [(first + part.first_row, part.source) for part in lines.segments if part.n_rows]
         doubtful = self.connection.execute(
-            f"SELECT rowid - {first} FROM events WHERE rowid >= {first} AND status = {REJECTED} ORDER BY 1"
+            f"SELECT rowid - {first} FROM events WHERE {rows} AND status = {REJECTED} ORDER BY 1"
         ).fetchall()
         if doubtful:
             found = fetch_lines(lines, [row for (row,) in doubtful])
             self._take_texts(Text(source, record, first + row, line) for row, source, record, line in found)
-        if any(not is_known(key) for _, keys in shapes for key in keys):
-            self._note_unknown(
-                "SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
-                f"FROM read_ndjson_objects({_path(lines)}, ignore_errors=true)"
-            )
+        if not all(map(is_known, keys.properties)):
+            self._note_unknown(wire_lines.unknown_query(lines.path, keys.properties))
+        return True
 
     def _n_rows(self) -> int:
         (n,) = self.connection.execute("SELECT count(*) FROM events").fetchall()[0]
@@ -274,23 +275,15 @@ class Intake:
         """)
 
 
-def _path(lines: Lines) -> str:
-    return quoted(str(lines.path))
-
-
-def _struct(keys: Sequence[str]) -> str:
-    return "STRUCT(" + ", ".join(f"{name(key)} VARCHAR" for key in keys) + ")"
-
-
 def _twice(keys: str) -> str:
     return f"list_filter({keys}, lambda key: list_count(list_filter({keys}, lambda other: other = key)) > 1)[1]"
 
 
-def _insert(source: str, place: str, position: str) -> str:
+def _insert(source: str, place: str, position: str, n_bytes: str = "NULL") -> str:
     columns = ", ".join(name(column) for column in _COLUMNS)
     return (
         f"INSERT INTO events SELECT {source}, {place}, {position}, status, "
-        f"CASE WHEN status = {OTHER} THEN type_name END, {columns}"
+        f"CASE WHEN status = {OTHER} THEN type_name END, {n_bytes}, {columns}"
     )
 
 

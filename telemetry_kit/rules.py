@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
     from telemetry_kit.schemas import EventType, Field
 
-VALID, REJECTED, OTHER, DUPLICATE = 0, 1, 2, 3
-"""What became of a record."""
+VALID, REJECTED, OTHER, DUPLICATE, VOID = 0, 1, 2, 3, 4
+"""What became of a record; void is one that was read anew."""
 
 CLOCK_TOLERANCE = "INTERVAL 1 DAY"
 """How far behind its event a record may arrive: a clock that is further ahead must not set the cutoff."""
@@ -239,10 +239,16 @@ _ENVELOPE = frozenset(
 _ARRIVAL = ("receivedat", "sentat")
 
 
-def is_known(key: str) -> bool:
-    """Tell whether a key names a field, or belongs to the envelope that the pipeline puts around an event."""
+def is_read(key: str) -> bool:
+    """Tell whether a key names a field, or a time at which the record arrived."""
     folded = schemas.fold(key)
-    return folded in _ENVELOPE or folded.startswith("context") or _spelling(folded) is not None
+    return folded in _ARRIVAL or _spelling(folded) is not None
+
+
+def is_known(key: str) -> bool:
+    """Tell whether a key is read, or belongs to the envelope that the pipeline puts around an event."""
+    folded = schemas.fold(key)
+    return folded in _ENVELOPE or folded.startswith("context") or is_read(key)
 
 
 @functools.cache

@@ -1,0 +1,104 @@
+"""The short way for JSON lines as object storage holds them: one typed read, and a proof that it missed nothing.
+
+A typed read passes over keys that it was not told of: an unknown property, another spelling, a key that stands twice.
+To list the keys of every line costs as much as the read itself. Instead every line is measured by what was read of it:
+the lengths of the keys and values, and of the punctuation between them. Where these add up to the size of the file,
+nothing else stands in it. Where they do not, the keys are listed after all.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from telemetry_kit import schemas
+from telemetry_kit.rules import expressions, is_known, is_read, name, quoted, raw_columns
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    import duckdb
+
+    from telemetry_kit.sources import Lines
+
+SAMPLE = 4096
+"""How many lines tell the keys to expect."""
+_BARE = frozenset(
+    schemas.fold(field.wire)
+    for field in schemas.FIELDS
+    if field.wire and (field.kind in ("count", "integer", "flag") or field.column == "created_at")
+)
+
+
+class Keys(NamedTuple):
+    """The keys that lines have: at the top, and among the properties; whether every line is one plain event."""
+
+    top: list[str]
+    properties: list[str]
+    are_plain: bool
+
+    def within(self, other: Keys) -> bool:
+        """Tell whether ``other`` has all these keys."""
+        return set(self.top) <= set(other.top) and set(self.properties) <= set(other.properties)
+
+
+def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool = False) -> Keys:
+    """List the keys that the lines of a file have, of its first lines or of all."""
+    lines = f"read_ndjson_objects({quoted(str(path))}, ignore_errors=true)"
+    some = f"(SELECT json FROM {lines} LIMIT {SAMPLE})" if sample else lines
+    shapes = [
+        (keys[0] or [], keys[1] or [])
+        for (keys,) in connection.execute(
+            f"SELECT DISTINCT json_keys(json, ['$', '$.properties']) FROM {some} WHERE json IS NOT NULL"
+        ).fetchall()
+    ]
+    is_wire = any("event" in top and "properties" in top for top, _ in shapes)
+    is_twice = any(len(set(part)) < len(part) for shape in shapes for part in shape)
+    has_bodies = any("batch" in top for top, _ in shapes)
+    top = sorted({key for keys, _ in shapes for key in keys})
+    return Keys(top, sorted({key for _, keys in shapes for key in keys}), is_wire and not is_twice and not has_bodies)
+
+
+def read_query(lines: Lines, keys: Keys) -> str:
+    """Return the query for the raw records of a file, one row a line in their order, each with its ``n_bytes``."""
+    known = [key for key in keys.top if key != "properties" and is_read(key)]
+    properties = [key for key in keys.properties if is_read(key)]
+    # What is no field of ours is read as it stands, only to be measured.
+    columns = {key: "VARCHAR" if key in known else "JSON" for key in keys.top if key != "properties"}
+    members = ", ".join(f"{name(key)} {'VARCHAR' if key in properties else 'JSON'}" for key in keys.properties)
+    columns["properties"] = f"STRUCT({members})"
+    struct = ", ".join(f"{quoted(key)}: {quoted(kind)}" for key, kind in columns.items())
+    reader = (
+        f"read_json({quoted(str(lines.path))}, format='newline_delimited', ignore_errors=true, columns={{{struct}}})"
+    )
+    measured = [
+        *(_measure(name(key), key, is_text=key in known) for key in keys.top if key != "properties"),
+        *(_measure(f"properties.{name(key)}", key, is_text=key in properties) for key in keys.properties),
+    ]
+    # Two pairs of braces, less the comma that each last member lacks, and the properties' own key and comma.
+    frame = 2 + len('"properties":,')
+    size = f"{frame} + {' + '.join(measured)}"
+    return f"SELECT {raw_columns(expressions(known, properties))}, {size} AS n_bytes FROM {reader}"
+
+
+def _measure(x: str, key: str, *, is_text: bool) -> str:
+    quotes = 2 if is_text and schemas.fold(key) not in _BARE else 0
+    around = len(key.encode()) + len('"":,') + quotes
+    return f"COALESCE(strlen(CAST({x} AS VARCHAR)) + {around}, 0)"
+
+
+def n_bytes(lines: Lines, rows: int) -> int:
+    """Return the size of a file of ``rows`` lines without its line ends, if none of its lines is blank."""
+    with lines.path.open("rb") as stream:
+        stream.seek(-1, 2)
+        is_ended = stream.read(1) == b"\n"
+    return lines.path.stat().st_size - rows + (not is_ended)
+
+
+def unknown_query(path: Path, keys: Iterable[str]) -> str:
+    """Return the query for ``type_name`` and ``key`` of every property that is no field of ours."""
+    wanted = ", ".join(quoted(key) for key in keys if not is_known(key))
+    return (
+        "SELECT * FROM (SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
+        f"FROM read_ndjson_objects({quoted(str(path))}, ignore_errors=true)) WHERE key IN ({wanted})"
+    )
