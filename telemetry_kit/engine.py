@@ -39,7 +39,9 @@ def connect(database: str = ":memory:") -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(database)
     connection.execute("SET TimeZone = 'UTC'")
-    connection.execute("SET enable_progress_bar = false")
+    # Without ipywidgets, DuckDB shows no progress in Jupyter anyway, but takes any setting of it for an error.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        connection.execute("SET enable_progress_bar = false")
     return connection
 
 
@@ -58,8 +60,23 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     return pa.Table.from_pandas(frame, preserve_index=False)
 
 
-def open_frame(frame: IntoFrame, columns: Iterable[str], *, parameter: str) -> nw.LazyFrame[Any]:
+def open_frame(
+    frame: IntoFrame, columns: Iterable[str], *, parameter: str, order: str | None = None
+) -> nw.LazyFrame[Any]:
     """Open a frame of any kind as a lazy frame, and see that it has ``columns``.
+
+    Parameters
+    ----------
+    frame
+        The frame.
+    columns
+        What it needs to have.
+    parameter
+        What the caller calls it.
+    order
+        The name of a column to add: the place of each row where the frame keeps its rows in order, and 0 where it does
+        not, as on SQL engines. Sorted by time, by this and at last by ``event_id``, ties keep their order where there
+        is one, and have the same order each time where there is none.
 
     Raises
     ------
@@ -72,15 +89,52 @@ def open_frame(frame: IntoFrame, columns: Iterable[str], *, parameter: str) -> n
         kinds = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
         raise ParameterError(parameter, type(frame).__name__, kinds) from None
     if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
-        table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else frame
+        table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
+        if order:
+            table = table.append_column(order, [np.arange(len(table))])
         lazy = _lazy(shared_connection().from_arrow(table))
     else:
         lazy = opened.lazy()
+        if order:
+            place = nw.lit(0).alias(order)
+            lazy = _lazy(lazy.to_native().with_row_index(order)) if is_ordered(frame) else lazy.with_columns(place)
     present = lazy.collect_schema().names()
     missing = [column for column in columns if column not in present]
     if missing:
         raise ParameterError(parameter, f"a frame without {', '.join(missing)}", f"the columns {', '.join(columns)}")
     return lazy
+
+
+def is_ordered(frame: IntoFrame) -> bool:
+    """Tell whether a frame keeps its rows in order: those in memory and those of Polars do, those of SQL do not."""
+    opened: Any = nw.from_native(frame)
+    return isinstance(opened, nw.DataFrame) or opened.implementation.is_polars()
+
+
+def open_alike(
+    frame: IntoFrame, columns: Iterable[str], *, parameter: str, like: nw.LazyFrame[Any]
+) -> nw.LazyFrame[Any]:
+    """Open a second frame on the engine of a first one that is open, so that the two can be joined.
+
+    A frame in memory is brought to DuckDB and to Polars, on the first one's connection; on any other engine the second
+    frame has to be there already.
+
+    Raises
+    ------
+    ParameterError
+        As ``open_frame``, or where the two are on different engines.
+    """
+    opened = open_frame(frame, columns, parameter=parameter)
+    given: Any = nw.from_native(frame)
+    is_in_memory = isinstance(given, nw.DataFrame)
+    if is_in_memory and like.implementation.is_duckdb():
+        second = _arrow(opened)  # noqa: F841 - DuckDB finds it by its name
+        return _lazy(like.to_native().query("_first", "SELECT * FROM second"))
+    if is_in_memory and like.implementation.is_polars():
+        return nw.from_arrow(_arrow(opened), backend="polars").lazy()
+    if opened.implementation is not like.implementation:
+        raise ParameterError(parameter, f"a frame on {opened.implementation}", f"one on {like.implementation}")
+    return opened
 
 
 def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
