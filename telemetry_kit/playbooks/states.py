@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 KEYS = ("server_id", "playbook_id")
 _NEEDED = (*KEYS, "event_id", "event_timestamp", "action")
+_STATE = ("_from_us", "_until_us", "_update", "_is_update", "_is_deleted")
 
 
 def playbook_states(playbooks: IntoFrame) -> nw.LazyFrame[Any]:
@@ -28,11 +29,10 @@ def playbook_states(playbooks: IntoFrame) -> nw.LazyFrame[Any]:
         microseconds; the latter is null for the last state), ``_update`` (0 for the first recorded state, then 1, 2,
         …), ``_is_update`` (0 or 1) and ``_is_deleted``.
     """
-    events = engine.add_epoch_us(
-        engine.open_frame(playbooks, _NEEDED, parameter="playbooks"), _from_us="event_timestamp"
-    )
+    events = engine.open_frame(playbooks, _NEEDED, parameter="playbooks", order="_row")
+    events = engine.add_epoch_us(events, _from_us="event_timestamp")
     action = nw.col("action").cast(nw.String)
-    in_time = {"order_by": ["_from_us", "event_id"]}
+    in_time = {"order_by": ["_from_us", "_row", "event_id"]}
     states = events.with_columns(_one=nw.lit(1)).with_columns(
         _until_us=nw.col("_from_us").shift(-1).over(*KEYS, **in_time),
         _update=nw.col("_one").cum_sum().over(*KEYS, **in_time) - 1,
@@ -40,7 +40,7 @@ def playbook_states(playbooks: IntoFrame) -> nw.LazyFrame[Any]:
     )
     # Where no action is known, whatever follows the first event of a playbook has changed it.
     is_update = nw.coalesce(action == "update", nw.col("_update") > 0)
-    return states.with_columns(_is_update=nw.when(is_update).then(1).otherwise(0)).drop("_one")
+    return states.with_columns(_is_update=nw.when(is_update).then(1).otherwise(0)).drop("_one", "_row")
 
 
 def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Timestamp) -> IntoFrameT:
@@ -86,7 +86,7 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
     """
     until = engine.epoch_us(engine.moment(as_of, parameter="as_of"))
     states = playbook_states(playbooks)
-    columns = [name for name in states.collect_schema().names() if not name.startswith("_")]
+    columns = [name for name in states.collect_schema().names() if name not in _STATE]
     result = states.with_columns(
         first_seen_at=nw.col("event_timestamp").min().over(*KEYS),
         last_changed_at=nw.col("event_timestamp"),
