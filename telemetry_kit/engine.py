@@ -41,8 +41,6 @@ def connect(database: str = ":memory:") -> duckdb.DuckDBPyConnection:
     connection.execute("SET TimeZone = 'UTC'")
     # Without ipywidgets, DuckDB shows no progress in Jupyter anyway, but takes any setting of it for an error.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
-        # Without ipywidgets there is no progress bar in Jupyter, and even to switch it off is an error there.
-    if connection.sql("SELECT current_setting('enable_progress_bar')").fetchone() != (False,):
         connection.execute("SET enable_progress_bar = false")
     return connection
 
