@@ -14,15 +14,27 @@ from telemetry_kit.playbooks import (
     playbook_snapshot,
 )
 from telemetry_kit.servers import server_activity
-from telemetry_kit.tasks import commander_vs_assignee, task_completion, tasks_by_stage
+from telemetry_kit.tasks import (
+    commander_vs_assignee,
+    completion_times,
+    detectable_difference,
+    open_task_bounds,
+    task_completion,
+    task_reopening,
+    tasks_by_stage,
+    time_to_completion,
+)
 
 __all__ = [
     "EventLog",
     "commander_vs_assignee",
     "compare_playbook_sizes",
+    "completion_times",
+    "detectable_difference",
     "errors",
     "load_events",
     "notebooks",
+    "open_task_bounds",
     "playbook_ecdf",
     "playbook_growth",
     "playbook_histories",
@@ -34,5 +46,7 @@ __all__ = [
     "schemas",
     "server_activity",
     "task_completion",
+    "task_reopening",
     "tasks_by_stage",
+    "time_to_completion",
 ]

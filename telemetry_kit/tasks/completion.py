@@ -9,16 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
+import numpy as np
 
 from telemetry_kit import uncertainty
 from telemetry_kit.summaries import summarise
 from telemetry_kit.tasks.state_changes import COMPLETERS, UNKNOWN, cluster_totals
-from telemetry_kit.uncertainty.clusters import ratio_mean
+from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import numpy as np
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
     from numpy.typing import NDArray
@@ -37,6 +37,9 @@ _COMPLETION = {
     "largest_cluster_share": "float64",
     "n_effective": "float64",
 }
+_ANY = "any"
+"""Whoever it was, a person without known flags included."""
+
 _DIFFERENCE = {
     "n_completed": "Int64",
     "n_clusters": "Int64",
@@ -48,6 +51,12 @@ _DIFFERENCE = {
     "n_unknown": "Int64",
     "largest_cluster_share": "float64",
     "n_effective": "float64",
+}
+
+_FLAGS = {
+    f"{flag}_{kind}": nw.col(flag) & (nw.col("completer") == kind)
+    for flag in ("is_completion", "is_reopening")
+    for kind in (*COMPLETERS, UNKNOWN)
 }
 
 
@@ -131,9 +140,8 @@ def task_completion(
     2       both            1     0.333
     3    neither            1     0.333
     """
-    flags = {f"{flag}_{kind}": nw.col(flag) & (nw.col("completer") == kind)
-             for flag in ("is_completion", "is_reopening") for kind in (*COMPLETERS, UNKNOWN)}  # fmt: skip
-    totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
+    check_open_unit("level", level)
+    totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         completions = part[[f"is_completion_{kind}" for kind in COMPLETERS]].to_numpy()
@@ -230,6 +238,7 @@ def commander_vs_assignee(
     0            4        0.5      0.25        0.25
     """
     flags = {kind: nw.col("is_completion") & (nw.col("completer") == kind) for kind in (*COMPLETERS, UNKNOWN)}
+    check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_DIFFERENCE)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
@@ -254,6 +263,106 @@ def commander_vs_assignee(
         ]
 
     return summarise(totals, groups, rows, _DIFFERENCE)
+
+
+def task_reopening(
+    tasks: IntoFrame,
+    *,
+    by: str | Sequence[str] | None = None,
+    freq: Freq | None = None,
+    cluster: str = "server_id",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    r"""Return how many tasks are reopened for each one that is completed, by who does it.
+
+    There is no task id, so nobody can tell which completion a reopening undoes, or whether it undoes one at all: a
+    change to open also ends work in progress, and a change from done to in progress is not counted. Read it as an
+    upper bound of the part of completions that was set back to open.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind, as in ``EventLog.tasks``.
+    by
+        A column of ``tasks``, or several: one group of rows for each of their values. A null is a group of its own.
+    freq
+        ``"D"``, ``"W"`` or ``"M"``: groups also by the day, the week (from Monday) or the month of the event, UTC.
+    cluster
+        The column whose values act independently of one another.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Five rows for each group in which a task was completed or reopened:
+
+        by columns, period
+            The group; ``period`` (UTC) is the first moment of the day, week or month, only with ``freq``.
+        completer : str
+            Who made the change: ``commander``, ``assignee``, ``both``, ``neither``; and ``any``, whoever it was.
+        n_completed, n_reopened : Int64
+            State changes to done, and to open.
+        n_clusters : Int64
+            Clusters with either.
+        estimate, lower, upper : float64
+            Reopenings per completion, at least 0 and possibly above 1, and its limits; null without completions. The
+            limits are null with fewer than two clusters, the upper one also where it has no bound.
+        n_unknown : Int64
+            Changes to done or open of the group that lack a flag. They are counted in ``any`` alone.
+        largest_cluster_share : float64
+            Share of these completions and reopenings that the largest cluster made.
+        n_effective : float64
+            Effective sample size: independent completions and reopenings with which the estimate would be as uncertain.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    With the share :math:`p` of reopenings among reopenings and completions, the estimate is the odds
+    :math:`p / (1 - p)`, and its limits are the odds of the Korn-Graubard limits of :math:`p`, which stay above zero
+    and say something even where nothing was reopened.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> table = tk.task_reopening(log.tasks)
+    >>> table[["completer", "n_completed", "n_reopened", "estimate", "lower", "upper"]].round(3)
+    """
+    check_open_unit("level", level)
+    totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
+
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        completed, reopened = (
+            part[[f"{flag}_{kind}" for kind in (*COMPLETERS, UNKNOWN)]].to_numpy().T
+            for flag in ("is_completion", "is_reopening")
+        )
+        n_unknown = completed[-1].sum() + reopened[-1].sum()
+        # The unknown come last: in their place stand all together.
+        completed, reopened = (np.vstack([made[:-1], made.sum(axis=0)]) for made in (completed, reopened))
+        return [
+            {"completer": kind, "n_unknown": n_unknown, **_reopening(done, opened, level)}
+            for kind, done, opened in zip((*COMPLETERS, _ANY), completed, reopened, strict=True)
+        ]
+
+    return summarise(totals, groups, rows, _COMPLETION)
+
+
+def _reopening(completed: NDArray[np.int64], reopened: NDArray[np.int64], level: float) -> dict[str, Any]:
+    either = completed + reopened
+    share = uncertainty.share_interval(reopened, either, level=level)
+    return {
+        "n_completed": completed.sum(),
+        "n_reopened": reopened.sum(),
+        "n_clusters": (either > 0).sum(),
+        "largest_cluster_share": uncertainty.largest_cluster_share(either),
+        "n_effective": uncertainty.effective_sample_size(reopened, either).n_effective,
+        **{name: p / (1 - p) if completed.any() and p < 1 else None for name, p in share._asdict().items()},
+    }
 
 
 def _effective_size(commander: NDArray[np.int64], assignee: NDArray[np.int64], totals: NDArray[np.int64]) -> float:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.errors import ParameterError
-from telemetry_kit.tasks.state_changes import open_alike, state
+from telemetry_kit.tasks.state_changes import INCIDENT, open_alike, open_state_changes
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
 POSITIONS = ("before", "during", "left_truncated", "between", "after", "unknown")
 """Where a moment can lie among the visits of an incident."""
 
-_INCIDENT = ("server_id", "incident_id")
 _VISIT = ("visit", "stage", "entered_at", "left_at", "is_censored", "is_left_truncated")
 _ADDED = ("visit", "stage", "position")
 _BEFORE_ALL = -(2**62)
@@ -82,25 +80,19 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
     1      open      1      1   during
     2      done   <NA>   <NA>    after
     """
-    needed = [*_INCIDENT, "event_id", "event_timestamp", "new_state"]
-    events = engine.open_frame(tasks, needed, parameter="tasks")
-    columns = events.collect_schema().names()
-    if taken := [column for column in _ADDED if column in columns]:
-        raise ParameterError("tasks", f"a frame with {', '.join(taken)}", "one without them: they are added")
-    events = engine.add_epoch_us(events.filter(state() != ""), _us="event_timestamp")
+    needed = [*INCIDENT, "event_id", "event_timestamp", "new_state"]
+    events, columns = open_state_changes(tasks, needed, added=_ADDED)
     stays = _stays(visits, like=events)
     # Visits begin in the order of their numbers, so the last one begun has the largest number up to a moment.
     moments = [
-        stays.select(*_INCIDENT, "visit", _us="_entered_us", _is_event=nw.lit(0)),
+        stays.select(*INCIDENT, "visit", _us="_entered_us", _is_event=nw.lit(0)),
         events.with_columns(visit=nw.lit(_NONE, nw.Int64), _is_event=nw.lit(1)),
     ]
     begun = nw.concat(moments, how="diagonal").with_columns(
-        visit=nw.col("visit").cum_max().over(*_INCIDENT, order_by=["_us", "_is_event"]),
-        _last=nw.col("visit").max().over(*_INCIDENT),
+        visit=nw.col("visit").cum_max().over(*INCIDENT, order_by=["_us", "_is_event"]),
+        _last=nw.col("visit").max().over(*INCIDENT),
     )
-    placed = begun.filter(nw.col("_is_event") == 1).join(
-        stays.drop("_entered_us"), on=[*_INCIDENT, "visit"], how="left"
-    )
+    placed = begun.filter(nw.col("_is_event") == 1).join(stays.drop("_entered_us"), on=[*INCIDENT, "visit"], how="left")
     is_open_at_cutoff = nw.col("is_censored") & (nw.col("_us") == nw.col("_left_us"))
     placed = placed.with_columns(_is_inside=(nw.col("_us") < nw.col("_left_us")) | is_open_at_cutoff).with_columns(
         position=nw.when(nw.col("_last") == _NONE)
@@ -125,10 +117,10 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
 
 
 def _stays(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    frame = open_alike(visits, [*_INCIDENT, *_VISIT], parameter="visits", like=like)
+    frame = open_alike(visits, [*INCIDENT, *_VISIT], parameter="visits", like=like)
     frame = engine.add_epoch_us(frame, _entered_us="entered_at", _left_us="left_at")
     return frame.select(
-        *_INCIDENT,
+        *INCIDENT,
         "stage",
         "is_censored",
         "is_left_truncated",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from telemetry_kit.periods import Freq
 
+INCIDENT = ("server_id", "incident_id")
 COMPLETERS = ("commander", "assignee", "both", "neither")
 """Who made a state change: the commander alone, the assignee alone, one person who was both, or neither."""
 
@@ -53,6 +54,29 @@ def state() -> nw.Expr:
     return nw.col("new_state").cast(nw.String).fill_null("")
 
 
+def open_state_changes(
+    tasks: IntoFrame, columns: Iterable[str], *, added: Iterable[str]
+) -> tuple[nw.LazyFrame[Any], list[str]]:
+    """Open the state changes among tasks events, with their time as ``_us``, for an analysis that adds columns.
+
+    Returns
+    -------
+    tuple of narwhals.LazyFrame and list of str
+        The state changes, and the columns that ``tasks`` has.
+    """
+    frame = engine.open_frame(tasks, columns, parameter="tasks")
+    present = frame.collect_schema().names()
+    if taken := [column for column in added if column in present]:
+        raise ParameterError("tasks", f"a frame with {', '.join(taken)}", "one without them: they are added")
+    return engine.add_epoch_us(frame.filter(state() != ""), _us="event_timestamp"), present
+
+
+def check_column(parameter: str, column: str, present: Iterable[str]) -> None:
+    """See that a parameter names a column."""
+    if column not in present:
+        raise ParameterError(parameter, column, present)
+
+
 def cluster_totals(
     tasks: IntoFrame,
     columns: Mapping[str, nw.Expr],
@@ -61,6 +85,7 @@ def cluster_totals(
     freq: Freq | None,
     cluster: str,
     reserved: Iterable[str],
+    between: str | None = None,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Add up flags of the completions and reopenings in each group and cluster.
 
@@ -70,7 +95,7 @@ def cluster_totals(
         A frame of tasks events of any kind.
     columns
         For each name the flag to count, an expression over ``completer``, ``is_completion`` and ``is_reopening``.
-    by, freq, cluster
+    by, freq, cluster, between
         As the caller gave them.
     reserved
         The columns of the caller's result, which ``by`` must not name.
@@ -78,17 +103,19 @@ def cluster_totals(
     Returns
     -------
     tuple of pandas.DataFrame and list of str
-        One row per group and cluster, with the counts as int64; and the names of the
-        columns that make a group.
+        One row per group and cluster, with the counts as int64; and the columns that make a group: those of ``by``,
+        then ``between`` or ``period``.
     """
     if freq is not None:
         check_freq(freq)
     needed = ["event_timestamp", "new_state", "was_commander", "was_assignee"]
     frame = engine.open_frame(tasks, needed, parameter="tasks")
     present = frame.collect_schema().names()
-    if cluster not in present:
-        raise ParameterError("cluster", cluster, present)
-    groups = engine.group_columns(by, frame, reserved=[*reserved, *([PERIOD] if freq else [])])
+    check_column("cluster", cluster, present)
+    groups = engine.group_columns(by, frame, reserved=[*reserved, *columns, *([PERIOD] if freq else [])])
+    if between is not None:
+        check_column("between", between, [column for column in present if column not in groups])
+        groups = [*groups, between]
     frame = frame.filter(state().is_in(["done", "open"])).with_columns(
         completer=completer(), is_completion=state() == "done", is_reopening=state() == "open"
     )

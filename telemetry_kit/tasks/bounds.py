@@ -1,0 +1,212 @@
+r"""How many tasks of an incident can be open or done, when no event says which task it was about.
+
+Incident events give the number of an incident's tasks; tasks events add one, remove one, or move one to another state
+out of either of the other two. So the tasks in each of the three states are not known, but they are bounded, and the
+bounds here are the tightest: each is attained by some history that the events allow.
+
+What is possible after each event is a set of triples (open, in progress, done) that add up to the number of tasks, of
+a kind that its upper bounds :math:`u(X)` for the states :math:`X` taken alone and in pairs describe completely (an
+integral base polyhedron; Fujishige 2005, Submodular Functions and Optimization, chapter 3; least numbers follow from
+the most that the other states can hold). An event adds to :math:`u(X)` the most it can add to the states :math:`X`
+together, and no state can hold less than nothing, which makes :math:`u(X)` at most :math:`u(Z)` for every larger
+:math:`Z`. Unrolled over time, with the sums :math:`B_X` of what events can add to :math:`X`, and :math:`N` tasks,
+
+.. math::
+
+    u_t(\text{pair}) = B_{\text{pair}}(t) + \min_{s \le t} \big(N(s) - B_{\text{pair}}(s)\big), \qquad
+    u_t(\text{state}) = B_{\text{state}}(t) + \min_{s \le t,\ \text{pair} \ni \text{state}}
+        \big(u_s(\text{pair}) - B_{\text{state}}(s)\big),
+
+so that running sums and running minima are all that it takes.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+from telemetry_kit.schemas import ACTIONS, NEW_STATES
+from telemetry_kit.tasks.state_changes import INCIDENT, open_alike, state
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+_IN_TIME = ("_us", "_rank", "event_id")
+_BOUNDS = ("n_tasks_min", "n_tasks_max", *(f"n_{each}_{bound}" for each in NEW_STATES for bound in ("min", "max")))
+_SETS = (*NEW_STATES, *(f"not_{each}" for each in NEW_STATES))
+"""The states alone, and in pairs, each named after the state that is not in it."""
+
+
+def open_task_bounds(
+    tasks: IntoFrameT, incidents: IntoFrame, *, cutoff: str | dt.datetime | pd.Timestamp
+) -> IntoFrameT:
+    """Return the least and the most tasks that can be open, in progress and done in each incident at the cutoff.
+
+    No event tells which task it is about, so a change to open may undo a completion or end work in progress, and a
+    removed task may have been done or not. The bounds are the tightest under what is known of the plugin: tasks of a
+    new incident and added tasks are open, a state change moves a task out of another state, and every event since the
+    first that was recorded was recorded. They cannot see an event that was lost without a trace.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind, as in ``EventLog.tasks``.
+    incidents
+        The incident events, as in ``EventLog.incident``, of the same kind as ``tasks``.
+    cutoff
+        The moment for which the bounds hold; later events are left out. Without a zone it is in UTC.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``tasks``, lazy where it is lazy; one row per incident, in the order of the ids:
+
+        server_id, incident_id : str
+            The incident.
+        n_tasks_min, n_tasks_max : integer
+            Number of tasks; the two differ only where an event says neither that it added nor that it removed one.
+        n_open_min, n_open_max, n_in_progress_min, n_in_progress_max, n_done_min, n_done_max : integer
+            Number of tasks in each state. The published form calls work in progress open.
+        basis : str
+            What the bounds rest on. ``from_start``: all events since the incident's create. ``left_truncated``: the
+            events since the first that was recorded, before which any task may have been in any state. ``total``: the
+            number of tasks alone, where the events contradict one another (some were lost, or clocks disagree) or do
+            not say what they did. ``none``: no event gave the number of tasks, and all bounds are null.
+
+    Raises
+    ------
+    ParameterError
+        Where a frame lacks columns, the frames differ in kind, or ``cutoff`` is no point in time.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> bounds = tk.open_task_bounds(log.tasks, log.incident, cutoff=log.cutoff)
+    >>> bounds["basis"].value_counts()
+    """
+    events = _events(tasks, incidents, engine.epoch_us(engine.moment(cutoff, parameter="cutoff")))
+    result = _bounds(_walk(events)).select(*INCIDENT, nw.col(*_BOUNDS).cast(nw.Int64), "basis")
+    return engine.give_back(result.sort(*INCIDENT), like=tasks)
+
+
+def _events(tasks: IntoFrame, incidents: IntoFrame, until_us: int) -> nw.LazyFrame[Any]:
+    """Return all events in one frame, with what each can add to the number of tasks in each set of states."""
+    columns = [*INCIDENT, "event_id", "event_timestamp", "action"]
+    changes = engine.open_frame(tasks, [*columns, "new_state"], parameter="tasks")
+    totals = open_alike(incidents, [*columns, "total_checklist_items"], parameter="incidents", like=changes)
+    action, to = nw.col("_action"), nw.col("_state")
+    own_action = nw.col("action").cast(nw.String).fill_null("")
+    both = [
+        changes.with_columns(_rank=nw.lit(1), _action=own_action, _state=state()),
+        totals.with_columns(
+            _rank=nw.when(own_action == "create").then(0).otherwise(2),
+            _action=own_action,
+            _state=nw.lit(""),
+            _total=nw.col("total_checklist_items").cast(nw.Int64),
+        ),
+    ]
+    keys = [*INCIDENT, "event_id", "_us", "_rank", "_action", "_state"]
+    timed = [engine.add_epoch_us(frame, _us="event_timestamp") for frame in both]
+    events = nw.concat([timed[0].select(*keys), timed[1].select(*keys, "_total")], how="diagonal")
+    is_added, is_task = action == "add_task", nw.col("_rank") == 1
+    # The published form has no action, and there a change to open may come from work in progress, which it calls open.
+    leaves = {each: to == each for each in NEW_STATES} | {"open": (to == "open") & (action != "")}
+    return events.filter(nw.col("_us") <= until_us).with_columns(
+        _one=nw.lit(1),
+        _n=_count(is_added) - _count(action == "remove_task"),
+        _unnamed=_count(is_task & (to == "") & ~action.is_in(ACTIONS["tasks"])),
+        **{f"_{each}": _count((to == each) | is_added if each == "open" else to == each) for each in NEW_STATES},
+        **{
+            f"_not_{each}": _count((to != "") & (to != each)) + _count(is_added & (each != "open")) - _count(is_left)
+            for each, is_left in leaves.items()
+        },
+    )
+
+
+def _count(flag: nw.Expr) -> nw.Expr:
+    return nw.when(flag).then(1).otherwise(0)
+
+
+def _walk(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return one row per incident with what running sums and minima over its events tell.
+
+    ``_start`` is the number of tasks before the first event, ``_sum_X`` what the events can have added to the states
+    X at most, ``_room_X`` the least that was left over from a larger set, and ``_most_X`` the most in X at its least.
+    """
+    in_time = {"order_by": _IN_TIME}
+    sums = nw.col("_one", "_n", *(f"_{name}" for name in _SETS)).cum_sum().over(*INCIDENT, **in_time)
+    has_total = ~nw.col("_total").is_null()
+    walked = events.with_columns(sums.name.prefix("_sum")).with_columns(
+        _start=(nw.col("_total") - nw.col("_sum_n")).max().over(*INCIDENT),
+        _start_least=(nw.col("_total") - nw.col("_sum_n")).min().over(*INCIDENT),
+        _from_start=_count((nw.col("_rank") == 0) & (nw.col("_sum_one") == 1)).max().over(*INCIDENT),
+        _last=nw.when(has_total).then(nw.col("_sum_one")).max().over(*INCIDENT),
+    )
+    room = {each: nw.col("_start") + nw.col("_sum_n") - nw.col(f"_sum_not_{each}") for each in NEW_STATES}
+    walked = walked.with_columns(**{f"_room_not_{each}": room[each] for each in NEW_STATES})
+    walked = walked.with_columns(
+        **{
+            f"_most_not_{each}": nw.col(f"_sum_not_{each}")
+            + nw.min_horizontal(
+                _at_start(f"not_{each}"), nw.col(f"_room_not_{each}").cum_min().over(*INCIDENT, **in_time)
+            )
+            for each in NEW_STATES
+        }
+    )
+    others = {each: [nw.col(f"_most_not_{other}") for other in NEW_STATES if other != each] for each in NEW_STATES}
+    walked = walked.with_columns(
+        _after=nw.when(nw.col("_sum_one") > nw.col("_last")).then(1).otherwise(0),
+        _last_total=nw.when(nw.col("_sum_one") == nw.col("_last")).then(nw.col("_total")),
+        **{f"_room_{each}": nw.min_horizontal(*others[each]) - nw.col(f"_sum_{each}") for each in NEW_STATES},
+    ).with_columns(_n_after=nw.col("_n") * nw.col("_after"), _unnamed_after=nw.col("_unnamed") * nw.col("_after"))
+    return walked.group_by(*INCIDENT).agg(
+        nw.col("_start", "_start_least", "_from_start", "_last_total").max(),
+        nw.col("_unnamed", "_n_after", "_unnamed_after", "_n", *(f"_{name}" for name in _SETS)).sum(),
+        nw.col(*(f"_room_{name}" for name in _SETS), *(f"_most_not_{each}" for each in NEW_STATES)).min(),
+    )
+
+
+def _at_start(name: str) -> nw.Expr:
+    """Return the most tasks that a set of states can have held before the first event."""
+    if name in {"open", "not_in_progress", "not_done"}:
+        return nw.col("_start")
+    return nw.when(nw.col("_from_start") == 1).then(0).otherwise(nw.col("_start"))
+
+
+def _bounds(walked: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return the bounds of each incident, and what they rest on."""
+    n_tasks, zero = nw.col("_start") + nw.col("_n"), nw.lit(0)
+    is_possible = nw.min_horizontal(*(nw.col(f"_most_not_{each}") for each in NEW_STATES)) >= 0
+    is_told = is_possible & (nw.col("_start") == nw.col("_start_least")) & (nw.col("_unnamed") == 0)
+    by_total = nw.col("_last_total") + nw.col("_n_after")
+    counted = walked.with_columns(
+        basis=nw.when(nw.col("_last_total").is_null())
+        .then(nw.lit("none"))
+        .when(~is_told)
+        .then(nw.lit("total"))
+        .when(nw.col("_from_start") == 1)
+        .then(nw.lit("from_start"))
+        .otherwise(nw.lit("left_truncated")),
+        _total_min=nw.max_horizontal(zero, by_total - nw.col("_unnamed_after")),
+        _total_max=nw.max_horizontal(zero, by_total + nw.col("_unnamed_after")),
+        **{
+            f"_held_{name}": nw.col(f"_{name}") + nw.min_horizontal(_at_start(name), nw.col(f"_room_{name}"))
+            for name in _SETS
+        },
+    )
+    by_events: dict[str, nw.Expr] = {"n_tasks_min": n_tasks, "n_tasks_max": n_tasks}
+    alone: dict[str, nw.Expr] = {"n_tasks_min": nw.col("_total_min"), "n_tasks_max": nw.col("_total_max")}
+    for each in NEW_STATES:
+        by_events |= {f"n_{each}_min": n_tasks - nw.col(f"_held_not_{each}"), f"n_{each}_max": nw.col(f"_held_{each}")}
+        alone |= {f"n_{each}_min": zero, f"n_{each}_max": nw.col("_total_max")}
+    is_by_events = nw.col("basis").is_in(["from_start", "left_truncated"])
+    is_by_total = nw.col("basis") == "total"
+    return counted.with_columns(
+        **{name: nw.when(is_by_events).then(by_events[name]).when(is_by_total).then(alone[name]) for name in _BOUNDS}
+    )

@@ -1,0 +1,193 @@
+"""How long after an incident's start its tasks are completed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+
+from telemetry_kit import engine, uncertainty
+from telemetry_kit.summaries import summarise
+from telemetry_kit.tasks.state_changes import (
+    COMPLETERS,
+    INCIDENT,
+    UNKNOWN,
+    check_column,
+    completer,
+    open_alike,
+    open_state_changes,
+    state,
+)
+from telemetry_kit.uncertainty.clusters import check_open_unit
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+_ADDED = ("completer", "started_at", "elapsed_s")
+_TIMES = {
+    "completer": "str",
+    "n_completed": "Int64",
+    "n_clusters": "Int64",
+    "q25_s": "float64",
+    "median_s": "float64",
+    "q75_s": "float64",
+    "median_lower_s": "float64",
+    "median_upper_s": "float64",
+    "n_excluded": "Int64",
+    "n_unknown": "Int64",
+    "largest_cluster_share": "float64",
+}
+
+
+def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
+    """Return each completion of a task with the time since its incident's start.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind, as in ``EventLog.tasks``.
+    incidents
+        The incident events, as in ``EventLog.incident``, of the same kind as ``tasks``.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``tasks``, lazy where it is lazy: the state changes to done with all their columns, in
+        the order of time, and
+
+        completer : str
+            ``commander``, ``assignee``, ``both`` or ``neither``; ``unknown`` where a flag is missing.
+        started_at : timestamp
+            When the incident was created, UTC; null where no event of the incident was recorded.
+        elapsed_s : float
+            Seconds from then to the completion; below zero where the clocks of two nodes disagree.
+
+    Raises
+    ------
+    ParameterError
+        Where a frame lacks columns, ``tasks`` already has one of the new ones, or the frames differ in kind.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> times = tk.completion_times(log.tasks, log.incident)
+    >>> times[["completer", "started_at", "elapsed_s"]].head(3)
+    """
+    timed, columns = _timed_completions(tasks, incidents)
+    timed = timed.with_columns(elapsed_s=nw.col("_elapsed_us") / engine.MICROSECONDS)
+    return engine.give_back(timed.sort("_us", "event_id").select(*columns, *_ADDED), like=tasks)
+
+
+def time_to_completion(
+    tasks: IntoFrame,
+    incidents: IntoFrame,
+    *,
+    by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
+    level: float = 0.95,
+) -> pd.DataFrame:
+    """Return how long after the incident's start tasks are completed, by who completes them.
+
+    Only completions are seen, and a task has no id: this describes the tasks that were completed. Those that are
+    still open, or never will be done, are not in it, and in a young incident they are the slow ones. So it is no
+    survival curve, and says nothing of how long a task takes from when it became somebody's turn.
+
+    Parameters
+    ----------
+    tasks
+        A frame of tasks events of any kind, as in ``EventLog.tasks``.
+    incidents
+        The incident events, as in ``EventLog.incident``, of the same kind as ``tasks``.
+    by
+        A column of ``tasks``, or several: one group of rows for each of their values. A null is a group of its own.
+    cluster
+        The column whose values act independently of one another.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Four rows for each group in which a task was completed:
+
+        by columns
+            The group.
+        completer : str
+            ``commander``, ``assignee``, ``both`` or ``neither``.
+        n_completed, n_clusters : Int64
+            Completions with a known start of their incident, and the clusters that have any.
+        q25_s, median_s, q75_s : float64
+            Quantiles of the seconds from the incident's start to the completion; null without completions.
+        median_lower_s, median_upper_s : float64
+            Limits of the median in seconds; null with fewer than two clusters, and where they have no bound.
+        n_excluded : Int64
+            Completions by this kind of completer in incidents of which no event was recorded.
+        n_unknown : Int64
+            Completions of the group that lack a flag. They are in no other number.
+        largest_cluster_share : float64
+            Share of the counted completions that the largest cluster made.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    Quantiles are type 7 of Hyndman and Fan (1996); the limits of the median are those of Woodruff (1952).
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> table = tk.time_to_completion(log.tasks, log.incident)
+    >>> table[["completer", "n_completed", "median_s", "median_lower_s", "median_upper_s"]].round()
+    """
+    check_open_unit("level", level)
+    timed, columns = _timed_completions(tasks, incidents)
+    groups = engine.group_columns(by, timed.select(*columns), reserved=_TIMES)
+    check_column("cluster", cluster, columns)
+    keys = list(dict.fromkeys([*groups, cluster]))
+    # A quantile needs the values themselves: two numbers and the group of each completion come home.
+    values = engine.collect(timed.select(*keys, "completer", "_elapsed_us"))
+    values["_cluster"] = values.groupby(cluster, dropna=False, observed=True).ngroup()
+    return summarise(values, groups, lambda part: [_times(part, kind, level) for kind in COMPLETERS], _TIMES)
+
+
+def _times(part: pd.DataFrame, kind: str, level: float) -> dict[str, Any]:
+    mine = part[part["completer"] == kind]
+    timed = mine.dropna(subset="_elapsed_us")
+    elapsed_s = timed["_elapsed_us"].to_numpy(np.float64) / engine.MICROSECONDS
+    clusters = timed["_cluster"].to_numpy()
+    median = uncertainty.woodruff_median(elapsed_s, clusters, level=level)
+    q25, q75 = uncertainty.quantiles(elapsed_s, [0.25, 0.75])
+    in_cluster = np.unique(clusters, return_counts=True)[1]
+    return {
+        "completer": kind,
+        "n_completed": elapsed_s.size,
+        "n_clusters": in_cluster.size,
+        "q25_s": q25,
+        "median_s": median.estimate,
+        "q75_s": q75,
+        "median_lower_s": median.lower,
+        "median_upper_s": median.upper,
+        "n_excluded": len(mine) - elapsed_s.size,
+        "n_unknown": (part["completer"] == UNKNOWN).sum(),
+        "largest_cluster_share": uncertainty.largest_cluster_share(in_cluster),
+    }
+
+
+def _timed_completions(tasks: IntoFrame, incidents: IntoFrame) -> tuple[nw.LazyFrame[Any], list[str]]:
+    """Return the completions with who and when, ``_us`` and ``_elapsed_us``; and the columns that ``tasks`` has."""
+    needed = [*INCIDENT, "event_id", "event_timestamp", "new_state", "was_commander", "was_assignee"]
+    events, columns = open_state_changes(tasks, needed, added=_ADDED)
+    starts = open_alike(incidents, [*INCIDENT, "created_at"], parameter="incidents", like=events)
+    starts = starts.group_by(*INCIDENT).agg(started_at=nw.col("created_at").min())
+    starts = engine.add_epoch_us(starts, _started_us="started_at")
+    timed = events.filter(state() == "done").join(starts, on=list(INCIDENT), how="left")
+    return timed.with_columns(completer=completer(), _elapsed_us=nw.col("_us") - nw.col("_started_us")), columns
