@@ -89,6 +89,14 @@ def activity():
     })  # fmt: skip
 
 
+def versions():
+    return pd.DataFrame({
+        "date": pd.to_datetime(["2020-11-02", "2020-11-02", "2020-11-03", "2020-11-03"], utc=True),
+        "version": ["1.1.0", "1.2.0"] * 2, "n_servers": [3, 0, 2, 1], "n_in_use": [3, 3, 3, 3],
+        "share": [1.0, 0.0, 2 / 3, 1 / 3],
+    })  # fmt: skip
+
+
 def with_period(table):
     periods = pd.Series(pd.to_datetime(["2020-11-02", "2020-11-09"], utc=True), name="period")
     return pd.concat([table.assign(period=period) for period in periods], ignore_index=True)
@@ -121,6 +129,7 @@ GROUPED = {
 ALL = GROUPED | {
     plots.plot_completion_by_stage: by(completion(), pd.array([0, 1, None], dtype="Int64"), "stage"),
     plots.plot_server_activity: activity(),
+    plots.plot_versions: versions(),
 }
 each = pytest.mark.parametrize(("plot", "table"), ALL.items(), ids=lambda value: getattr(value, "__name__", ""))
 each_grouped = pytest.mark.parametrize(
@@ -301,6 +310,16 @@ def test_one_server_is_drawn_over_time_and_several_as_rows():
     assert users[0, 0] == 2
     assert users[0, 1] < 1
     assert users[1].mask.tolist() == [True, True, True, False]
+
+
+def test_versions_are_stacked_in_their_order_and_the_largest_eight_are_drawn():
+    lower, upper = plots.plot_versions(versions()).collections
+    assert lower.get_paths()[0].get_extents().ymax == 3
+    assert upper.get_paths()[0].get_extents().ymin == 2
+    many = pd.concat([versions().assign(version=f"1.{number}.0", n_servers=number) for number in range(9)])
+    ax = drawn(plots.plot_versions(many))
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == [f"1.{n}.0" for n in range(8, 0, -1)]
+    assert "8 of 9 groups are shown: those with the most servers" in words_of(ax)
 
 
 def visits():

@@ -1,7 +1,7 @@
 """Pictures: a tidy table in, Matplotlib axes out. A picture computes nothing; it draws what its table says."""
 
 from telemetry_kit.plots.playbooks import plot_playbook_ecdf, plot_playbook_growth, plot_playbook_sizes
-from telemetry_kit.plots.servers import plot_server_activity
+from telemetry_kit.plots.servers import plot_server_activity, plot_versions
 from telemetry_kit.plots.stages import plot_stage_dwell, plot_stage_funnel, plot_stage_transitions
 from telemetry_kit.plots.survival import plot_stage_survival
 from telemetry_kit.plots.tasks import (
@@ -28,4 +28,5 @@ __all__ = [
     "plot_stage_transitions",
     "plot_task_completion",
     "plot_task_completion_over_time",
+    "plot_versions",
 ]

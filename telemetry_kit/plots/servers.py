@@ -64,6 +64,64 @@ def plot_server_activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     return _draw_servers(ax, table)
 
 
+def plot_versions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw how many servers run which version over time, one version on top of the other.
+
+    Parameters
+    ----------
+    table
+        As ``versions_in_use`` returns it.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on. Of more than eight versions, those that the most servers ran on one day are drawn.
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "date": pd.to_datetime(["2020-11-02", "2020-11-03"], utc=True), "version": "1.1.0", "n_servers": [3, 4],
+    ...     "n_in_use": [3, 4],
+    ... })
+    >>> plots.plot_versions(table).get_ylabel()
+    'Servers in use'
+    """
+    from matplotlib import colormaps
+    from matplotlib.patches import Patch
+    from matplotlib.ticker import MaxNLocator
+
+    table = groups.need(table, ["date", "version", "n_servers", "n_in_use"])
+    parts = groups.split(table[["version", *table.columns.drop("version")]], "date", size="n_servers", things="servers")
+    ax = style.open_axes(ax)
+    title, ylabel = "Versions in use", "Servers in use"
+    if not len(parts):
+        return style.say_empty(ax, "no servers", title=title, xlabel=DATE, ylabel=ylabel)
+    at = _days(parts.shown[0].rows)
+    colors = colormaps["viridis"](np.linspace(0.95, 0.05, len(parts)))
+    counts = [groups.numbers(group.rows["n_servers"]) for group in parts.shown]
+    if len(at) == 1:
+        at, counts = np.append(at, at + 1), [count.repeat(2) for count in counts]
+    ax.stackplot(at, counts, colors=list(colors), edgecolor="white", linewidth=0.6)
+    ax.set_xlim(at[0], at[-1])
+    ax.set_ylim(0, max(1, groups.largest(table["n_in_use"])) * 1.04)
+    ax.yaxis.set_major_locator(MaxNLocator(integer=True))
+    style.date_axis(ax)
+    handles = [Patch(color=color, label=group.label) for color, group in zip(colors, parts.shown, strict=True)]
+    style.legend(ax, handles[::-1], "version")
+    told = f"n = up to {groups.count(groups.largest(table['n_in_use']), 'server')} on one day"
+    style.describe(ax, title, groups.joined([told, parts.note()]), DATE, ylabel)
+    return ax
+
+
 def _draw_one_server(ax: Axes, table: pd.DataFrame) -> Axes:
     """Draw daily, weekly and monthly active users of a server as three lines."""
     from matplotlib.lines import Line2D
