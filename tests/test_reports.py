@@ -311,8 +311,11 @@ def test_an_empty_table_says_so():
     [
         ("n", 12345, "12,345"),
         ("estimate", 0.5, "0.500"),
+        ("estimate", 1.0, "1"),
         ("mean", 1234.5, "1,234"),
-        ("mean", 99.96, "100"),
+        ("mean", 12.25, "12.2"),
+        ("rate", 0.00123, "0.00123"),
+        ("rate", float("inf"), "inf"),
         ("dwell_s", 60.0, "1 min"),
         ("is_censored", True, "yes"),
         ("entered_at", pd.Timestamp("2020-10-01 08:00", tz="UTC"), "2020-10-01 08:00:00"),
@@ -323,6 +326,11 @@ def test_an_empty_table_says_so():
 )
 def test_cells_are_written_for_readers(column, value, cell):
     assert f">{cell}</td>" in table_to_html(pd.DataFrame({column: [value]}))
+
+
+def test_the_numbers_of_a_column_have_the_same_decimals():
+    shown = table_to_html(pd.DataFrame({"upper": [0.5, 0.00593, 1.0]}))
+    assert re.findall('<td class="n">(.*?)</td>', shown) == ["0.500", "0.006", "1.000"]
 
 
 @pytest.mark.parametrize(

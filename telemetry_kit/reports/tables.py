@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN = 60
 CHARACTERS_SHOWN = 400
+LONG = 40
+"""A text with more characters may be broken anywhere."""
 NULL = "–"
+CLASS_NUMBER = ' class="n"'
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-THREE_DIGITS = 99.95
-"""From here on, three digits leave none behind the point."""
 SALT = "telemetry-kit"
 
 
@@ -89,17 +90,13 @@ def table_to_html(frame: pd.DataFrame) -> str:
     1
     """
     table = _with_named_index(frame)
-    formats = [_format_of(str(name), column) for name, column in table.items()]
-    numeric = [' class="n"' if not _is_text(column) else "" for _, column in table.items()]
-    lines = ['<div class="table"><table>', "<thead><tr>"]
-    lines += [f"<th{kind}>{html.escape(str(name))}</th>" for name, kind in zip(table.columns, numeric, strict=True)]
-    lines.append("</tr></thead>\n<tbody>")
-    for row in table.head(ROWS_SHOWN).astype(object).itertuples(index=False, name=None):
-        cells = (
-            f"<td{kind}>{NULL if _is_null(value) else html.escape(show(value))}</td>"
-            for value, show, kind in zip(row, formats, numeric, strict=True)
-        )
-        lines.append(f"<tr>{''.join(cells)}</tr>")
+    columns = [_write_cells(str(name), column) for name, column in table.head(ROWS_SHOWN).items()]
+    head = [
+        f"<th{CLASS_NUMBER if _is_number(column) else ''}>{html.escape(str(name))}</th>"
+        for name, column in table.items()
+    ]
+    lines = ['<div class="table"><table>', f"<thead><tr>{''.join(head)}</tr></thead>", "<tbody>"]
+    lines += [f"<tr>{''.join(cells)}</tr>" for cells in zip(*columns, strict=True)]
     lines.append("</tbody></table></div>")
     if len(table) > ROWS_SHOWN:
         lines.append(f'<p class="note">The first {ROWS_SHOWN} of {len(table):,} rows.</p>')
@@ -127,14 +124,20 @@ def duration(seconds: float) -> str:
     return f"{seconds:.3g} s"
 
 
+def _write_cells(name: str, column: pd.Series[Any]) -> list[str]:
+    write = _format_of(name, column)
+    cells = [NULL if _is_null(value) else html.escape(write(value)) for value in column.astype(object)]
+    if _is_number(column):
+        return [f"<td{CLASS_NUMBER}>{cell}</td>" for cell in cells]
+    return [f'<td class="long">{cell}</td>' if len(cell) > LONG else f"<td>{cell}</td>" for cell in cells]
+
+
 def _format_of(name: str, column: pd.Series[Any]) -> Callable[[Any], str]:
     kinds = pd.api.types
     if kinds.is_bool_dtype(column.dtype):
         return lambda value: "yes" if value else "no"
-    if kinds.is_integer_dtype(column.dtype):
-        return "{:,}".format
     if kinds.is_numeric_dtype(column.dtype):
-        return duration if name.endswith("_s") else _number
+        return duration if name.endswith("_s") else f"{{:,.{_decimals(column)}f}}".format
     if kinds.is_datetime64_any_dtype(column.dtype):
         known = column.dropna()
         pattern = "%Y-%m-%d" if (known == known.dt.normalize()).all() else "%Y-%m-%d %H:%M:%S"
@@ -142,8 +145,13 @@ def _format_of(name: str, column: pd.Series[Any]) -> Callable[[Any], str]:
     return _text
 
 
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= THREE_DIGITS else f"{value:#.3g}"
+def _decimals(column: pd.Series[Any]) -> int:
+    """Return how many decimals give the largest number of a column three digits; shares have three decimals."""
+    known = column.dropna().astype(float).abs()
+    largest = known[known < math.inf].max()
+    if not largest > 0 or (known % 1 == 0).all():
+        return 0
+    return max(0, 2 - math.floor(math.log10(largest))) if not 0.1 <= largest <= 1 else 3  # noqa: PLR2004 - a share
 
 
 def _text(value: object) -> str:
@@ -170,6 +178,11 @@ def _is_null(value: object) -> bool:
 def _is_text(column: pd.Series[Any]) -> bool:
     kinds = pd.api.types
     return not (kinds.is_numeric_dtype(column.dtype) or kinds.is_datetime64_any_dtype(column.dtype))
+
+
+def _is_number(column: pd.Series[Any]) -> bool:
+    kinds = pd.api.types
+    return kinds.is_numeric_dtype(column.dtype) and not kinds.is_bool_dtype(column.dtype)
 
 
 def _with_named_index(frame: pd.DataFrame) -> pd.DataFrame:
