@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -60,8 +60,8 @@ def records_query(container: Container) -> str:
         }
     kinds = {"text": "VARCHAR", "category": "VARCHAR", "count": "BIGINT", "integer": "BIGINT", "flag": "BOOLEAN"}
     values = ", ".join(
-        f"({own.get(field.column, field.column)})::{kinds.get(field.kind, 'TIMESTAMPTZ')} AS {field.column}"
-        for field in schemas.FIELDS
+        f"({own.get(declared.column, declared.column)})::{kinds.get(declared.kind, 'TIMESTAMPTZ')} AS {declared.column}"
+        for declared in schemas.FIELDS
     )
     damage = " ".join(f"WHEN {number} THEN '{kind.name}'" for number, kind in enumerate(DAMAGE))
     line = ", ".join(str(number) for number, kind in enumerate(DAMAGE) if kind.column is None)
@@ -177,13 +177,13 @@ class Simulation:
 
     plan: Plan
     cutoff: pd.Timestamp
-    audit: pd.DataFrame
-    records: pd.DataFrame
-    visits: pd.DataFrame
-    actual_visits: pd.DataFrame
-    completions: pd.DataFrame
-    playbook_states: pd.DataFrame
-    servers: pd.DataFrame
+    audit: pd.DataFrame = field(repr=False)
+    records: pd.DataFrame = field(repr=False)
+    visits: pd.DataFrame = field(repr=False)
+    actual_visits: pd.DataFrame = field(repr=False)
+    completions: pd.DataFrame = field(repr=False)
+    playbook_states: pd.DataFrame = field(repr=False)
+    servers: pd.DataFrame = field(repr=False)
 
     @cached_property
     def incident(self) -> pd.DataFrame:
@@ -204,9 +204,9 @@ class Simulation:
         rows = self.records[(self.records["fate"] == "valid") & (self.records["event_type"] == event_type)]
         frame = rows.sort_values("event_timestamp", kind="stable", ignore_index=True)[schemas.columns_of(event_type)]
         levels = {
-            field.column: pd.CategoricalDtype(list(field.levels)) if field.levels else "category"
-            for field in schemas.fields_of(event_type)
-            if field.kind == "category"
+            declared.column: pd.CategoricalDtype(list(declared.levels)) if declared.levels else "category"
+            for declared in schemas.fields_of(event_type)
+            if declared.kind == "category"
         }
         return frame.astype(levels)
 

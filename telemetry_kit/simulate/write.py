@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import itertools
 import tempfile
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
@@ -232,17 +233,19 @@ def _line_writer(
     """Open what takes lines, each with the number of its file; files come one after the other."""
     with contextlib.ExitStack() as stack:
         paths = [path] if path.suffix else [path / name for name in names]
-        current: tuple[int, IO[bytes]] | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # A file is there even if nothing arrives in it.
+        current = (0, stack.enter_context(_open(path))) if path.suffix else None
 
         def write(lines: pa.ChunkedArray, file: np.ndarray[Any, Any]) -> None:
             nonlocal current
             # Lines of bodies are fewer than records; all of them go to one file.
             starts = np.flatnonzero(np.diff(file, prepend=-1))
-            ends = [*starts[1:], len(lines)]
-            for start, end in zip(starts, ends, strict=True):
+            for start, end in itertools.pairwise([*starts, len(lines)]):
                 number = int(file[start])
                 if current is None or current[0] != number:
                     stack.close()
+                    paths[number].parent.mkdir(parents=True, exist_ok=True)
                     current = (number, stack.enter_context(_open(paths[number])))
                 for data in _bytes_of(lines[start:end]):
                     current[1].write(bytes(data).replace(INVALID_BYTE.encode(), b"\xff") if is_damaged else data)
@@ -251,7 +254,6 @@ def _line_writer(
 
 
 def _open(path: Path) -> contextlib.AbstractContextManager[IO[bytes]]:
-    path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".zst":
         return contextlib.closing(pa.CompressedOutputStream(pa.OSFile(str(path), "wb"), "zstd"))
     return _gzip(path) if path.suffix == ".gz" else path.open("wb")

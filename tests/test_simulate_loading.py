@@ -1,0 +1,181 @@
+"""A simulated log loads back to exactly the truth it reports, whatever the model, era, container and faults."""
+
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+import telemetry_kit as tk
+from telemetry_kit.simulate import Effect, Faults, Parameters, read_truth, write_simulation
+
+EVERYTHING = Faults(
+    repeated=0.1, lost=0.05, late=0.1, out_of_order=0.1, damaged=0.15, unknown_type=0.05, unknown_property=0.05
+)
+
+
+def part_of(least, most):
+    return st.floats(least, most, allow_nan=False)
+
+
+PARAMETERS = st.builds(
+    Parameters,
+    start=st.none() | st.datetimes(dt.datetime(2019, 1, 1), dt.datetime(2022, 1, 1)),  # noqa: DTZ001 - UTC without saying
+    days=part_of(0.5, 400),
+    server_size_sigma=part_of(0, 2),
+    users_per_server=part_of(3, 1000),
+    multi_node_share=part_of(0, 1),
+    clock_error_s=part_of(0, 600),
+    pause_share=part_of(0, 1),
+    incidents_per_week=part_of(0.1, 20),
+    playbooks_per_server=part_of(0, 20),
+    playbook_updates=part_of(0, 20),
+    playbook_delete_share=part_of(0, 1),
+    no_playbook_share=part_of(0, 1),
+    no_stage_share=part_of(0, 1),
+    median_dwell_s=part_of(0.001, 1e6),
+    dwell_sigma=part_of(0, 3),
+    server_dwell_sigma=part_of(0, 2),
+    back_share=part_of(0, 0.4),
+    skip_share=part_of(0, 0.3),
+    early_end_share=part_of(0, 0.3),
+    never_end_share=part_of(0, 1),
+    restart_share=part_of(0, 0.5),
+    closed_move_share=part_of(0, 0.4),
+    commander_changes=part_of(0, 5),
+    task_done_share=part_of(0, 1),
+    task_reopened_share=part_of(0, 1),
+    completer_concentration=part_of(0.01, 1000),
+    effect=st.none()
+    | st.builds(
+        Effect,
+        st.sampled_from(["servers", "versions", "dates"]),
+        dwell_factor=part_of(0.01, 10),
+        commander_shift=part_of(-1, 1),
+    ),
+)
+SHARE = st.just(0.0) | part_of(0, 0.3)
+FAULTS = st.builds(
+    Faults, repeated=SHARE, lost=SHARE, late=SHARE, out_of_order=SHARE, damaged=SHARE, unknown_type=SHARE,
+    unknown_property=SHARE,
+)  # fmt: skip
+
+
+def assert_loads_to_its_truth(log, truth):
+    """Every count, every value, every rejected record and everything that follows from the events is as it was."""
+    published = truth.plan.container == "published"
+    pd.testing.assert_frame_equal(log.audit, truth.audit, check_dtype=False)
+    assert log.cutoff is truth.cutoff or log.cutoff == truth.cutoff
+    for event_type in tk.schemas.EVENT_TYPES:
+        got, expected = getattr(log, event_type), getattr(truth, event_type)
+        if published:
+            # The published form has no identifier of an event: a digest of its content stands for it.
+            assert got["event_id"].is_unique
+            got, expected = got.drop(columns="event_id"), expected.drop(columns="event_id")
+        pd.testing.assert_frame_equal(got, expected, check_categorical=False)
+    damaged = truth.records[truth.records["damage"].notna() & truth.records["record"].notna()]
+    lines = damaged[~damaged["is_line_damaged"] | (damaged["position"] == 0)]
+    assert sorted(log.quarantine["record"]) == sorted(lines["record"])
+    unlisted = truth.records[truth.records["fate"].isin(["valid", "duplicate"]) & truth.records["is_unlisted"]]
+    assert log.notes["detail"].astype(str).str.contains("WebhookOnCreationURL").any() == bool(len(unlisted))
+    if pd.notna(log.cutoff):
+        assert_analyses_find_the_truth(log, truth)
+
+
+def visits_read_plainly(log):
+    """The visits of a log, by a walk over each incident's events: the definition, as slowly as it is simple."""
+    rows = []
+    for (server, incident), events in log.incident.groupby(["server_id", "incident_id"], sort=True):
+        visits, now, public = [], None, next((p for p in events["public"] if not pd.isna(p)), None)
+        told = events["action"].notna().any()
+        soon = (events["event_timestamp"] - events["created_at"]) <= pd.Timedelta(seconds=60)
+        from_start = (events["action"] == "create").any() if told else soon.any()
+        for number, event in enumerate(events.itertuples()):
+            is_staged = not pd.isna(event.is_active) and bool(event.is_active) and event.num_checklists > 0
+            if now and not (is_staged and event.active_stage == now["stage"]):
+                way = "advanced" if event.active_stage > now["stage"] else "returned"
+                now |= {"left": event.event_timestamp, "exit": way if is_staged else "ended"}
+                now |= {"next": event.active_stage if is_staged else None}
+                now = None
+            if is_staged and now is None:
+                entry = event.action in ("create", "change_stage", "restart") if told else soon.iloc[0]
+                known = bool(number > 0 or entry)
+                now = {"stage": event.active_stage, "of": event.num_checklists, "known": known,
+                       "entered": event.event_timestamp, "left": log.cutoff, "exit": "open", "next": None}  # fmt: skip
+                visits.append(now)
+        first = events.iloc[0]
+        for number, visit in enumerate(visits):
+            entered = visit["entered"] if visit["known"] else None
+            dwell = (visit["left"] - entered) // pd.Timedelta("1us") / 1e6 if entered else None
+            is_open = visit["exit"] == "open"
+            rows.append((server, incident, number, visit["stage"], visit["of"], entered, visit["left"], dwell,
+                         visit["exit"], visit["next"], is_open, not visit["known"], bool(from_start), first["team_id"],
+                         first["plugin_version"], public))  # fmt: skip
+    return rows
+
+
+def assert_analyses_find_the_truth(log, truth):
+    visits = pd.DataFrame(visits_read_plainly(log), columns=truth.visits.columns, dtype=object)
+    assert len(visits) == len(truth.visits)
+    for column in visits:
+        got, expected = visits[column].tolist(), truth.visits[column].astype(object).tolist()
+        assert all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(got, expected, strict=True)), column
+    valid = truth.completions[truth.completions["fate"] == "valid"]
+    if len(valid):
+        found = tk.task_completion(log.tasks).set_index("completer")["n_completed"]
+        counts = valid["completer"].value_counts()
+        assert found.to_dict() == {name: counts.get(name, 0) for name in found.index}
+
+
+@given(
+    parameters=PARAMETERS,
+    faults=FAULTS,
+    era=st.sampled_from(["prev", "oct2020", "later"]),
+    container=st.sampled_from(["object-storage", "batch-bodies", "published"]),
+    suffix=st.sampled_from(["jsonl", "jsonl.gz", "jsonl.zst"]),
+    n_events=st.integers(1, 400),
+    seed=st.integers(0, 2**70),
+)
+@settings(
+    max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate],
+)  # fmt: skip
+def test_whatever_is_simulated_loads_to_its_truth(*, parameters, faults, era, container, suffix, n_events, seed):
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"events.{suffix}"
+        write_simulation(path, parameters, n_events=n_events, seed=seed, era=era, container=container, faults=faults)
+        assert_loads_to_its_truth(tk.load_events(path), read_truth(Path(folder) / "events.truth"))
+
+
+@pytest.mark.parametrize("era", ["prev", "oct2020", "later"])
+@pytest.mark.parametrize("container", ["object-storage", "batch-bodies", "published"])
+def test_every_era_loads_from_every_container_under_every_fault_at_once(tmp_path, era, container):
+    path = tmp_path / "events.jsonl.gz"
+    paused = Parameters(pause_share=0.5)
+    write_simulation(path, paused, n_events=3000, seed=11, era=era, container=container, faults=EVERYTHING)
+    truth = read_truth(tmp_path / "events.truth")
+    assert set(truth.records["fate"]) == {"valid", "duplicate", "damaged", "other", "lost", "paused"}
+    assert_loads_to_its_truth(tk.load_events(path), truth)
+
+
+def test_the_daily_files_of_the_storage_load_to_their_truth(tmp_path):
+    faults = Faults(repeated=0.1, late=0.1, damaged=0.05)
+    audit = write_simulation(tmp_path / "quarter", n_events=2000, seed=12, faults=faults)
+    assert len(audit) > 20
+    assert_loads_to_its_truth(tk.load_events(tmp_path / "quarter"), read_truth(tmp_path / "quarter.truth"))
+    for source in audit["source"]:
+        day, name = source.split("/")[-2:]
+        made_at = pd.Timestamp(int(name.split(".")[0]), unit="s")
+        assert made_at - pd.Timestamp(dt.datetime.strptime(day, "%m-%d-%Y")) <= pd.Timedelta(days=1, seconds=30)  # noqa: DTZ007
+
+
+def test_a_property_in_no_contract_reaches_no_frame(tmp_path):
+    path = tmp_path / "events.jsonl"
+    write_simulation(path, n_events=500, seed=13, faults=Faults(unknown_property=1))
+    log = tk.load_events(path)
+    assert path.read_text().count("hooks.example.org") == 500
+    for event_type in tk.schemas.EVENT_TYPES:
+        assert "hooks.example.org" not in getattr(log, event_type).to_csv()
