@@ -10,7 +10,7 @@ import pytest
 import telemetry_kit as tk
 from telemetry_kit.cli import main
 
-HEAVY = ("matplotlib", "seaborn", "nbconvert", "nbclient", "scipy.stats", "polars", "pyspark")
+HEAVY = ("matplotlib", "seaborn", "nbconvert", "nbclient", "scipy.stats", "polars")
 
 
 @pytest.fixture(scope="module")

@@ -93,7 +93,7 @@ print(len(tk.load_events(tk.samples() / "recorded-autumn").incident))
 
 
 def test_importing_the_package_loads_nothing_that_only_pictures_or_reports_need():
-    heavy = ("matplotlib", "seaborn", "nbconvert", "nbclient", "jinja2", "scipy.stats", "polars", "pyspark")
+    heavy = ("matplotlib", "seaborn", "nbconvert", "nbclient", "jinja2", "scipy.stats", "polars")
     code = f"import sys, telemetry_kit; print(*(name for name in {heavy!r} if name in sys.modules))"
     run = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert run.stdout.split() == []
