@@ -2,15 +2,18 @@
 
 from telemetry_kit.playbooks.comparison import compare_playbook_sizes
 from telemetry_kit.playbooks.growth import playbook_growth, playbook_histories, playbook_sizes_over_time
+from telemetry_kit.playbooks.runs import incident_sizes, playbook_weightings
 from telemetry_kit.playbooks.sizes import playbook_ecdf, playbook_sizes
 from telemetry_kit.playbooks.states import playbook_snapshot
 
 __all__ = [
     "compare_playbook_sizes",
+    "incident_sizes",
     "playbook_ecdf",
     "playbook_growth",
     "playbook_histories",
     "playbook_sizes",
     "playbook_sizes_over_time",
     "playbook_snapshot",
+    "playbook_weightings",
 ]

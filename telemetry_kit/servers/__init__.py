@@ -1,5 +1,16 @@
 """What is known of servers: how active they are, which versions they run, under which licence."""
 
 from telemetry_kit.servers.activity import server_activity
+from telemetry_kit.servers.licenses import attach_license
+from telemetry_kit.servers.overview import server_overview
+from telemetry_kit.servers.versions import version_adoption, versions_in_use
+from telemetry_kit.servers.warehouse import warehouse_metrics
 
-__all__ = ["server_activity"]
+__all__ = [
+    "attach_license",
+    "server_activity",
+    "server_overview",
+    "version_adoption",
+    "versions_in_use",
+    "warehouse_metrics",
+]

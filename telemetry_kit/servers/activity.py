@@ -23,7 +23,7 @@ WINDOWS = (1, 7, 30)
 
 
 class Calendar(NamedTuple):
-    """Every day of every server, server after server, with what happened on it; and the last day with an event."""
+    """Every day of every server, server after server, with what happened on it; and the last day of the log."""
 
     server_id: pd.Series
     day: Numbers
@@ -31,8 +31,8 @@ class Calendar(NamedTuple):
     last_day: int
 
 
-def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq = "D") -> Calendar:
-    """Count events and distinct users for every day between a server's first and last event.
+def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq | None = "D") -> Calendar:
+    """Count events and distinct users for every day of a server from its first event on.
 
     Parameters
     ----------
@@ -41,7 +41,8 @@ def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq = "D") -> 
     windows
         Lengths in days over which to count distinct users.
     freq
-        The period that each server's days fill up to its end.
+        The period to whose end the days of a server go on after its last event, though not beyond the last day of the
+        log; without one they go on to that day.
 
     Returns
     -------
@@ -62,7 +63,7 @@ def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq = "D") -> 
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}
     user, day = ("server_id", "user_actual_id"), nw.col("_day")
     user_days = events.with_columns(**kinds).group_by(*user, "_day").agg(nw.col(*COUNTS).sum())
-    user_days = add_period(user_days, freq).with_columns(
+    user_days = add_period(user_days, freq or "D").with_columns(
         _before=day.shift(1).over(*user, order_by="_day"),
         _after=day.shift(-1).over(*user, order_by="_day"),
         _period_before=nw.col("_period").shift(1).over(*user, order_by="_day"),
@@ -77,15 +78,19 @@ def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq = "D") -> 
         .group_by("server_id", "_day")
         .agg(nw.col(*COUNTS, *steps).sum())
     )
-    return _fill_days(engine.collect(daily), windows, freq)
+    cutoff = getattr(log, "cutoff", None)
+    return _fill_days(engine.collect(daily), windows, freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
 
 
-def _fill_days(daily: pd.DataFrame, windows: Sequence[int], freq: Freq) -> Calendar:
+def _fill_days(daily: pd.DataFrame, windows: Sequence[int], freq: Freq | None, cutoff: int | None) -> Calendar:
     days = daily["_day"].to_numpy(np.int64)
+    final = int(days.max(initial=0)) if cutoff is None else cutoff // engine.DAY_US
     spans = daily.assign(day=days).groupby("server_id")["day"].agg(["min", "max"]).reset_index()
     spans = engine.sort_rows(spans, ["server_id"])
     first = spans["min"].to_numpy(np.int64)
-    last = last_days(periods_of(spans["max"].to_numpy(np.int64), freq), freq)
+    last = np.full(len(first), final)
+    if freq:
+        last = np.minimum(last_days(periods_of(spans["max"].to_numpy(np.int64), freq), freq), last)
     lengths = last - first + 1
     ends = lengths.cumsum()
     begins = ends - lengths
@@ -105,7 +110,7 @@ def _fill_days(daily: pd.DataFrame, windows: Sequence[int], freq: Freq) -> Calen
         running = change.cumsum()
         counts[f"active_{window}"] = running - np.repeat((running - change)[begins], lengths)
     day = np.arange(lengths.sum()) - np.repeat(begins - first, lengths)
-    return Calendar(spans["server_id"].repeat(lengths).reset_index(drop=True), day, counts, int(days.max(initial=0)))
+    return Calendar(spans["server_id"].repeat(lengths).reset_index(drop=True), day, counts, final)
 
 
 def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
@@ -120,7 +125,7 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
         An ``EventLog``, or a mapping with a frame of any kind for each of ``incident``, ``tasks`` and ``playbook``.
     freq
         ``"D"`` for days; ``"W"`` for weeks from Monday to Sunday or ``"M"`` for months, where events are added up and
-        users counted as of the last day of the period.
+        users counted as of that date.
 
     Returns
     -------
@@ -130,7 +135,7 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
         server_id : str
             The server.
         date : datetime64[us, UTC]
-            The day; the last day of a week or a month.
+            The day; the last day of a week or a month, of the last one the last day of the log.
         n_incident, n_tasks, n_playbook : Int64
             Events of each type.
         dau, wau, mau : Int64
@@ -178,19 +183,16 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
     table = frame.groupby(["server_id", "_period"], sort=False, as_index=False).agg(how)
     begins = first_days(table["_period"].to_numpy(np.int64), freq)
     ends = last_days(table["_period"].to_numpy(np.int64), freq)
-    cutoff = getattr(log, "cutoff", None)
-    final_day = calendar.last_day if pd.isna(cutoff) else engine.epoch_us(cutoff) // engine.DAY_US
+    is_complete = (begins >= calendar.day.min(initial=calendar.last_day)) & (ends < calendar.last_day)
     distinct = zip(("dau", "wau", "mau"), latest, strict=True)
     return pd.DataFrame(
         {
             "server_id": table["server_id"],
-            "date": dates(ends),
+            "date": dates(np.minimum(ends, calendar.last_day)),
             **{name: table[name].astype("Int64") for name in COUNTS},
             **{name: table[column].astype("Int64") for name, column in distinct},
             "n_users": table["n_users"].astype("Int64"),
             "n_days_active": table["n_days_active"].astype("Int64"),
-            "is_complete": pd.array(
-                (begins >= calendar.day.min(initial=final_day)) & (ends < final_day), dtype="boolean"
-            ),
+            "is_complete": pd.array(is_complete, dtype="boolean"),
         }
     )

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from narwhals.stable.v2.typing import IntoFrame
 
+    from telemetry_kit.schemas import EventType
+
 
 class HasEvents(Protocol):
     """Anything with a frame of each type of event, such as an ``EventLog``."""
@@ -35,6 +37,27 @@ class HasEvents(Protocol):
 Log: TypeAlias = "HasEvents | Mapping[str, IntoFrame]"
 
 
+def open_frames(log: Log, columns: Mapping[EventType, Sequence[str]]) -> dict[EventType, nw.LazyFrame[Any]]:
+    """Open the frames of a log by type of event, and see that each has the ``columns`` that are named for it.
+
+    Raises
+    ------
+    ParameterError
+        Where ``log`` is no log, a frame lacks a column, or the frames are not on one engine.
+    """
+    opened: dict[EventType, nw.LazyFrame[Any]] = {}
+    for event_type, needed in columns.items():
+        frame = log.get(event_type) if isinstance(log, Mapping) else getattr(log, event_type, None)
+        if frame is None:
+            expected = f"an EventLog, or a mapping with frames for {', '.join(schemas.EVENT_TYPES)}"
+            raise ParameterError("log", type(log).__name__, expected)
+        opened[event_type] = engine.open_frame(frame, needed, parameter=f"log.{event_type}")
+    engines = sorted({str(frame.implementation) for frame in opened.values()})
+    if len(engines) > 1:
+        raise ParameterError("log", f"frames on {' and '.join(engines)}", "frames on one engine")
+    return opened
+
+
 def open_log(log: Log, columns: Sequence[str]) -> nw.LazyFrame[Any]:
     """Open the events of all types as one lazy frame.
 
@@ -53,19 +76,13 @@ def open_log(log: Log, columns: Sequence[str]) -> nw.LazyFrame[Any]:
     Raises
     ------
     ParameterError
-        Where ``log`` is neither of the two, a frame lacks a column, or the frames are not of one kind.
+        As ``open_frames``.
     """
-    frames = []
-    for event_type in schemas.EVENT_TYPES:
-        frame = log.get(event_type) if isinstance(log, Mapping) else getattr(log, event_type, None)
-        if frame is None:
-            expected = f"an EventLog, or a mapping with frames for {', '.join(schemas.EVENT_TYPES)}"
-            raise ParameterError("log", type(log).__name__, expected)
-        opened = engine.open_frame(frame, [*columns, "event_timestamp"], parameter=f"log.{event_type}")
-        opened = engine.add_epoch_us(opened, _us="event_timestamp")
-        text = [nw.col(column).cast(nw.String) for column in columns]
-        frames.append(opened.select(*text, "_us", event_type=nw.lit(event_type)))
-    kinds = {str(frame.implementation) for frame in frames}
-    if len(kinds) > 1:
-        raise ParameterError("log", f"frames on {' and '.join(sorted(kinds))}", "three frames of one kind")
-    return nw.concat(frames)
+    frames = open_frames(log, {event_type: [*columns, "event_timestamp"] for event_type in schemas.EVENT_TYPES})
+    text = [nw.col(column).cast(nw.String) for column in columns]
+    return nw.concat(
+        [
+            engine.add_epoch_us(frame, _us="event_timestamp").select(*text, "_us", event_type=nw.lit(event_type))
+            for event_type, frame in frames.items()
+        ]
+    )

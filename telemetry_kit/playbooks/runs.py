@@ -1,0 +1,205 @@
+"""Playbooks and the incidents that were run from them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+
+from telemetry_kit import engine, uncertainty
+from telemetry_kit.playbooks.sizes import size
+from telemetry_kit.playbooks.states import KEYS, playbook_states
+
+if TYPE_CHECKING:
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+    from telemetry_kit.playbooks.sizes import Measure
+
+WEIGHTINGS = ("playbook", "server", "run")
+SIZE_COUNTS = ("num_checklists", "total_checklist_items")
+_CREATE_US = 60 * engine.MICROSECONDS
+_WEIGHTED = {
+    "weighting": "str",
+    "measure": "str",
+    "n": "Int64",
+    "n_servers": "Int64",
+    "n_runs": "Int64",
+    "mean": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "p25": "float64",
+    "median": "float64",
+    "p75": "float64",
+}
+
+
+def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
+    """Return how large incidents were when they were created, and how large their playbook was at that moment.
+
+    An incident begins as a copy of its playbook, so the two differ only where events of the playbook were lost, or
+    where the incident was made otherwise. The result has what ``playbook_sizes`` and ``playbook_ecdf`` need, so that
+    incidents, which count every use, can be held against playbooks, which count once.
+
+    Parameters
+    ----------
+    incidents
+        A frame of incident events of any kind, as in ``EventLog.incident``.
+    playbooks
+        A frame of playbook events, in memory or on the engine of ``incidents``, as in ``EventLog.playbook``.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``incidents``, one row per incident whose create was recorded (where events name no action:
+        whose first event came at most 60 s after ``created_at``), in the order of ``server_id`` and ``incident_id``:
+
+        server_id, incident_id : str
+            The incident.
+        playbook_id : str
+            Its playbook; null where it has none, and before v1.1.1, whose events do not say.
+        event_timestamp : datetime64[us, UTC]
+            When it was created.
+        num_checklists, total_checklist_items : Int64
+            Its stages and tasks.
+        playbook_num_checklists, playbook_total_checklist_items : Int64
+            Those of its playbook as of that moment; null where no earlier event of the playbook was recorded.
+
+    Raises
+    ------
+    ParameterError
+        Where a frame lacks a column, or the two are on different engines.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> tk.incident_sizes(log.incident, log.playbook)[["num_checklists", "total_checklist_items"]].head(3)
+    """
+    incident = ("server_id", "incident_id")
+    needed = [*incident, "playbook_id", "event_id", "event_timestamp", "action", "created_at", *SIZE_COUNTS]
+    events = engine.open_frame(incidents, needed, parameter="incidents", order="_row")
+    events = engine.add_epoch_us(events, _us="event_timestamp", _created_us="created_at")
+    before = nw.col("_us").shift(1).over(*incident, order_by=["_us", "_row", "event_id"])
+    is_prompt = before.is_null() & (nw.col("_us") - nw.col("_created_us") <= _CREATE_US)
+    is_create = nw.coalesce(nw.col("action").cast(nw.String) == "create", is_prompt)
+    created = events.filter(is_create).select(
+        *incident, "event_timestamp", "_us", *SIZE_COUNTS, playbook_id=nw.col("playbook_id").cast(nw.String)
+    )
+    given = engine.open_alike(playbooks, [*KEYS, *SIZE_COUNTS], parameter="playbooks", like=created)
+    states = playbook_states(given.to_native())
+    states = states.select(
+        *KEYS, "_from_us", "_until_us", "_is_deleted", **{f"playbook_{name}": nw.col(name) for name in SIZE_COUNTS}
+    )
+    holds = (nw.col("_from_us") <= nw.col("_us")) & (nw.col("_us") < nw.col("_until_us")).fill_null(value=True)
+    found = created.join(states, on=list(KEYS)).filter(holds, ~nw.col("_is_deleted"))
+    found = found.select(*incident, *(f"playbook_{name}" for name in SIZE_COUNTS))
+    result = created.join(found, on=list(incident), how="left").select(
+        *incident, "playbook_id", "event_timestamp", *SIZE_COUNTS, *(f"playbook_{name}" for name in SIZE_COUNTS)
+    )
+    return engine.give_back(result.sort(*incident), like=incidents)
+
+
+def playbook_weightings(
+    snapshot: IntoFrame, incidents: IntoFrame, *, measure: Measure = "total_checklist_items", level: float = 0.95
+) -> pd.DataFrame:
+    """Return how large playbooks are per playbook, per server and per run, side by side.
+
+    What is typical depends on what counts once. Per playbook, a server with a hundred of them decides; per server, each
+    server counts once and its playbooks share that; per run, a playbook counts as often as an incident was made from
+    it, which is what people met. Where the three differ, say which one is meant.
+
+    Parameters
+    ----------
+    snapshot
+        A frame of any kind with one row per playbook, as of ``playbook_snapshot``.
+    incidents
+        A frame of incident events, in memory or on the engine of ``snapshot``. Only from v1.1.1 on they name their
+        playbook; earlier ones are no runs here.
+    measure
+        As for ``playbook_sizes``. Playbooks without a value are left out.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        Three rows, none for an empty snapshot:
+
+        weighting : str
+            What counts once: ``playbook``, ``server`` or ``run``.
+        measure : str
+            What was measured.
+        n, n_servers, n_runs : Int64
+            Playbooks with a weight, the servers they are on, and the incidents made from them.
+        mean, lower, upper : float64
+            The weighted mean and its limits, in the measure's unit; null with fewer than two servers.
+        p25, median, p75 : float64
+            Weighted quantiles: the smallest size that, with all below it, has that part of the weight.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    Limits are those of a weighted mean with servers as clusters: see
+    ``telemetry_kit.uncertainty.difference_interval``.
+
+    Examples
+    --------
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> snapshot = pd.DataFrame({
+    ...     "server_id": ["a", "a", "a", "b"], "playbook_id": ["p", "q", "r", "s"], "num_checklists": [1, 1, 1, 5],
+    ... })
+    >>> incidents = pd.DataFrame({"server_id": ["a", "b"], "playbook_id": ["p", "s"], "incident_id": ["i", "j"]})
+    >>> table = tk.playbook_weightings(snapshot, incidents, measure="num_checklists")
+    >>> table[["weighting", "n", "n_runs", "mean", "median"]]
+      weighting  n  n_runs  mean  median
+    0  playbook  4       2   2.0     1.0
+    1    server  4       2   3.0     1.0
+    2       run  2       2   3.0     1.0
+    """
+    value, needed = size(measure)
+    playbooks = engine.open_frame(snapshot, [*KEYS, *needed], parameter="snapshot")
+    used = engine.open_alike(incidents, [*KEYS, "incident_id"], parameter="incidents", like=playbooks)
+    used = used.with_columns(playbook_id=nw.col("playbook_id").cast(nw.String))
+    runs = used.group_by(*KEYS).agg(_runs=nw.col("incident_id").n_unique())
+    counted = (
+        playbooks.select(*KEYS, _value=value)
+        .filter(~nw.col("_value").is_null())
+        .join(runs, on=list(KEYS), how="left")
+        .with_columns(_runs=nw.col("_runs").fill_null(0))
+        .group_by("server_id", "_value", "_runs")
+        .agg(_n=nw.len())
+    )
+    table = engine.sort_rows(engine.collect(counted), ["_value", "server_id", "_runs"])
+    if table.empty:
+        return pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED)
+    n, n_runs = table["_n"].to_numpy(np.int64), table["_runs"].to_numpy(np.int64)
+    in_server = table.groupby("server_id")["_n"].transform("sum").to_numpy(np.float64)
+    weights = {"playbook": n.astype(np.float64), "server": n / in_server, "run": (n * n_runs).astype(np.float64)}
+    rows = [_weighted_row(table, weighting, weights[weighting], level) for weighting in WEIGHTINGS]
+    return pd.DataFrame(rows, columns=list(_WEIGHTED)).assign(measure=measure).astype(_WEIGHTED)
+
+
+def _weighted_row(table: pd.DataFrame, weighting: str, weights: np.ndarray, level: float) -> dict[str, Any]:
+    known = table[weights > 0]
+    weight, values = weights[weights > 0], known["_value"].to_numpy(np.float64)
+    servers, names = known["server_id"].factorize()
+    row = {
+        "weighting": weighting,
+        "n": known["_n"].sum(),
+        "n_servers": len(names),
+        "n_runs": (known["_n"] * known["_runs"]).sum(),
+    }
+    if known.empty:
+        return row
+    sums, totals = np.bincount(servers, weight * values), np.bincount(servers, weight)
+    mean, lower, upper = uncertainty.difference_interval(sums, totals, level=level)
+    quantiles = np.quantile(values, [0.25, 0.5, 0.75], weights=weight, method="inverted_cdf")
+    return row | {
+        "mean": mean, "lower": lower, "upper": upper, **dict(zip(("p25", "median", "p75"), quantiles, strict=True))
+    }  # fmt: skip
