@@ -76,6 +76,10 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> tk.incident_sizes(log.incident, log.playbook)[["num_checklists", "total_checklist_items"]].head(3)
+       num_checklists  total_checklist_items
+    0               2                      2
+    1               1                     12
+    2               1                     12
     """
     incident = ("server_id", "incident_id")
     needed = [*incident, "playbook_id", "event_id", "event_timestamp", "action", "created_at", *SIZE_COUNTS]

@@ -57,6 +57,10 @@ def server_overview(log: Log) -> pd.DataFrame:
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> tk.server_overview(log)[["n_days", "n_days_active", "n_users", "plugin_version"]].head(3)
+       n_days  n_days_active  n_users plugin_version
+    0      45             28        7          1.1.0
+    1      45             15       10          1.1.0
+    2      20              3        4          1.1.0
     """
     events = open_log(log, ["server_id", "user_actual_id", *_VERSIONS])
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}

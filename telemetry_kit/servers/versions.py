@@ -69,6 +69,11 @@ def versions_in_use(
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> tk.versions_in_use(log, freq="M")
+                           date version  n_servers  n_in_use     share
+    0 2020-11-30 00:00:00+00:00   1.0.0          9        40  0.225000
+    1 2020-11-30 00:00:00+00:00   1.1.0         31        40  0.775000
+    2 2020-12-20 00:00:00+00:00   1.0.0          8        39  0.205128
+    3 2020-12-20 00:00:00+00:00   1.1.0         31        39  0.794872
     """
     _check_component(component)
     check_freq(freq)

@@ -131,6 +131,10 @@ def warehouse_metrics(log: Log) -> pd.DataFrame:
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> tk.warehouse_metrics(log).set_index("metric").loc[["playbooks_created", "weekly_active_users"], "value"]
+    metric
+    playbooks_created      113
+    weekly_active_users    310
+    Name: value, dtype: Int64
     """
     rows = [*_actions(log), *_statuses(log), _playbooks(log), *_people(log)]
     return pd.DataFrame(rows, columns=list(_TOTALS)).astype(_TOTALS)
