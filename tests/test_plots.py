@@ -340,7 +340,7 @@ def test_a_timeline_has_a_bar_for_each_visit_and_a_tick_for_each_completion():
     ax = drawn(plots.plot_incident_timelines(visits(), tasks))
     assert [(bar.get_x(), bar.get_width()) for bar in ax.patches] == [(0, 3600), (7200, 7200)]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["abcdefgh…tuvwxyz", "late"]
-    (ticks,) = [line for line in ax.lines if line.get_marker() == "|"]
+    *_, ticks = [line for line in ax.lines if line.get_marker() == "|"]
     assert (ticks.get_xdata().tolist(), ticks.get_ydata().tolist()) == ([1800], [0])
 
 

@@ -157,7 +157,8 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     edges = _edges(np.unique(ends))
     users = np.full((len(shown), len(edges) - 1), np.nan)
     places = shown.index.get_indexer(pd.Index(rows["server_id"])), np.searchsorted(edges, ends) - 1
-    users[places] = np.maximum(groups.numbers(rows["dau"]), NOBODY)
+    counted = "n_users" if "n_users" in rows else "dau"
+    users[places] = np.maximum(groups.numbers(rows[counted]), NOBODY)
     at = style.rows_axis(ax, [groups.label(server) for server in shown.index])
     ax.tick_params(axis="y", labelfontfamily="monospace", labelsize=style.SMALL - 1)
     colors = colormaps["viridis_r"].with_extremes(under="#ECECEC")
@@ -166,7 +167,7 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     ax.set_xlim(edges[0], edges[-1])
     style.date_axis(ax)
     style.beside(ax, at, [f"{int(n):,}" for n in shown], heading="events", x=1.01)
-    _draw_users_scale(ax, mesh)
+    _draw_users_scale(ax, mesh, counted)
     told = [f"n = {groups.count(n_events.sum(), 'event')} on {groups.count(len(n_events), 'server')}"]
     told.append("grey: a period without anybody; white: before a server's first event or after its last")
     if len(shown) < len(n_events):
@@ -175,7 +176,7 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     return ax
 
 
-def _draw_users_scale(ax: Axes, mesh: QuadMesh) -> None:
+def _draw_users_scale(ax: Axes, mesh: QuadMesh, counted: str) -> None:
     """Draw what the colours of the heat map mean beside the axes."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
@@ -185,7 +186,7 @@ def _draw_users_scale(ax: Axes, mesh: QuadMesh) -> None:
     bar = ax.figure.colorbar(mesh, cax=scale, ticks=FixedLocator(ticks), format=FuncFormatter(lambda n, _: f"{n:,.0f}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     scale.spines[:].set_visible(False)
-    bar.set_label("Daily active users (dau)", fontsize=style.SMALL, color=style.INK)
+    bar.set_label(f"Distinct active users ({counted})", fontsize=style.SMALL, color=style.INK)
     scale.tick_params(labelsize=style.SMALL, length=0)
 
 

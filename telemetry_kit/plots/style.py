@@ -58,7 +58,7 @@ def describe(ax: Axes, title: str, note: str, xlabel: str, ylabel: str) -> None:
     """Write the title, the note below it, and what the two axes show."""
     ax.set_xlabel(xlabel, fontsize=TEXT, color=INK)
     ax.set_ylabel(ylabel, fontsize=TEXT, color=INK)
-    lines = textwrap.wrap(note, max(30, int(_size(ax)[0] / (0.55 * SMALL)))) if note else []
+    lines = textwrap.wrap(note, max(30, int(_size(ax)[0] / (0.52 * SMALL)))) if note else []
     ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=8 + 11 * len(lines))
     if lines:
         ax.annotate(

@@ -77,9 +77,11 @@ def plot_incident_timelines(visits: pd.DataFrame, tasks: pd.DataFrame | None = N
         mine = rows["row"].to_numpy() == row
         ax.hlines(row, 0, np.nanmax(left[mine]), color=style.RULE, linewidth=1, zorder=1)
     _draw_visits(ax, rows, entered, left)
-    ax.plot(completed["at_s"], completed["row"], "|", color=style.INK, markersize=9, markeredgewidth=1.0, zorder=4)
+    for color, width in (("white", 2.6), (style.INK, 1.0)):
+        ax.plot(completed["at_s"], completed["row"], "|", color=color, markersize=9, markeredgewidth=width, zorder=4)
     times = np.concatenate([left[left > 0], groups.numbers(completed["at_s"])])
-    _time_axis(ax, times)
+    if _time_axis(ax, times):
+        xlabel = f"{xlabel} (log axis)"
     _write_legend(ax, sorted(set(stages)), has_ticks=tasks is not None)
     told = [f"n = {groups.count(len(shown), 'incident')} of {len(cases):,}", groups.count(len(rows), "visit")]
     if tasks is not None:
@@ -117,12 +119,13 @@ def _seconds(times: pd.Series[pd.Timestamp], begins: pd.Series[pd.Timestamp]) ->
     return groups.numbers((times - begins).dt.total_seconds())
 
 
-def _time_axis(ax: Axes, times: npt.NDArray[np.float64]) -> None:
-    """Show the time since the begin; where some incidents last much longer than others, shrink what is far off."""
+def _time_axis(ax: Axes, times: npt.NDArray[np.float64]) -> bool:
+    """Show the time since the begin; tell whether on a log axis, where some incidents last much longer than others."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     highest = float(max(np.nanmax(times, initial=1.0), 1.0))
-    if not style.is_long_tailed(times):
+    is_log = style.is_long_tailed(times)
+    if not is_log:
         style.duration_axis(ax, 0.0, highest * 1.03, log=False)
     else:
         ax.set_xscale("symlog", linthresh=SYMLOG_FROM, linscale=0.4)
@@ -132,6 +135,7 @@ def _time_axis(ax: Axes, times: npt.NDArray[np.float64]) -> None:
         ax.xaxis.set_minor_locator(NullLocator())
         ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.duration(value)))
     style.grid(ax, "x")
+    return is_log
 
 
 def _write_legend(ax: Axes, stages: list[int], *, has_ticks: bool) -> None:
