@@ -6,14 +6,24 @@ from telemetry_kit.load import load_events
 from telemetry_kit.places import notebooks, samples
 from telemetry_kit.playbooks import (
     compare_playbook_sizes,
+    incident_sizes,
     playbook_ecdf,
     playbook_growth,
     playbook_histories,
     playbook_sizes,
     playbook_sizes_over_time,
     playbook_snapshot,
+    playbook_weightings,
 )
-from telemetry_kit.servers import server_activity
+from telemetry_kit.servers import (
+    attach_license,
+    server_activity,
+    server_overview,
+    version_adoption,
+    versions_in_use,
+    warehouse_metrics,
+)
+from telemetry_kit.stages import stage_dwell, stage_funnel, stage_survival, stage_transitions, stage_visits
 from telemetry_kit.tasks import (
     commander_vs_assignee,
     completion_times,
@@ -27,11 +37,13 @@ from telemetry_kit.tasks import (
 
 __all__ = [
     "EventLog",
+    "attach_license",
     "commander_vs_assignee",
     "compare_playbook_sizes",
     "completion_times",
     "detectable_difference",
     "errors",
+    "incident_sizes",
     "load_events",
     "notebooks",
     "open_task_bounds",
@@ -41,12 +53,22 @@ __all__ = [
     "playbook_sizes",
     "playbook_sizes_over_time",
     "playbook_snapshot",
+    "playbook_weightings",
     "plots",
     "samples",
     "schemas",
     "server_activity",
+    "server_overview",
+    "stage_dwell",
+    "stage_funnel",
+    "stage_survival",
+    "stage_transitions",
+    "stage_visits",
     "task_completion",
     "task_reopening",
     "tasks_by_stage",
     "time_to_completion",
+    "version_adoption",
+    "versions_in_use",
+    "warehouse_metrics",
 ]

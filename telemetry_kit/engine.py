@@ -216,6 +216,12 @@ def epoch_us(moment: pd.Timestamp) -> int:
     return int(moment.as_unit("us").asm8.astype(np.int64))
 
 
+def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw.Expr:
+    """Return a timestamp as a literal of the type of a time column, without a zone where the column has none."""
+    kind: Any = frame.collect_schema()[column]
+    return nw.lit(moment.to_pydatetime() if kind.time_zone else moment.tz_localize(None).to_pydatetime()).cast(kind)
+
+
 def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Timestamp:
     """Read a point in time; one without a zone is in UTC.
 
