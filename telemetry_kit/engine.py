@@ -8,7 +8,6 @@ integers only, so that a sum does not depend on its order. What comes home is sm
 
 from __future__ import annotations
 
-import functools
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.schemas import natural_key
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -259,14 +259,6 @@ def group_columns(
         if name in reserved:
             raise ParameterError("by", name, f"a column other than {', '.join(reserved)}, which the result has itself")
     return names
-
-
-@functools.cache
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
-    """Return a key that sorts versions as people read them: 1.10.0 after 1.9.0."""
-    import re
-
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
 
 
 def sort_rows(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:

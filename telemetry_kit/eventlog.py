@@ -29,7 +29,7 @@ AUDIT_COLUMNS = [
     "n_other",
     "n_after_cutoff",
 ]
-_MARK = "event-log.json"
+MARK = "event-log.json"
 _FORMAT = 1
 _TABLES = ("quarantine", "audit", "seen")
 _ACTIVITIES = {"incident": "action", "tasks": "action"}
@@ -127,13 +127,12 @@ class EventLog:
         folder = Path(directory)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            foreign = sorted({path.name for path in folder.iterdir()} - {_MARK, *(f"{n}.parquet" for n in _parts())})
+            foreign = sorted({path.name for path in folder.iterdir()} - {MARK, *(f"{n}.parquet" for n in _parts())})
             if foreign:
                 raise SourceError(f"directory: {folder.name!r} holds {foreign[0]!r}, expected a directory of its own")
             for part in _parts():
                 getattr(self, part).to_parquet(folder / f"{part}.parquet", index=False)
-            cutoff = None if self.cutoff is engine.NO_TIME else self.cutoff.isoformat()
-            (folder / _MARK).write_text(json.dumps({"format": _FORMAT, "cutoff": cutoff}) + "\n", encoding="utf-8")
+            write_mark(folder, self.cutoff)
         except OSError as error:
             raise SourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None
 
@@ -170,6 +169,12 @@ class EventLog:
         return f"<div><b>EventLog</b>{rows}</div>{total.to_html(border=0)}"
 
 
+def write_mark(folder: Path, cutoff: pd.Timestamp) -> None:
+    """Write the file by which a directory is known as an event log."""
+    about = {"format": _FORMAT, "cutoff": None if cutoff is engine.NO_TIME else cutoff.isoformat()}
+    (folder / MARK).write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
 def _parts() -> tuple[str, ...]:
     return (*schemas.EVENT_TYPES, *_TABLES)
 
@@ -177,7 +182,7 @@ def _parts() -> tuple[str, ...]:
 def is_saved(source: object) -> bool:
     """Tell whether a source is a directory that ``EventLog.save`` wrote."""
     try:
-        return (Path(source) / _MARK).is_file()  # type: ignore[arg-type]
+        return (Path(source) / MARK).is_file()  # type: ignore[arg-type]
     except (TypeError, OSError, ValueError):
         return False
 
@@ -190,10 +195,14 @@ def read_saved(folder: Path, until: pd.Timestamp | None) -> EventLog:
     SourceError
         Where a part of the log is missing or does not pass its model.
     """
+    import pyarrow.parquet as pq
+
     try:
-        about = json.loads((folder / _MARK).read_text(encoding="utf-8"))
-        parts: dict[str, Any] = {part: pd.read_parquet(folder / f"{part}.parquet") for part in _parts()}
+        about = json.loads((folder / MARK).read_text(encoding="utf-8"))
+        parts: dict[str, Any] = {part: pd.read_parquet(folder / f"{part}.parquet") for part in _TABLES}
         for kind in schemas.EVENT_TYPES:
+            table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
+            parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
             schemas.MODELS[kind].validate(parts[kind], lazy=True)
     except (OSError, ValueError, KeyError, pa.errors.SchemaErrors) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]

@@ -10,18 +10,17 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine, schemas, tables
+from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.containers import Rows, read_files
 from telemetry_kit.errors import ParameterError, RejectedEventsError
-from telemetry_kit.eventlog import AUDIT_COLUMNS, EventLog, is_saved, read_saved
+from telemetry_kit.eventlog import EventLog, is_saved, read_saved
 from telemetry_kit.quarantine import Intake
-from telemetry_kit.rules import DUPLICATE, OTHER, VALID, name, quoted
 from telemetry_kit.sources import Damage, Lines, check_readable, find_files
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from telemetry_kit.containers import TableFile
-    from telemetry_kit.notes import Finding
     from telemetry_kit.schemas import EventType
 
 OnError = Literal["quarantine", "raise"]
@@ -136,7 +135,7 @@ def _take_table(intake: Intake, table: tables.Table) -> None:
 
 
 def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
-    cutoff = _newest(intake) if until is None else until
+    cutoff = newest(intake) if until is None else until
     frames = {kind: _frame(intake, kind, cutoff) for kind in schemas.EVENT_TYPES}
     quarantine = pd.DataFrame(intake.rejected, columns=["source", "record", "event_type", "reason", "raw"])
     quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
@@ -147,27 +146,15 @@ def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
         **frames,
         cutoff=cutoff,
         quarantine=quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True),
-        audit=_audit(intake, cutoff),
-        seen=_seen(intake),
+        audit=make_audit(intake, cutoff),
+        seen=make_seen(intake),
     )
 
 
-def _newest(intake: Intake) -> pd.Timestamp:
-    query = f"SELECT epoch_us(max(event_timestamp)) FROM events WHERE status = {VALID}"
-    (newest,) = intake.connection.execute(query).fetchall()[0]
-    return engine.NO_TIME if newest is None else pd.Timestamp(newest, unit="us", tz="UTC")
-
-
-def _until(cutoff: pd.Timestamp) -> str:
-    return "true" if cutoff is engine.NO_TIME else f"epoch_us(event_timestamp) <= {engine.epoch_us(cutoff)}"
-
-
 def _frame(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> pd.DataFrame:
-    where = f"status = {VALID} AND event_type = '{event_type}' AND {_until(cutoff)}"
-    fields = schemas.fields_of(event_type)
-    cells = [_category(intake, field, where) if field.kind == "category" else name(field.column) for field in fields]
+    cells, where = typed_cells(intake, event_type, cutoff)
     table = intake.connection.sql(
-        f"SELECT {', '.join(cells)}, epoch_us(event_timestamp) AS us, "
+        f"SELECT {cells}, epoch_us(event_timestamp) AS us, "
         f"COALESCE(place, events.rowid) AS arrival, position FROM events WHERE {where}"
     ).to_arrow_table()
     # NumPy sorts three columns and moves the rows once; DuckDB would carry every cell through its sort.
@@ -177,46 +164,3 @@ def _frame(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> pd.Da
     )
     schemas.MODELS[event_type].validate(frame, lazy=True)
     return frame
-
-
-def _category(intake: Intake, field: schemas.Field, where: str) -> str:
-    column = name(field.column)
-    levels = list(field.levels) or sorted(
-        (
-            v
-            for (v,) in intake.connection.execute(f"SELECT DISTINCT {column} FROM events WHERE {where}").fetchall()
-            if v
-        ),
-        key=engine.natural_key,
-    )
-    return f"CAST({column} AS ENUM({', '.join(quoted(v) for v in levels or [''])})) AS {column}"
-
-
-def _audit(intake: Intake, cutoff: pd.Timestamp) -> pd.DataFrame:
-    rows = ", ".join(f"({first}, {source})" for first, source in intake.segments)
-    located = f"(SELECT col0 AS first, col1 AS part FROM (VALUES {rows}))" if rows else ""
-    origin = "COALESCE(source, part)" if rows else "source"
-    join = f"ASOF LEFT JOIN {located} ON events.rowid >= first" if rows else ""
-    counted = intake.connection.execute(f"""
-        SELECT {origin} AS source,
-            CASE WHEN status = {OTHER} THEN 'other' WHEN status = {DUPLICATE} THEN 'duplicate'
-                 WHEN {_until(cutoff)} THEN event_type ELSE 'after_cutoff' END AS outcome, count(*)
-        FROM events {join} WHERE status IN ({VALID}, {OTHER}, {DUPLICATE}) GROUP BY ALL
-    """).fetchall()
-    audit = pd.DataFrame(0, index=range(len(intake.names)), columns=AUDIT_COLUMNS[1:], dtype="int64")
-    for source, outcome, n in counted:
-        audit.loc[source, f"n_{outcome}"] = n
-    for row in intake.rejected:
-        audit.loc[row["source"], "n_rejected"] += 1
-    audit["n_read"] = audit.drop(columns="n_read").sum(axis=1)
-    audit.insert(0, "source", pd.Series(intake.names, dtype="str"))
-    return audit
-
-
-def _seen(intake: Intake) -> pd.DataFrame:
-    others = intake.connection.execute(
-        f"SELECT type_name, count(*) FROM events WHERE status = {OTHER} GROUP BY 1 ORDER BY 1"
-    ).fetchall()
-    rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
-    rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(intake.unknown.items())]
-    return pd.DataFrame(rows, columns=["finding", "event_type", "detail", "n"])

@@ -99,5 +99,5 @@ def _contradictions(incident: pd.DataFrame, tasks: pd.DataFrame) -> Iterator[Fin
 
 def _by_server(finding: str, kind: str, frame: pd.DataFrame, holds: pd.Series) -> Iterator[Finding]:
     chosen = frame.loc[holds.fillna(value=False).astype(bool), "server_id"].value_counts()
-    for server in sorted(chosen.index, key=engine.natural_key):
+    for server in sorted(chosen.index, key=schemas.natural_key):
         yield finding, kind, f"server {server}", int(chosen[server])

@@ -6,6 +6,7 @@ The reader's queries, the Pandera models, the reasons in the quarantine and the 
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -214,6 +215,22 @@ MODELS: dict[EventType, type[pa.DataFrameModel]] = {
     "tasks": TaskEvents,
     "playbook": PlaybookEvents,
 }
+
+
+def with_categories(frame: pd.DataFrame, event_type: EventType) -> pd.DataFrame:
+    """Return a frame of text with its category columns as such: the declared values, or those that occur, in order."""
+    for field in fields_of(event_type):
+        if field.kind == "category":
+            text = frame[field.column].astype("str")
+            levels = field.levels or sorted(text.dropna().unique(), key=natural_key)
+            frame[field.column] = pd.Categorical(text, pd.Index(levels, dtype="str"))
+    return frame
+
+
+@functools.cache
+def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+    """Return a key that sorts versions as people read them: 1.10.0 after 1.9.0."""
+    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
 
 
 def data_dictionary() -> pd.DataFrame:

@@ -1,0 +1,80 @@
+"""What an intake took: the events of each type, and what became of every record."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from telemetry_kit import engine, schemas
+from telemetry_kit.eventlog import AUDIT_COLUMNS
+from telemetry_kit.rules import DUPLICATE, OTHER, VALID, name, quoted
+
+if TYPE_CHECKING:
+    from telemetry_kit.notes import Finding
+    from telemetry_kit.quarantine import Intake
+    from telemetry_kit.schemas import EventType
+
+
+def newest(intake: Intake) -> pd.Timestamp:
+    """Return the newest time of a valid event: the default cutoff."""
+    query = f"SELECT epoch_us(max(event_timestamp)) FROM events WHERE status = {VALID}"
+    (us,) = intake.connection.execute(query).fetchall()[0]
+    return engine.NO_TIME if us is None else pd.Timestamp(us, unit="us", tz="UTC")
+
+
+def _until(cutoff: pd.Timestamp) -> str:
+    return "true" if cutoff is engine.NO_TIME else f"epoch_us(event_timestamp) <= {engine.epoch_us(cutoff)}"
+
+
+def typed_cells(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> tuple[str, str]:
+    """Return SQL for the columns of the valid events of a type, categories as such, and for which rows these are."""
+    where = f"status = {VALID} AND event_type = '{event_type}' AND {_until(cutoff)}"
+    fields = schemas.fields_of(event_type)
+    cells = [_category(intake, field, where) if field.kind == "category" else name(field.column) for field in fields]
+    return ", ".join(cells), where
+
+
+def _category(intake: Intake, field: schemas.Field, where: str) -> str:
+    column = name(field.column)
+    levels = list(field.levels) or sorted(
+        (
+            v
+            for (v,) in intake.connection.execute(f"SELECT DISTINCT {column} FROM events WHERE {where}").fetchall()
+            if v
+        ),
+        key=schemas.natural_key,
+    )
+    return f"CAST({column} AS ENUM({', '.join(quoted(v) for v in levels or [''])})) AS {column}"
+
+
+def make_audit(intake: Intake, cutoff: pd.Timestamp) -> pd.DataFrame:
+    """Count what became of the records of each source."""
+    rows = ", ".join(f"({first}, {source})" for first, source in intake.segments)
+    located = f"(SELECT col0 AS first, col1 AS part FROM (VALUES {rows}))" if rows else ""
+    origin = "COALESCE(source, part)" if rows else "source"
+    join = f"ASOF LEFT JOIN {located} ON events.rowid >= first" if rows else ""
+    counted = intake.connection.execute(f"""
+        SELECT {origin} AS source,
+            CASE WHEN status = {OTHER} THEN 'other' WHEN status = {DUPLICATE} THEN 'duplicate'
+                 WHEN {_until(cutoff)} THEN event_type ELSE 'after_cutoff' END AS outcome, count(*)
+        FROM events {join} WHERE status IN ({VALID}, {OTHER}, {DUPLICATE}) GROUP BY ALL
+    """).fetchall()
+    audit = pd.DataFrame(0, index=range(len(intake.names)), columns=AUDIT_COLUMNS[1:], dtype="int64")
+    for source, outcome, n in counted:
+        audit.loc[source, f"n_{outcome}"] = n
+    for source, n in intake.n_rejected.items():
+        audit.loc[source, "n_rejected"] = n
+    audit["n_read"] = audit.drop(columns="n_read").sum(axis=1)
+    audit.insert(0, "source", pd.Series(intake.names, dtype="str"))
+    return audit
+
+
+def make_seen(intake: Intake) -> pd.DataFrame:
+    """Return what was seen beside the events: other event types, and unknown properties."""
+    others = intake.connection.execute(
+        f"SELECT type_name, count(*) FROM events WHERE status = {OTHER} GROUP BY 1 ORDER BY 1"
+    ).fetchall()
+    rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
+    rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(intake.unknown.items())]
+    return pd.DataFrame(rows, columns=["finding", "event_type", "detail", "n"])

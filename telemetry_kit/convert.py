@@ -1,0 +1,188 @@
+"""A source of any kind and size -> validated Parquet by type, within bounded memory."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telemetry_kit import engine, schemas
+from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
+from telemetry_kit.errors import ParameterError, SourceError
+from telemetry_kit.eventlog import MARK, write_mark
+from telemetry_kit.load import take
+from telemetry_kit.quarantine import ARRIVAL, Intake
+from telemetry_kit.rules import quoted
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import os
+    from collections.abc import Iterator
+
+    import duckdb
+    import pandas as pd
+
+MEMORY_LIMIT = "512MB"
+ROWS_AT_A_TIME = 100_000
+_QUARANTINE = ("source", "record", "event_type", "reason", "raw")
+
+
+def convert_events(
+    source: Any,  # noqa: ANN401 - as load_events
+    directory: str | os.PathLike[str],
+    *,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    memory_limit: str = MEMORY_LIMIT,
+) -> pd.DataFrame:
+    """Convert telemetry to validated Parquet, one file per event type, within bounded memory.
+
+    What is written is what ``load_events`` would give, and ``load_events(directory)`` gives just that: the events by
+    type in the order of time, the quarantine, the audit and what was seen beside. The events never are in memory as a
+    whole: DuckDB sorts and finds duplicates on disk where they do not fit.
+
+    Parameters
+    ----------
+    source
+        As for ``load_events``.
+    directory
+        Where to write; an event log that lies there is replaced. Nothing is left there when the source cannot be used.
+    cutoff
+        As for ``load_events``.
+    memory_limit
+        How much memory DuckDB may use, such as ``"512MB"`` or ``"4GB"``; Python and the text of one line come on top.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The audit, as ``EventLog.audit``.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be used, or the directory cannot be written or holds files of another kind.
+    ParameterError
+        Where ``cutoff`` is no point in time, or ``memory_limit`` no amount of memory.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> import telemetry_kit as tk
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     audit = tk.convert_events(tk.samples() / "recorded-autumn", folder)
+    ...     log = tk.load_events(folder)
+    >>> int(audit["n_incident"].sum()) == len(log.incident)
+    True
+    """
+    until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
+    target = Path(directory)
+    _check_target(target)
+    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
+        folder = Path(name)
+        made = folder / "made"
+        made.mkdir()
+        with contextlib.closing(_connection(folder, memory_limit)) as connection:
+            with _quarantine(made) as quarantine:
+                intake = Intake(connection, quarantine.append)
+                quarantine.names = intake.names
+                take(intake, source, folder)
+            intake.mark_duplicates()
+            moment = newest(intake) if until is None else until
+            for event_type in schemas.EVENT_TYPES:
+                _write(intake, event_type, moment, made)
+            audit = make_audit(intake, moment)
+            audit.to_parquet(made / "audit.parquet", index=False)
+            make_seen(intake).to_parquet(made / "seen.parquet", index=False)
+        write_mark(made, moment)
+        _move(made, target)
+    return audit
+
+
+def _check_target(target: Path) -> None:
+    """See, before hours of work, that the result can be put in place."""
+    if target.exists() and not target.is_dir():
+        raise SourceError(f"directory: {target.name!r} is a file, expected a directory")
+    if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
+        raise SourceError(f"directory: {target.name!r} holds other files, expected an empty directory or an event log")
+
+
+def _connection(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
+    import duckdb
+
+    connection = engine.connect()
+    try:
+        connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
+    except duckdb.Error:
+        raise ParameterError("memory_limit", memory_limit, "an amount of memory such as '512MB'") from None
+    connection.execute(f"SET temp_directory = {quoted(str(folder / 'spill'))}")
+    return connection
+
+
+class _Quarantine:
+    """The file of the rejected records, written a batch at a time."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        self.names: list[str] = []
+        self.rows: list[dict[str, Any]] = []
+        types = {"record": pa.int64()}
+        self.schema = pa.schema([(column, types.get(column, pa.string())) for column in _QUARANTINE])
+        self.writer = pq.ParquetWriter(path, self.schema, compression="zstd")
+
+    def append(self, row: dict[str, Any]) -> None:
+        self.rows.append(row | {"source": self.names[row["source"]]})
+        if len(self.rows) >= ROWS_AT_A_TIME // 100:
+            self.flush()
+
+    def flush(self) -> None:
+        import pyarrow as pa
+
+        # A text that is not quite UTF-16 either (a lone surrogate) has no place in an Arrow column.
+        rows = [row | {"raw": row["raw"].encode("utf-8", "replace").decode()} for row in self.rows]
+        self.writer.write_table(pa.Table.from_pylist(rows, self.schema))
+        self.rows.clear()
+
+
+@contextlib.contextmanager
+def _quarantine(folder: Path) -> Iterator[_Quarantine]:
+    quarantine = _Quarantine(folder / "quarantine.parquet")
+    try:
+        yield quarantine
+        quarantine.flush()
+    finally:
+        quarantine.writer.close()
+
+
+def _write(intake: Intake, event_type: schemas.EventType, cutoff: pd.Timestamp, folder: Path) -> None:
+    """Write the events of a type in the order of time, and see, a part at a time, that they pass their model."""
+    import pyarrow.parquet as pq
+
+    cells, where = typed_cells(intake, event_type, cutoff)
+    path = folder / f"{event_type}.parquet"
+    intake.connection.execute(
+        f"COPY (SELECT {cells} FROM events WHERE {where} ORDER BY event_timestamp, {ARRIVAL}) TO {quoted(str(path))} "
+        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_AT_A_TIME})"
+    )
+    with pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(ROWS_AT_A_TIME):
+            part = engine.arrow_to_pandas(_as_table(batch))
+            schemas.MODELS[event_type].validate(schemas.with_categories(part, event_type), lazy=True)
+
+
+def _as_table(batch: Any) -> Any:  # noqa: ANN401 - pyarrow has no types
+    import pyarrow as pa
+
+    return pa.Table.from_batches([batch])
+
+
+def _move(made: Path, target: Path) -> None:
+    try:
+        if target.exists():
+            shutil.rmtree(target)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(made, target)
+    except OSError as error:
+        raise SourceError(f"directory: {target.name!r} cannot be written: {error.strerror}") from None
