@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, uncertainty
+from telemetry_kit import engine, schemas, uncertainty
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.periods import check_freq, dates, last_days, periods_of
 from telemetry_kit.servers.logs import open_log
@@ -173,8 +173,8 @@ def version_adoption(
     spans = engine.collect(
         events.group_by("server_id", component).agg(first=nw.col("_us").min(), last=nw.col("_us").max())
     ).astype({"first": np.int64, "last": np.int64})
-    wanted = engine.natural_key(version)
-    has_it = np.array([engine.natural_key(seen) >= wanted for seen in spans[component]], dtype=bool)
+    wanted = schemas.natural_key(version)
+    has_it = np.array([schemas.natural_key(seen) >= wanted for seen in spans[component]], dtype=bool)
     taken_up = spans[has_it].groupby("server_id")["first"].min()
     older = spans[~has_it].groupby("server_id")["first"].min()
     servers = pd.DataFrame({"began": older, "last": spans.groupby("server_id")["last"].max(), "taken_up": taken_up})
