@@ -140,7 +140,7 @@ def assert_analyses_find_the_truth(log, truth):
     seed=st.integers(0, 2**70),
 )
 @settings(
-    max_examples=50, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
+    max_examples=40, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck),
     phases=[Phase.explicit, Phase.generate],
 )  # fmt: skip
 def test_whatever_is_simulated_loads_to_its_truth(*, parameters, faults, era, container, suffix, n_events, seed):
@@ -179,3 +179,14 @@ def test_a_property_in_no_contract_reaches_no_frame(tmp_path):
     assert path.read_text().count("hooks.example.org") == 500
     for event_type in tk.schemas.EVENT_TYPES:
         assert "hooks.example.org" not in getattr(log, event_type).to_csv()
+
+
+def test_the_simulated_sample_loads_to_its_truth_and_shows_its_effect():
+    truth = read_truth(tk.samples() / "simulated-quarter.truth")
+    log = tk.load_events(tk.samples() / "simulated-quarter")
+    assert_loads_to_its_truth(log, truth)
+    assert truth.plan.parameters.effect == Effect("versions", dwell_factor=0.4, commander_shift=0.25)
+    shares = tk.commander_vs_assignee(log.tasks, by="plugin_version").set_index("plugin_version")["commander"]
+    assert shares["1.1.0"] - shares["1.0.0"] > 0.2
+    dwell = truth.visits[~truth.visits["is_censored"]].groupby("plugin_version")["dwell_s"].median()
+    assert dwell["1.1.0"] / dwell["1.0.0"] < 0.6
