@@ -88,7 +88,11 @@ def open_task_bounds(
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> bounds = tk.open_task_bounds(log.tasks, log.incident, cutoff=log.cutoff)
-    >>> bounds["basis"].value_counts()
+    >>> bounds[["n_tasks_min", "n_tasks_max", "n_done_min", "n_done_max", "basis"]].head(3)
+       n_tasks_min  n_tasks_max  n_done_min  n_done_max       basis
+    0            7            7           2           6  from_start
+    1           11           11           2           2  from_start
+    2           20           20           4          17  from_start
     """
     events = _events(tasks, incidents, engine.epoch_us(engine.moment(cutoff, parameter="cutoff")))
     result = _bounds(_walk(events)).select(*INCIDENT, nw.col(*_BOUNDS).cast(nw.Int64), "basis")

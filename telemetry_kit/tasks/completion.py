@@ -125,20 +125,15 @@ def task_completion(
 
     Examples
     --------
-    >>> import pandas as pd, telemetry_kit as tk
-    >>> tasks = pd.DataFrame({
-    ...     "server_id": ["a", "a", "b", "b"],
-    ...     "event_timestamp": pd.to_datetime(["2020-11-02", "2020-11-03", "2020-11-03", "2020-11-10"], utc=True),
-    ...     "new_state": ["done", "done", "done", None],
-    ...     "was_commander": [True, True, False, None],
-    ...     "was_assignee": [False, True, False, None],
-    ... })
-    >>> tk.task_completion(tasks)[["completer", "n_completed", "estimate"]].round(3)
-       completer  n_completed  estimate
-    0  commander            1     0.333
-    1   assignee            0     0.000
-    2       both            1     0.333
-    3    neither            1     0.333
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> table = tk.task_completion(log.tasks)
+    >>> table[["completer", "n_completed", "n_clusters", "estimate", "lower", "upper"]].round(3)
+       completer  n_completed  n_clusters  estimate  lower  upper
+    0  commander          892          38     0.497  0.470  0.525
+    1   assignee          114          38     0.064  0.053  0.075
+    2       both           21          38     0.012  0.006  0.021
+    3    neither          767          38     0.428  0.403  0.452
     """
     check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
@@ -225,17 +220,13 @@ def commander_vs_assignee(
 
     Examples
     --------
-    >>> import pandas as pd, telemetry_kit as tk
-    >>> tasks = pd.DataFrame({
-    ...     "server_id": ["a", "a", "b", "b"],
-    ...     "event_timestamp": pd.to_datetime(["2020-11-02", "2020-11-03", "2020-11-03", "2020-11-10"], utc=True),
-    ...     "new_state": ["done"] * 4,
-    ...     "was_commander": [True, True, False, False],
-    ...     "was_assignee": [False, True, False, False],
-    ... })
-    >>> tk.commander_vs_assignee(tasks)[["n_completed", "commander", "assignee", "difference"]]
-       n_completed  commander  assignee  difference
-    0            4        0.5      0.25        0.25
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> table = tk.commander_vs_assignee(log.tasks, by="plugin_version")
+    >>> table[["plugin_version", "n_completed", "difference", "lower", "upper"]].round(3)
+      plugin_version  n_completed  difference  lower  upper
+    0          1.0.0          314       0.455  0.391   0.52
+    1          1.1.0         1480       0.429  0.389   0.47
     """
     flags = {kind: nw.col("is_completion") & (nw.col("completer") == kind) for kind in (*COMPLETERS, UNKNOWN)}
     check_open_unit("level", level)
@@ -332,6 +323,12 @@ def task_reopening(
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> table = tk.task_reopening(log.tasks)
     >>> table[["completer", "n_completed", "n_reopened", "estimate", "lower", "upper"]].round(3)
+       completer  n_completed  n_reopened  estimate  lower  upper
+    0  commander          892         141     0.158  0.130  0.191
+    1   assignee          114          53     0.465  0.354  0.607
+    2       both           21          12     0.571  0.276  1.137
+    3    neither          767         113     0.147  0.118  0.182
+    4        any         1794         319     0.178  0.156  0.202
     """
     check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
@@ -355,13 +352,16 @@ def task_reopening(
 def _reopening(completed: NDArray[np.int64], reopened: NDArray[np.int64], level: float) -> dict[str, Any]:
     either = completed + reopened
     share = uncertainty.share_interval(reopened, either, level=level)
+    has_ratio = completed.any()
     return {
         "n_completed": completed.sum(),
         "n_reopened": reopened.sum(),
         "n_clusters": (either > 0).sum(),
+        "estimate": reopened.sum() / completed.sum() if has_ratio else None,
+        "lower": share.lower / (1 - share.lower) if has_ratio else None,
+        "upper": share.upper / (1 - share.upper) if has_ratio and share.upper < 1 else None,
         "largest_cluster_share": uncertainty.largest_cluster_share(either),
         "n_effective": uncertainty.effective_sample_size(reopened, either).n_effective,
-        **{name: p / (1 - p) if completed.any() and p < 1 else None for name, p in share._asdict().items()},
     }
 
 
@@ -374,4 +374,5 @@ def _effective_size(commander: NDArray[np.int64], assignee: NDArray[np.int64], t
     mean = ratio_mean(commander - assignee, totals)
     if mean.variance == 0:
         return float(mean.n_clusters)
-    return float((commander + assignee).sum() / mean.n_events - mean.estimate**2) / mean.variance
+    of_one = ratio_mean(commander + assignee, totals).estimate - mean.estimate**2
+    return of_one / mean.variance

@@ -113,6 +113,12 @@ def detectable_difference(
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> table = tk.detectable_difference(log.tasks, between="plugin_version")
     >>> table[["group_a", "group_b", "measure", "difference", "detectable"]].round(3)
+      group_a group_b                measure  difference  detectable
+    0   1.0.0   1.1.0              commander      -0.030       0.095
+    1   1.0.0   1.1.0               assignee      -0.004       0.041
+    2   1.0.0   1.1.0                   both      -0.009       0.025
+    3   1.0.0   1.1.0                neither       0.043       0.105
+    4   1.0.0   1.1.0  commander_vs_assignee      -0.026       0.101
     """
     check_open_unit("level", level)
     check_open_unit("power", power)

@@ -76,7 +76,10 @@ def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> times = tk.completion_times(log.tasks, log.incident)
-    >>> times[["completer", "started_at", "elapsed_s"]].head(3)
+    >>> times[["completer", "started_at", "elapsed_s"]].head(2)
+       completer                    started_at  elapsed_s
+    0   assignee 2020-11-01 08:15:36.257+00:00  68073.382
+    1  commander 2020-11-02 04:10:37.387+00:00    768.614
     """
     timed, columns = _timed_completions(tasks, incidents)
     timed = timed.with_columns(elapsed_s=nw.col("_elapsed_us") / engine.MICROSECONDS)
@@ -147,6 +150,11 @@ def time_to_completion(
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> table = tk.time_to_completion(log.tasks, log.incident)
     >>> table[["completer", "n_completed", "median_s", "median_lower_s", "median_upper_s"]].round()
+       completer  n_completed  median_s  median_lower_s  median_upper_s
+    0  commander          892    8704.0          5472.0         12703.0
+    1   assignee          114   24508.0         13136.0         49976.0
+    2       both           21   40207.0         14228.0        222690.0
+    3    neither          767    9083.0          6043.0         12753.0
     """
     check_open_unit("level", level)
     timed, columns = _timed_completions(tasks, incidents)
