@@ -62,7 +62,7 @@ def t_quantile(probability: float, df: float) -> float:
     """Return a quantile of Student's t distribution, NaN where ``df`` is not positive."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, probability)) if df > 0 else math.nan
+    return float(stdtrit(df, probability))
 
 
 def cluster_variance(influence: NDArray[np.float64], n_clusters: int) -> float:

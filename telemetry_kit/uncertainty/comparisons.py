@@ -47,7 +47,8 @@ def group_difference_interval(
     -------
     Interval
         ``estimate`` (first minus second), ``lower``, ``upper`` in the unit of the values. The limits are NaN where a
-        group has fewer than two clusters or both together fewer than three.
+        group has fewer than two clusters or both together fewer than three, and where the variance is zero: no
+        cluster differs from another, and nothing tells how much they could.
 
     Raises
     ------
@@ -86,7 +87,7 @@ def detectable_difference(
 
     :math:`(t_{1-\alpha/2,\,k-2} + t_{\mathit{power},\,k-2})` standard errors of the difference, as in
     ``group_difference_interval``: a true difference of this size would be told from none, at that level, in a share
-    ``power`` of repetitions with as many clusters that differ as much. It does not depend on the difference observed.
+    ``power`` of repetitions with as many clusters that differ as much, whatever difference these data happen to show.
 
     Parameters
     ----------
@@ -103,8 +104,7 @@ def detectable_difference(
     Returns
     -------
     float
-        A difference in the unit of the values, above zero; NaN where a group has fewer than two clusters, both
-        together fewer than three, or where no cluster differs from another.
+        A difference in the unit of the values; NaN where ``group_difference_interval`` has no limits.
 
     Raises
     ------
@@ -124,16 +124,16 @@ def detectable_difference(
     check_open_unit("power", power)
     difference = _difference(sums_a, totals_a, sums_b, totals_b)
     multiple = t_quantile(1 - alpha / 2, difference.df) + t_quantile(power, difference.df)
-    return multiple * difference.error if difference.error > 0 else math.nan
+    return multiple * difference.error
 
 
 def _difference(sums_a: ArrayLike, totals_a: ArrayLike, sums_b: ArrayLike, totals_b: ArrayLike) -> _Difference:
     a, b = ratio_mean(sums_a, totals_a), ratio_mean(sums_b, totals_b)
     n_clusters = int(np.count_nonzero(np.asarray(totals_a) + np.asarray(totals_b)))
-    if math.isnan(a.variance + b.variance):
-        return _Difference(a.estimate - b.estimate, math.nan, 0)
-    error = math.sqrt(cluster_variance(a.influence - b.influence, n_clusters))
-    return _Difference(a.estimate - b.estimate, error, n_clusters - 2)
+    variance = cluster_variance(a.influence - b.influence, n_clusters)
+    # A group of one cluster has no influence of its own, and the variance of the other alone would be too small.
+    is_known = min(a.n_clusters, b.n_clusters) > 1 and variance > 0
+    return _Difference(a.estimate - b.estimate, math.sqrt(variance) if is_known else math.nan, n_clusters - 2)
 
 
 def probability_of_superiority(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from telemetry_kit.errors import ParameterError
 from telemetry_kit.uncertainty.clusters import Interval, check_open_unit, ratio_mean, t_quantile
 
 if TYPE_CHECKING:
@@ -20,6 +21,11 @@ class _Sorted(NamedTuple):
 
     values: NDArray[np.float64]
     cumulative: NDArray[np.int64]
+
+    @property
+    def n(self) -> int:
+        """How many values there are."""
+        return int(self.cumulative[-1]) if self.cumulative.size else 0
 
     def at(self, position: int) -> float:
         """Return the value at a 1-based position among all values."""
@@ -61,16 +67,23 @@ def quantiles(values: ArrayLike, probabilities: ArrayLike, *, counts: ArrayLike 
     numpy.ndarray
         One quantile per probability, in the unit of the values; NaN without values.
 
+    Raises
+    ------
+    ParameterError
+        Where a probability is not in [0, 1].
+
     Examples
     --------
     >>> quantiles([1, 2, 10], [0.25, 0.5], counts=[2, 1, 1])
     array([1. , 1.5])
     """
-    ordered = _sort(values, counts)
     wanted = np.asarray(probabilities, dtype=np.float64)
-    if ordered.values.size == 0:
+    if not ((wanted >= 0) & (wanted <= 1)).all():
+        raise ParameterError("probabilities", probabilities, "numbers in [0, 1]")
+    ordered = _sort(values, counts)
+    if ordered.n == 0:
         return np.full(wanted.shape, math.nan)
-    place = (ordered.cumulative[-1] - 1) * wanted
+    place = (ordered.n - 1) * wanted
     below = ordered.values[np.searchsorted(ordered.cumulative, np.floor(place) + 1)]
     above = ordered.values[np.searchsorted(ordered.cumulative, np.ceil(place) + 1)]
     part = place - np.floor(place)
@@ -96,9 +109,8 @@ def _math_quantile(ordered: _Sorted, probability: float) -> float:
     the next one unless that share equals it. Below 1 / n R has no such value and goes on from the first, which
     makes the second smallest the answer; the limits are to equal R's, so it is followed.
     """
-    n = int(ordered.cumulative[-1])
-    position = max(math.floor(probability * n), 1)
-    return ordered.at(position if probability == position / n else min(position + 1, n))
+    position = max(math.floor(probability * ordered.n), 1)
+    return ordered.at(position if probability == position / ordered.n else min(position + 1, ordered.n))
 
 
 def median_sample(values: ArrayLike, clusters: ArrayLike, counts: ArrayLike | None = None) -> MedianSample:

@@ -69,7 +69,7 @@ def share_interval(successes: ArrayLike, totals: ArrayLike, *, level: float = 0.
     -----
     Korn and Graubard (1998), Survey Methodology 24:193-201. In R:
     ``survey::svyciprop(~x, svydesign(ids = ~cluster, weights = ~1), method = "beta")``. Where the variance is zero, R
-    evaluates a beta quantile of infinite shape, 0.5 at whatever share, or NaN at 0 and 1; it is not followed there.
+    evaluates a beta quantile of infinite shape, 0.5 or NaN at whatever share; it is not followed there.
 
     Examples
     --------
@@ -122,7 +122,7 @@ def difference_interval(sums: ArrayLike, totals: ArrayLike, *, level: float = 0.
     -------
     Interval
         ``estimate``, ``lower``, ``upper`` in the unit of the values. The limits are NaN with fewer than two clusters,
-        the estimate without events.
+        the estimate without events. Where all clusters have the same mean, the limits coincide with it, as in R.
 
     Raises
     ------

@@ -234,7 +234,8 @@ def median_limits(curve: SurvivalCurve) -> tuple[float, float]:
     Notes
     -----
     Brookmeyer and Crowley (1982), Biometrics 38:29-41. In R, for a curve ``f``:
-    ``f$time[which(f$lower <= 0.5)[1]]`` and ``f$time[which(f$upper <= 0.5)[1]]``.
+    ``f$time[which(f$lower <= 0.5)[1]]`` and ``f$time[which(f$upper <= 0.5)[1]]``, except that an edge within rounding
+    of one half counts as there.
 
     Examples
     --------

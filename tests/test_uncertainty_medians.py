@@ -1,0 +1,108 @@
+"""Quantiles and clustered medians. The numbers from R are of R 4.2.2 with survey 4.1.1.
+
+Each recording is the result of
+
+    design <- svydesign(ids = ~cluster, weights = ~1, data = events)
+    median <- svyquantile(~x, design, 0.5, alpha = 1 - level, interval.type = "mean", qrule = "math")
+    c(quantile(x, 0.5, type = 7), confint(median))
+"""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from telemetry_kit.errors import ParameterError
+from telemetry_kit.uncertainty import quantiles, woodruff_median
+
+CLUSTERS = np.repeat(range(7), [5, 3, 6, 2, 4, 1, 3])
+WITH_TIES = [4, 1, 5, 4, 4, 2, 4, 3, 3, 3, 3, 6, 1, 1, 1, 4, 2, 2, 3, 4, 2, 1, 1, 3]
+WITHOUT_TIES = [
+    *(4.7, 84.2, 5.6, 9.9, 12.5, 11.7, 31.7, 12.5, 20.9, 19.7, 2, 30.1),
+    *(30.2, 137.9, 61.7, 9.4, 74.4, 8, 93.1, 30.9, 9.1, 13.9, 42, 23.4),
+]
+PAIRS = [0, 0, 1, 1, 2, 2]
+counted_values = st.lists(
+    st.tuples(st.integers(0, 6), st.integers(0, 4), st.integers(1, 5)), min_size=2, max_size=20
+).filter(lambda rows: len({cluster for _, cluster, _ in rows}) > 1)
+
+
+@pytest.mark.parametrize(
+    ("values", "clusters", "level", "expected"),
+    [
+        pytest.param(WITH_TIES, CLUSTERS, 0.95, (3, 2, 6), id="ties"),
+        pytest.param(WITH_TIES, CLUSTERS, 0.9, (3, 3, 4), id="ties, another level"),
+        pytest.param(WITHOUT_TIES, CLUSTERS, 0.95, (20.3, 9.9, 31.7), id="no ties"),
+        pytest.param(WITHOUT_TIES, CLUSTERS, 0.9, (20.3, 11.7, 30.9), id="no ties, another level"),
+        pytest.param(WITHOUT_TIES, range(24), 0.95, (20.3, 9.9, 31.7), id="clusters of one value"),
+        pytest.param([4] * 6, PAIRS, 0.95, (4, 4, 4), id="one value"),
+        pytest.param([1, 2, 2, 2, 2, 2], PAIRS, 0.95, (2, 2, 2), id="the median is the largest value"),
+        pytest.param([1, 2, 1, 2, 1, 2], PAIRS, 0.95, (1.5, 1, 1), id="clusters alike"),
+        pytest.param(range(1, 7), [0, 0, 0, 1, 1, 1], 0.95, (3.5, math.nan, math.nan), id="unbounded"),
+        pytest.param(range(1, 12), range(11), 0.99, (6, 2, math.nan), id="unbounded above"),
+        pytest.param(range(1, 8), range(7), 0.95, (4, 2, math.nan), id="a lower limit below the first of seven"),
+    ],
+)
+def test_median_limits_equal_those_of_svyquantile(values, clusters, level, expected):
+    assert woodruff_median(values, clusters, level=level) == pytest.approx(expected, nan_ok=True)
+
+
+@given(counted_values)
+def test_counted_values_have_the_limits_of_the_values_themselves(rows):
+    values, clusters, counts = np.array(rows).T
+    counted = woodruff_median(values, clusters, counts)
+    repeated = woodruff_median(np.repeat(values, counts), np.repeat(clusters, counts))
+    np.testing.assert_array_equal(counted, repeated)
+
+
+@given(counted_values, st.randoms(use_true_random=False))
+def test_neither_order_nor_codes_of_clusters_matter(rows, random):
+    values, clusters, counts = np.array(rows).T
+    again, codes, times = np.array(random.sample(rows, len(rows))).T
+    np.testing.assert_array_equal(
+        woodruff_median(values, clusters, counts), woodruff_median(again, 1_000_000 - 7 * codes, times)
+    )
+
+
+def test_a_median_of_one_cluster_has_no_limits():
+    assert woodruff_median([1, 2, 3], [5, 5, 5]) == pytest.approx((2, math.nan, math.nan), nan_ok=True)
+
+
+def test_a_cluster_counted_zero_times_is_none():
+    expected = woodruff_median(WITH_TIES, CLUSTERS)
+    assert woodruff_median([*WITH_TIES, 0], [*CLUSTERS, 9], [*[1] * 24, 0]) == expected
+
+
+def test_the_median_of_nothing_is_unknown():
+    nothing = pytest.approx((math.nan, math.nan, math.nan), nan_ok=True)
+    assert woodruff_median([], []) == nothing
+    assert woodruff_median([3, 4], [0, 1], [0, 0]) == nothing
+
+
+def test_the_level_of_a_median_is_checked():
+    with pytest.raises(ParameterError, match=r"^level: got 95, expected a number between 0 and 1"):
+        woodruff_median([1], [0], level=95)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1e6, 1e6), st.integers(1, 4)), min_size=1, max_size=15),
+    st.lists(st.floats(0, 1), min_size=1, max_size=4),
+)
+def test_quantiles_are_those_of_pandas(rows, probabilities):
+    values, counts = zip(*rows, strict=True)
+    expected = pd.Series(np.repeat(values, counts)).quantile(probabilities)
+    np.testing.assert_array_equal(quantiles(values, probabilities, counts=counts), expected)
+
+
+def test_quantiles_of_nothing_are_unknown():
+    np.testing.assert_array_equal(quantiles([], [0.25, 0.5]), [math.nan, math.nan])
+    np.testing.assert_array_equal(quantiles([7], [0.5], counts=[0]), [math.nan])
+
+
+@pytest.mark.parametrize("probability", [-0.1, 50, math.nan])
+def test_a_probability_that_is_none_is_named(probability):
+    with pytest.raises(ParameterError, match=r"^probabilities: got .*, expected numbers in \[0, 1\]"):
+        quantiles([1, 2], [0.5, probability])
