@@ -42,14 +42,13 @@ class Effect:
     Parameters
     ----------
     between
-        What the affected incidents have in common: ``"servers"``, those of a random half of the servers;
-        ``"versions"``, those begun under the newest versions of the era; ``"dates"``, those begun in the second
-        half of the recording.
+        Where it holds: ``"servers"``, on a random half of the servers; ``"versions"``, under the newest plugin version
+        of the era; ``"dates"``, in the second half of the recording.
     dwell_factor
-        Their dwell times are multiplied by it.
+        The dwell times of the incidents that begin there are multiplied by it.
     commander_shift
-        The share of their state changes that the commander alone makes grows by it, and the shares of the others
-        shrink in proportion.
+        The share of state changes made there by the commander alone grows by it, and the shares of the others shrink
+        in proportion.
 
     Examples
     --------
