@@ -1,6 +1,7 @@
 """Analysis of incident-response telemetry."""
 
 from telemetry_kit import errors, plots, schemas
+from telemetry_kit.convert import convert_events
 from telemetry_kit.eventlog import EventLog
 from telemetry_kit.load import load_events
 from telemetry_kit.places import notebooks, samples
@@ -41,6 +42,7 @@ __all__ = [
     "commander_vs_assignee",
     "compare_playbook_sizes",
     "completion_times",
+    "convert_events",
     "detectable_difference",
     "errors",
     "incident_sizes",

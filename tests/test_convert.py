@@ -1,0 +1,72 @@
+"""Converting writes what loading gives, and leaves nothing half done."""
+
+import gzip
+
+import pandas as pd
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit import schemas
+from telemetry_kit.errors import ParameterError, SourceError
+
+
+def assert_equal_logs(left, right):
+    for part in (*schemas.EVENT_TYPES, "quarantine", "audit", "seen"):
+        pd.testing.assert_frame_equal(getattr(left, part), getattr(right, part))
+    assert left.cutoff == right.cutoff
+
+
+@pytest.mark.parametrize("source", ["prev.jsonl.gz", "later.jsonl.gz", "python-sdk-2.1.9.jsonl"])
+def test_a_converted_source_loads_as_the_source_itself(recordings, tmp_path, source):
+    source = recordings / "batch-bodies" / source
+    audit = tk.convert_events(source, tmp_path / "log")
+    converted = tk.load_events(tmp_path / "log")
+    assert_equal_logs(converted, tk.load_events(source))
+    pd.testing.assert_frame_equal(audit, converted.audit)
+
+
+def test_rejected_records_are_kept_with_their_place(recordings, tmp_path):
+    lines = gzip.open(recordings / "batch-bodies" / "prev.jsonl.gz", "rt").read().splitlines()[:20]
+    damaged = tmp_path / "damaged.jsonl"
+    damaged.write_text("\n".join([*lines[:5], lines[5][:80], "[]", *lines[6:]]) + "\n")
+    tk.convert_events(damaged, tmp_path / "log")
+    quarantine = tk.load_events(tmp_path / "log").quarantine
+    assert quarantine["record"].tolist() == [6, 7]
+    assert quarantine["raw"].tolist() == [lines[5][:80], "[]"]
+
+
+def test_the_cutoff_leaves_later_events_out_and_counts_them(recordings, tmp_path):
+    source = recordings / "batch-bodies" / "prev.jsonl.gz"
+    audit = tk.convert_events(source, tmp_path / "log", cutoff="2020-10-20")
+    assert audit["n_after_cutoff"].sum() > 0
+    assert_equal_logs(tk.load_events(tmp_path / "log"), tk.load_events(source, cutoff="2020-10-20"))
+
+
+def test_a_source_without_events_gives_an_empty_log(tmp_path):
+    (tmp_path / "empty.jsonl").write_text("")
+    tk.convert_events(tmp_path / "empty.jsonl", tmp_path / "log")
+    log = tk.load_events(tmp_path / "log")
+    assert [len(getattr(log, kind)) for kind in schemas.EVENT_TYPES] == [0, 0, 0]
+    assert log.cutoff is pd.NaT
+
+
+def test_an_event_log_is_replaced_and_any_other_directory_is_not(recordings, tmp_path):
+    source = recordings / "batch-bodies" / "prev.jsonl.gz"
+    tk.convert_events(source, tmp_path / "log")
+    tk.convert_events(source, tmp_path / "log")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(SourceError, match="'mine' holds other files"):
+        tk.convert_events(source, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+
+def test_a_missing_source_leaves_nothing_behind(tmp_path):
+    with pytest.raises(SourceError, match="does not exist"):
+        tk.convert_events(tmp_path / "nowhere", tmp_path / "log")
+    assert not (tmp_path / "log").exists()
+
+
+def test_an_amount_of_memory_has_to_be_one(recordings, tmp_path):
+    with pytest.raises(ParameterError, match="memory_limit: got 'a lot'"):
+        tk.convert_events(recordings / "batch-bodies" / "prev.jsonl.gz", tmp_path / "log", memory_limit="a lot")
