@@ -25,6 +25,9 @@ STATE_SPELLINGS = {"": "open", "open": "open", "in_progress": "in_progress", "cl
 LAST_STAGED_VERSION = (1, 2)
 """The last plugin series whose incidents have an active stage and an open or closed flag; later ones have a status."""
 
+CREATE_WITHIN_S = 60
+"""How long after an incident's creation an event without an action still is its create."""
+
 STATE_CHANGE = "modify_task_state"
 ACTIONS: dict[EventType, tuple[str, ...]] = {
     "incident": ("create", "end", "restart", "change_stage", "change_commander", "update_status"),

@@ -37,6 +37,7 @@ def frames(incidents: dict[str, list[Event]]) -> tuple[pd.DataFrame, pd.DataFram
     both = pd.DataFrame(rows, columns=[*INCIDENT, "action", "new_state", "total_checklist_items", "kind"])
     both = both.astype({"total_checklist_items": "Int64", "new_state": "str", "action": "str", "event_id": "str"})
     both["event_timestamp"] = both["event_timestamp"].astype("datetime64[us, UTC]")
+    both["created_at"] = START.as_unit("us")
     tasks, incident = (both[both["kind"] == kind].drop(columns="kind") for kind in ("tasks", "incident"))
     return tasks, incident
 
@@ -127,6 +128,21 @@ def test_an_event_without_a_name_may_have_added_or_removed_a_task():
 
 def test_the_published_form_calls_work_in_progress_open():
     assert bounds(CREATE, ("tasks", None, "done"), ("tasks", None, "open"))["done"] == (0, 1)
+
+
+@pytest.mark.parametrize(("seconds", "basis"), [(60, "from_start"), (61, "left_truncated")])
+def test_without_actions_an_event_soon_after_the_creation_is_the_create(seconds, basis):
+    tasks, incidents = frames({"i": [("incident", None, 3), ("tasks", None, "done")]})
+    incidents["created_at"] -= pd.Timedelta(seconds, "s")
+    assert tk.open_task_bounds(tasks, incidents, cutoff="2021-01-01")["basis"].item() == basis
+
+
+def test_events_at_the_same_moment_keep_the_order_of_their_rows():
+    tasks, incidents = frames({"i": [CREATE, to("done"), to("open")]})
+    tasks["event_timestamp"] = START
+    known, reverse = (tk.open_task_bounds(rows, incidents, cutoff=START) for rows in (tasks, tasks.iloc[::-1]))
+    assert known["basis"].item() == "from_start"
+    assert reverse["basis"].item() == "total"  # opened before any task was done
 
 
 def test_without_a_number_of_tasks_nothing_is_bounded():

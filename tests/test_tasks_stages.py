@@ -167,5 +167,16 @@ def test_a_wrong_frame_is_named():
         tk.tasks_by_stage(changes(1), some.drop(columns="left_at"))
     with pytest.raises(ParameterError, match=r"^tasks: got 'a frame with visit, stage, position'"):
         tk.tasks_by_stage(tk.tasks_by_stage(changes(1), some), some)
-    with pytest.raises(ParameterError, match=r"^visits: got 'a polars frame', expected a duckdb frame as tasks"):
-        tk.tasks_by_stage(changes(1), pl.from_pandas(some))
+    with pytest.raises(ParameterError, match=r"^visits: got 'a frame on polars', expected one on duckdb"):
+        tk.tasks_by_stage(changes(1), pl.from_pandas(some).lazy())
+
+
+def test_visits_may_be_another_kind_of_frame_in_memory():
+    expected = placed(tk.tasks_by_stage(changes(1), visits((0, 0, 60, True))))
+    assert placed(tk.tasks_by_stage(changes(1), pl.from_pandas(visits((0, 0, 60, True))))) == expected
+    assert placed(tk.tasks_by_stage(pl.from_pandas(changes(1)), visits((0, 0, 60, True)))) == expected
+
+
+def test_changes_at_the_same_moment_keep_the_order_of_their_rows():
+    events = changes(5, 5, 5).assign(event_id=["b", "c", "a"])
+    assert list(tk.tasks_by_stage(events, visits((0, 0, 60, True)))["event_id"]) == ["b", "c", "a"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
+from telemetry_kit.schemas import CREATE_WITHIN_S
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -32,9 +33,6 @@ _NEEDED = (
     "public",
 )
 _ENTERING_ACTIONS = ("create", "change_stage", "restart")
-_AT_CREATION_US = 60 * engine.MICROSECONDS
-"""How long after an incident's creation an event without an action still is its create."""
-
 _NO_STAGE = -(2**31)
 """The stage of an incident that is closed or has no stages: a number, so that null is left for "no event"."""
 
@@ -162,7 +160,7 @@ def _changes(events: nw.LazyFrame[Any], until_us: int) -> nw.LazyFrame[Any]:
     """
     in_time = {"order_by": ["_us", "_order", "event_id"]}
     action, no_action = nw.col("action").cast(nw.String), nw.col("action").is_null()
-    is_new = no_action & (nw.col("_us") - nw.col("_created_us") <= _AT_CREATION_US)
+    is_new = no_action & (nw.col("_us") - nw.col("_created_us") <= CREATE_WITHIN_S * engine.MICROSECONDS)
     is_staged = nw.col("is_active") & ~nw.col("active_stage").is_null() & (nw.col("num_checklists") > 0)
     is_create = ((action == "create") | is_new).fill_null(value=False)
     known = {name: nw.col(name) if name == "public" else nw.col(name).cast(nw.String) for name in _ATTRIBUTES}

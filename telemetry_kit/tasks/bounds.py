@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.schemas import ACTIONS, NEW_STATES
-from telemetry_kit.tasks.state_changes import INCIDENT, open_alike, state
+from telemetry_kit.schemas import ACTIONS, CREATE_WITHIN_S, NEW_STATES
+from telemetry_kit.tasks.state_changes import INCIDENT, state
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
-_IN_TIME = ("_us", "_rank", "event_id")
+_IN_TIME = ("_us", "_rank", "_order", "event_id")
 _BOUNDS = ("n_tasks_min", "n_tasks_max", *(f"n_{each}_{bound}" for each in NEW_STATES for bound in ("min", "max")))
 _SETS = (*NEW_STATES, *(f"not_{each}" for each in NEW_STATES))
 """The states alone, and in pairs, each named after the state that is not in it."""
@@ -57,7 +57,7 @@ def open_task_bounds(
     tasks
         A frame of tasks events of any kind, as in ``EventLog.tasks``.
     incidents
-        The incident events, as in ``EventLog.incident``, of the same kind as ``tasks``.
+        The incident events, as in ``EventLog.incident``.
     cutoff
         The moment for which the bounds hold; later events are left out. Without a zone it is in UTC.
 
@@ -73,7 +73,8 @@ def open_task_bounds(
         n_open_min, n_open_max, n_in_progress_min, n_in_progress_max, n_done_min, n_done_max : integer
             Number of tasks in each state. The published form calls work in progress open.
         basis : str
-            What the bounds rest on. ``from_start``: all events since the incident's create. ``left_truncated``: the
+            What the bounds rest on. ``from_start``: all events since the incident's create (without actions: since an
+            event at most a minute after ``created_at``). ``left_truncated``: the
             events since the first that was recorded, before which any task may have been in any state. ``total``: the
             number of tasks alone, where the events contradict one another (some were lost, or clocks disagree) or do
             not say what they did. ``none``: no event gave the number of tasks, and all bounds are null.
@@ -102,22 +103,25 @@ def open_task_bounds(
 def _events(tasks: IntoFrame, incidents: IntoFrame, until_us: int) -> nw.LazyFrame[Any]:
     """Return all events in one frame, with what each can add to the number of tasks in each set of states."""
     columns = [*INCIDENT, "event_id", "event_timestamp", "action"]
-    changes = engine.open_frame(tasks, [*columns, "new_state"], parameter="tasks")
-    totals = open_alike(incidents, [*columns, "total_checklist_items"], parameter="incidents", like=changes)
-    action, to = nw.col("_action"), nw.col("_state")
-    own_action = nw.col("action").cast(nw.String).fill_null("")
-    both = [
-        changes.with_columns(_rank=nw.lit(1), _action=own_action, _state=state()),
-        totals.with_columns(
-            _rank=nw.when(own_action == "create").then(0).otherwise(2),
-            _action=own_action,
-            _state=nw.lit(""),
-            _total=nw.col("total_checklist_items").cast(nw.Int64),
-        ),
-    ]
-    keys = [*INCIDENT, "event_id", "_us", "_rank", "_action", "_state"]
-    timed = [engine.add_epoch_us(frame, _us="event_timestamp") for frame in both]
-    events = nw.concat([timed[0].select(*keys), timed[1].select(*keys, "_total")], how="diagonal")
+    changes = engine.open_frame(tasks, [*columns, "new_state"], parameter="tasks", order="_order")
+    numbers = ["created_at", "total_checklist_items"]
+    totals = engine.open_alike(incidents, [*columns, *numbers], parameter="incidents", like=changes)
+    own_action, action, to = nw.col("action").cast(nw.String).fill_null(""), nw.col("_action"), nw.col("_state")
+    changes = engine.add_epoch_us(changes, _us="event_timestamp").with_columns(
+        _rank=nw.lit(1), _order=nw.col("_order").cast(nw.Int64), _action=own_action, _state=state()
+    )
+    totals = engine.add_epoch_us(totals, _us="event_timestamp", _created_us="created_at")
+    is_new = nw.col("_us") - nw.col("_created_us") <= CREATE_WITHIN_S * engine.MICROSECONDS
+    is_create = (own_action == "create") | ((own_action == "") & is_new)
+    totals = totals.with_columns(
+        _rank=nw.when(is_create).then(0).otherwise(2),
+        _order=nw.lit(0, nw.Int64),
+        _action=own_action,
+        _state=nw.lit(""),
+        _total=nw.col("total_checklist_items").cast(nw.Int64),
+    )
+    keys = [*INCIDENT, "event_id", "_us", "_rank", "_order", "_action", "_state"]
+    events = nw.concat([changes.select(*keys), totals.select(*keys, "_total")], how="diagonal")
     is_added, is_task = action == "add_task", nw.col("_rank") == 1
     # The published form has no action, and there a change to open may come from work in progress, which it calls open.
     leaves = {each: to == each for each in NEW_STATES} | {"open": (to == "open") & (action != "")}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.tasks.state_changes import INCIDENT, open_alike, open_state_changes
+from telemetry_kit.tasks.state_changes import IN_TIME, INCIDENT, open_state_changes
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -35,7 +35,7 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
     tasks
         A frame of tasks events of any kind, as in ``EventLog.tasks``.
     visits
-        The visits of the incidents, as ``stage_visits`` returns them, of the same kind as ``tasks``.
+        The visits of the incidents, as ``stage_visits`` returns them.
 
     Returns
     -------
@@ -113,11 +113,11 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
         visit=nw.when(nw.col("_is_inside")).then(nw.col("visit")),
         stage=nw.when(nw.col("_is_inside")).then(nw.col("stage")),
     )
-    return engine.give_back(result.sort("_us", "event_id").select(*columns, *_ADDED), like=tasks)
+    return engine.give_back(result.sort(*IN_TIME).select(*columns, *_ADDED), like=tasks)
 
 
 def _stays(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    frame = open_alike(visits, [*INCIDENT, *_VISIT], parameter="visits", like=like)
+    frame = engine.open_alike(visits, [*INCIDENT, *_VISIT], parameter="visits", like=like)
     frame = engine.add_epoch_us(frame, _entered_us="entered_at", _left_us="left_at")
     return frame.select(
         *INCIDENT,

@@ -29,6 +29,9 @@ COMPLETERS = ("commander", "assignee", "both", "neither")
 UNKNOWN = "unknown"
 """Who made a state change that lacks a flag."""
 
+IN_TIME = ("_us", "_order", "event_id")
+"""How state changes are sorted."""
+
 PERIOD = "period"
 """The column of the first moments of days, weeks or months."""
 
@@ -57,15 +60,17 @@ def state() -> nw.Expr:
 def open_state_changes(
     tasks: IntoFrame, columns: Iterable[str], *, added: Iterable[str]
 ) -> tuple[nw.LazyFrame[Any], list[str]]:
-    """Open the state changes among tasks events, with their time as ``_us``, for an analysis that adds columns.
+    """Open the state changes among tasks events for an analysis that adds columns.
+
+    ``_us`` is their time; at the same time, ``_order`` and at last ``event_id`` give their order.
 
     Returns
     -------
     tuple of narwhals.LazyFrame and list of str
         The state changes, and the columns that ``tasks`` has.
     """
-    frame = engine.open_frame(tasks, columns, parameter="tasks")
-    present = frame.collect_schema().names()
+    frame = engine.open_frame(tasks, columns, parameter="tasks", order="_order")
+    present = [column for column in frame.collect_schema().names() if column != "_order"]
     if taken := [column for column in added if column in present]:
         raise ParameterError("tasks", f"a frame with {', '.join(taken)}", "one without them: they are added")
     return engine.add_epoch_us(frame.filter(state() != ""), _us="event_timestamp"), present
@@ -130,13 +135,3 @@ def cluster_totals(
     if freq:
         totals[PERIOD] = dates(first_days(totals[PERIOD].to_numpy(np.int64), freq))
     return totals, groups
-
-
-def open_alike(
-    frame: IntoFrame, columns: Iterable[str], *, parameter: str, like: nw.LazyFrame[Any]
-) -> nw.LazyFrame[Any]:
-    """Open a second frame, which is to be joined with one that is open, and see that one engine runs both."""
-    opened = engine.open_frame(frame, columns, parameter=parameter)
-    if opened.implementation is not like.implementation:
-        raise ParameterError(parameter, f"a {opened.implementation} frame", f"a {like.implementation} frame as tasks")
-    return opened

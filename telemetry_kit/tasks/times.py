@@ -11,11 +11,11 @@ from telemetry_kit import engine, uncertainty
 from telemetry_kit.summaries import summarise
 from telemetry_kit.tasks.state_changes import (
     COMPLETERS,
+    IN_TIME,
     INCIDENT,
     UNKNOWN,
     check_column,
     completer,
-    open_alike,
     open_state_changes,
     state,
 )
@@ -51,7 +51,7 @@ def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     tasks
         A frame of tasks events of any kind, as in ``EventLog.tasks``.
     incidents
-        The incident events, as in ``EventLog.incident``, of the same kind as ``tasks``.
+        The incident events, as in ``EventLog.incident``.
 
     Returns
     -------
@@ -83,7 +83,7 @@ def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     """
     timed, columns = _timed_completions(tasks, incidents)
     timed = timed.with_columns(elapsed_s=nw.col("_elapsed_us") / engine.MICROSECONDS)
-    return engine.give_back(timed.sort("_us", "event_id").select(*columns, *_ADDED), like=tasks)
+    return engine.give_back(timed.sort(*IN_TIME).select(*columns, *_ADDED), like=tasks)
 
 
 def time_to_completion(
@@ -105,7 +105,7 @@ def time_to_completion(
     tasks
         A frame of tasks events of any kind, as in ``EventLog.tasks``.
     incidents
-        The incident events, as in ``EventLog.incident``, of the same kind as ``tasks``.
+        The incident events, as in ``EventLog.incident``.
     by
         A column of ``tasks``, or several: one group of rows for each of their values. A null is a group of its own.
     cluster
@@ -194,7 +194,7 @@ def _timed_completions(tasks: IntoFrame, incidents: IntoFrame) -> tuple[nw.LazyF
     """Return the completions with who and when, ``_us`` and ``_elapsed_us``; and the columns that ``tasks`` has."""
     needed = [*INCIDENT, "event_id", "event_timestamp", "new_state", "was_commander", "was_assignee"]
     events, columns = open_state_changes(tasks, needed, added=_ADDED)
-    starts = open_alike(incidents, [*INCIDENT, "created_at"], parameter="incidents", like=events)
+    starts = engine.open_alike(incidents, [*INCIDENT, "created_at"], parameter="incidents", like=events)
     starts = starts.group_by(*INCIDENT).agg(started_at=nw.col("created_at").min())
     starts = engine.add_epoch_us(starts, _started_us="started_at")
     timed = events.filter(state() == "done").join(starts, on=list(INCIDENT), how="left")
