@@ -86,6 +86,16 @@ def test_shares_of_moves_are_those_of_the_parameters():
     assert shares["ended"] == pytest.approx(0.3, abs=0.05)
 
 
+def test_incidents_that_go_back_and_forth_for_ever_are_left_alone():
+    restless = Parameters(
+        back_share=1, skip_share=0, early_end_share=0, median_dwell_s=0.001, days=7, pause_share=0, no_playbook_share=0
+    )
+    log = simulate_log(restless, n_servers=10, seed=5)
+    n_visits = log.visits.groupby("incident_id").size()
+    assert n_visits.max() == 501
+    assert not (log.incident["action"] == "end").groupby(log.incident["incident_id"]).any()[n_visits.idxmax()]
+
+
 def test_completers_have_the_shares_of_their_server():
     shares = (0.5, 0.2, 0.1, 0.2)
     alike = Parameters(completer_shares=shares, completer_concentration=1e6)

@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from telemetry_kit.simulate.parameters import Plan
 
 ROWS_PER_CHUNK = 100_000
-SORT_MEMORY = "1GB"
 
 
 def stage_records(plan: Plan, records_path: Path, servers_path: Path) -> None:

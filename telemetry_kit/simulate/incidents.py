@@ -30,6 +30,8 @@ NO_STATE = -1
 
 LIFE_US = SPAN_US - 2 * DAY_US
 """An incident that would live longer is left alone: nothing more happens in it."""
+MOST_STEPS = 500
+"""Nor does anything once it was moved, ended and restarted so often."""
 CLOSED_MEDIAN_US = 3600 * SECOND_US
 OFFICE_HOURS = range(8, 19)
 QUIET = {"evening": 0.45, "night": 0.2, "weekend": 0.35}
@@ -160,7 +162,9 @@ def _walk(rng: np.random.Generator, parameters: Parameters, cases: Columns, unti
     life = np.zeros(now.size, dtype=np.int64)
     busy = np.arange(now.size)
     steps = [_step(busy, now, np.full(now.size, CREATE), stage, is_open)]
-    while busy.size:
+    for _ in range(MOST_STEPS):
+        if not busy.size:
+            break
         opened = is_open[busy]
         median = np.where(opened, cases["median_us"][busy], CLOSED_MEDIAN_US)
         wait = median * np.exp(rng.normal(0, parameters.dwell_sigma, busy.size))

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from telemetry_kit import engine
 from telemetry_kit.engine import DAY_US
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.simulate.arrival import SORT_MEMORY, chunks_in_order, select_events, stage_records
+from telemetry_kit.simulate.arrival import chunks_in_order, select_events, stage_records
 from telemetry_kit.simulate.columns import SECOND_US
 from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST
 from telemetry_kit.simulate.parameters import Faults, Parameters, Plan
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
 STORAGE_SOURCE = "1kQpZ3bVn8rTt5uWf2XyYc7dHgA"
 """The name of the source in the folders of object storage, as in the recordings."""
 GZIP_LEVEL = 3
+MEMORY_LIMIT = "512MB"
+"""What sorting and summing up may hold in memory each; the rest goes through the disk."""
 
 
 class _Files(NamedTuple):
@@ -168,8 +170,9 @@ def _simulate(plan: Plan, truth: Path, path: Path | None) -> pd.DataFrame:
         staged = Path(scratch) / "staged.parquet"
         stage_records(plan, staged, truth / "servers.parquet")
         reader, maker = stack.enter_context(engine.connect()), stack.enter_context(engine.connect())
-        reader.execute(f"SET memory_limit = '{SORT_MEMORY}'")
-        reader.execute("SET temp_directory = ?", [scratch])
+        for connection in (reader, maker):
+            connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
+            connection.execute("SET temp_directory = ?", [scratch])
         select_events(reader, staged, plan.n_events)
         files = _files(reader, path)
         records: pq.ParquetWriter | None = None
