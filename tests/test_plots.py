@@ -371,6 +371,12 @@ def test_durations_are_marked_at_round_times(highest, expected):
     assert style.duration_ticks(0.0, highest, log=False) == expected
 
 
+def test_a_narrow_log_axis_has_fewer_marks_than_a_wide_one():
+    wide = style.duration_ticks(1.0, 8 * 86_400, log=True)
+    assert wide == [1, 10, 60, 600, 3600, 21_600, 86_400, 604_800]
+    assert style.duration_ticks(1.0, 8 * 86_400, log=True, most=4) == [1, 60, 3600, 604_800]
+
+
 def test_importing_the_pictures_loads_no_drawing_library():
     code = (
         "import sys, telemetry_kit; telemetry_kit.plots.plot_stage_funnel; "

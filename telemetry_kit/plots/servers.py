@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 EVENTS = ["n_incident", "n_tasks", "n_playbook"]
 USERS = {"dau": "on the day", "wau": "in the 7 days up to it", "mau": "in the 30 days up to it"}
 DATE = "Date (UTC)"
-SHORTEST_MONTH, MONTH = 28, 31
 NOBODY = 0.5
 """Stands for zero on the logarithmic scale of colours: it is below the first of them."""
 
@@ -197,7 +196,6 @@ def _days(table: pd.DataFrame) -> npt.NDArray[np.float64]:
 
 def _edges(ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     """Return where the columns of a heat map begin and end; a gap without any server is a column of its own."""
-    length = float(np.diff(ends).min(initial=MONTH)) if len(ends) > 1 else 1.0
-    if length >= SHORTEST_MONTH:
-        return np.append(ends[0] - MONTH, ends)
-    return np.union1d(ends - length, ends)
+    length = float(np.median(np.diff(ends))) if len(ends) > 1 else 1.0
+    begins = np.maximum(ends - length, np.append(-np.inf, ends[:-1]))
+    return np.union1d(begins, ends)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
 TEXT, SMALL = 9.5, 8.0
 POINTS_PER_INCH = 72
-MOST_TICKS = 7
+MOST_TICKS, TICK_WIDTH = 8, 36
 LONG_TAIL = 20
 """A largest value this many times the typical one makes a picture's axis logarithmic."""
 
@@ -164,30 +164,29 @@ def is_long_tailed(values: npt.NDArray[np.float64]) -> bool:
     return bool(len(known)) and bool(known.max() > LONG_TAIL * np.median(known))
 
 
-def duration_ticks(lowest: float, highest: float, *, log: bool) -> list[float]:
-    """Return where to mark an axis of durations between two limits."""
+def duration_ticks(lowest: float, highest: float, *, log: bool, most: int = MOST_TICKS) -> list[float]:
+    """Return where to mark an axis of durations between two limits, with so many marks that each can be read."""
     if log:
-        ticks = [float(tick) for tick in DECADES if lowest <= tick <= highest]
+        apart = np.log(highest / lowest) / most
+        ticks: list[float] = []
+        for tick in DECADES:
+            if lowest <= tick <= highest and (not ticks or np.log(tick / ticks[-1]) >= apart):
+                ticks.append(float(tick))
         return ticks or [lowest]
-    step = next((step for step in STEPS if highest <= MOST_TICKS * step), STEPS[-1])
+    step = next((step for step in STEPS if highest <= most * step), STEPS[-1])
     return [float(tick) for tick in np.arange(0, highest + step / 1e6, step)]
 
 
-def duration_axis(ax: Axes, lowest: float, highest: float, *, log: bool, axis: str = "x") -> list[float]:
-    """Show an axis of seconds in seconds, minutes, hours and days, and return its ticks."""
+def duration_axis(ax: Axes, lowest: float, highest: float, *, log: bool) -> list[float]:
+    """Show a horizontal axis of seconds in seconds, minutes, hours and days, and return its ticks."""
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
-    scale = ax.xaxis if axis == "x" else ax.yaxis
-    ticks = duration_ticks(lowest, highest, log=log)
-    if axis == "x":
-        ax.set_xscale("log" if log else "linear")
-        ax.set_xlim(lowest, highest)
-    else:
-        ax.set_yscale("log" if log else "linear")
-        ax.set_ylim(lowest, highest)
-    scale.set_major_locator(FixedLocator(ticks))
-    scale.set_minor_locator(NullLocator())
-    scale.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
+    ticks = duration_ticks(lowest, highest, log=log, most=int(np.clip(_size(ax)[0] / TICK_WIDTH, 2, MOST_TICKS)))
+    ax.set_xscale("log" if log else "linear")
+    ax.set_xlim(lowest, highest)
+    ax.xaxis.set_major_locator(FixedLocator(ticks))
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
     return ticks
 
 
