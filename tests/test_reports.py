@@ -20,6 +20,7 @@ from telemetry_kit.errors import MissingExtraError, ReportError, SourceError
 from telemetry_kit.reports import write_quarantine, write_report
 from telemetry_kit.reports.exhibits import exhibits_of
 from telemetry_kit.reports.tables import duration, table_to_csv, table_to_html
+from telemetry_kit.reports.writing import _files, _names
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -246,6 +247,20 @@ def test_a_missing_extra_is_named(source, chapters, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nbformat", None)
     with pytest.raises(MissingExtraError, match=r"pip install 'telemetry-kit\[lab\]'"):
         write_report(source, tmp_path / "out", notebooks=chapters)
+
+
+def test_the_manifest_names_the_files_of_several_sources_as_the_audit_does(source, tmp_path):
+    (tmp_path / "b").mkdir()
+    copy = tmp_path / "b" / "copy.json.gz"
+    copy.write_bytes(next(source.rglob("*.json.gz")).read_bytes())
+    several = [source, copy, tmp_path / "b"]
+    log = tk.load_events(several)
+    assert [name for name, _ in _files(several)] == log.audit["source"].to_list()
+
+
+def test_a_database_is_named_without_the_account_that_opens_it():
+    names = _names(["postgresql://reader:secret@db.example:5432/telemetry?sslmode=require", "dumps"])
+    assert names == ["postgresql://db.example/telemetry", "dumps"]
 
 
 def test_a_cell_that_does_not_show_what_its_tag_says_is_a_fault():

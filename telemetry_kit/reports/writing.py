@@ -20,7 +20,8 @@ import pandas as pd
 from telemetry_kit import places
 from telemetry_kit.errors import MissingExtraError, ReportError
 from telemetry_kit.load import load_events
-from telemetry_kit.sources import find_files
+from telemetry_kit.sources import find_files, shown
+from telemetry_kit.tables import is_url
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -285,16 +286,24 @@ def _entry(name: str, path: Path) -> dict[str, str | int]:
 
 def _names(source: Source) -> list[str]:
     """Name what was given without the directories above it, and a database without the account that opens it."""
-    given = [source] if isinstance(source, str | os.PathLike) else source
-    texts = [os.fspath(item) for item in given]
     return [
-        urlsplit(text)._replace(netloc=urlsplit(text).hostname or "", query="").geturl()
-        if "://" in text
-        else Path(text).absolute().name
-        for text in texts
+        urlsplit(item)._replace(netloc=urlsplit(item).hostname or "", query="").geturl()
+        if isinstance(item, str) and is_url(item)
+        else shown(Path(item).absolute().name)
+        for item in _items(source)
     ]
 
 
 def _files(source: Source) -> list[tuple[str, Path]]:
-    given = [source] if isinstance(source, str | os.PathLike) else list(source)
-    return find_files([item for item in given if "://" not in os.fspath(item)])
+    """List the files that were read, named as in the audit."""
+    items = _items(source)
+    return [
+        (f"{shown(Path(item).absolute().name)}/{name}" if len(items) > 1 and Path(item).is_dir() else name, path)
+        for item in items
+        if not is_url(item)
+        for name, path in find_files(item)
+    ]
+
+
+def _items(source: Source) -> list[str | os.PathLike[str]]:
+    return [source] if isinstance(source, str | os.PathLike) else list(source)
