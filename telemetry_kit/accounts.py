@@ -16,6 +16,10 @@ if TYPE_CHECKING:
     from telemetry_kit.schemas import EventType
 
 
+LEVELS_LIMIT = 10_000
+"""How many values a category may have to be one in DuckDB already; more are no categories, but damage."""
+
+
 def newest(intake: Intake) -> pd.Timestamp:
     """Return the newest time of a valid event: the default cutoff."""
     query = f"SELECT epoch_us(max(event_timestamp)) FROM events WHERE status = {VALID}"
@@ -37,15 +41,13 @@ def typed_cells(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> 
 
 def _category(intake: Intake, field: schemas.Field, where: str) -> str:
     column = name(field.column)
-    levels = list(field.levels) or sorted(
-        (
-            v
-            for (v,) in intake.connection.execute(f"SELECT DISTINCT {column} FROM events WHERE {where}").fetchall()
-            if v
-        ),
-        key=schemas.natural_key,
-    )
-    return f"CAST({column} AS ENUM({', '.join(quoted(v) for v in levels or [''])})) AS {column}"
+    levels: list[str] = list(field.levels)
+    if not levels:
+        found = intake.connection.execute(f"SELECT DISTINCT {column} FROM events WHERE {where}").fetchall()
+        levels = sorted((value for (value,) in found if value), key=schemas.natural_key)
+    if not levels or len(levels) > LEVELS_LIMIT or any("\0" in level for level in levels):
+        return column
+    return f"CAST({column} AS ENUM({', '.join(map(quoted, levels))})) AS {column}"
 
 
 def make_audit(intake: Intake, cutoff: pd.Timestamp) -> pd.DataFrame:

@@ -11,14 +11,19 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas, tables
 from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
-from telemetry_kit.containers import Rows, read_files
+from telemetry_kit.containers import read_files
+from telemetry_kit.delimited import Rows
 from telemetry_kit.errors import ParameterError, RejectedEventsError
 from telemetry_kit.eventlog import EventLog, is_saved, read_saved
 from telemetry_kit.quarantine import Intake
-from telemetry_kit.sources import Damage, Lines, check_readable, find_files
+from telemetry_kit.sources import SOURCE_EXPECTED, Damage, Lines, find_files, shown, why
 
 if TYPE_CHECKING:
     import datetime as dt
+    import os
+    from collections.abc import Iterable, Iterator
+
+    import pyarrow as pa
 
     from telemetry_kit.containers import TableFile
     from telemetry_kit.schemas import EventType
@@ -63,7 +68,7 @@ def load_events(
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> len(log.incident), len(log.tasks), len(log.playbook)
-    (1868, 5792, 479)
+    (1873, 5811, 480)
     """
     if on_error not in ("quarantine", "raise"):
         raise ParameterError("on_error", on_error, ("quarantine", "raise"))
@@ -89,18 +94,41 @@ def load_events(
 
 def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
     """Take everything that a source holds into ``intake``; ``folder`` is for temporary files."""
-    if tables.is_url(source):
-        for table_name, table in tables.database(source):
-            _take_table(intake, tables.arrow_table(intake.connection, table_name, table))
-        return
-    given = tables.frames(source)
-    if given is not None:
+    items = list(_items(source))
+    if not items:
+        raise ParameterError("source", source, SOURCE_EXPECTED)
+    files: list[tuple[str, Path]] = []
+    for item in items:
+        if tables.is_url(item):
+            given: Iterable[tuple[str, Any]] | None = tables.database(item)
+        else:
+            given = tables.frames(item)
+        if given is None:
+            files += [(_qualified(item, file) if len(items) > 1 else file, path) for file, path in find_files(item)]
+            continue
+        _take_files(intake, files, folder)
+        files = []
         for table_name, table in given:
-            _take_table(intake, tables.arrow_table(intake.connection, table_name, table))
-        return
-    files = find_files(source)
-    if len(files) == 1:
-        check_readable(files[0][1])
+            _take_given(intake, table_name, table)
+    _take_files(intake, files, folder)
+
+
+def _items(source: Any) -> Iterator[Any]:  # noqa: ANN401 - as load_events
+    """List what a source is made of: itself, or what its lists hold."""
+    if isinstance(source, (list, tuple)):
+        for item in source:
+            yield from _items(item)
+    else:
+        yield source
+
+
+def _qualified(item: str | os.PathLike[str], file: str) -> str:
+    """Return the name of a file of one source among several: it begins with the name of its folder."""
+    path = Path(item).absolute()
+    return f"{shown(path.name)}/{file}" if path.is_dir() else file
+
+
+def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> None:
     for unit in read_files(files, folder, intake.names):
         if isinstance(unit, Lines):
             intake.take_lines(unit)
@@ -112,32 +140,49 @@ def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - a
             _take_table_file(intake, unit)
 
 
+def _take_given(intake: Intake, table_name: str, table: pa.Table | str) -> None:
+    """Take a table in memory, or the reason why it could not be brought there."""
+    source = intake.add_source(table_name)
+    if isinstance(table, str):
+        intake.take_damage(Damage(source, 1, f"record: the table cannot be read: {table}", b""))
+    else:
+        intake.take_relation(source, tables.arrow_table(intake.connection, table_name, table))
+
+
 def _take_table_file(intake: Intake, file: TableFile) -> None:
     import duckdb
     import pyarrow as pa
 
+    unreadable = (duckdb.Error, pa.ArrowException, OSError, ValueError)
+    source: int | None = None
     try:
         for table in tables.table_file(intake.connection, file):
-            _take_table(intake, table)
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
-        intake.names.append(file.name)
-        reason = f"record: the {file.form} file cannot be read: {str(error).splitlines()[0]}"
-        intake.take_damage(Damage(len(intake.names) - 1, 1, reason, ""))
+            source = intake.add_source(table.name)
+            intake.take_relation(source, table)
+            source = None
+    except unreadable as error:
+        source = intake.add_source(file.name) if source is None else source
+        try:
+            _take_row_groups(intake, source, file)
+        except unreadable:
+            reason = f"record: the {file.form} file cannot be read: {why(error)}"
+            intake.take_damage(Damage(source, 1, reason, b""))
 
 
-def _take_table(intake: Intake, table: tables.Table) -> None:
-    intake.names.append(table.name)
-    source = len(intake.names) - 1
-    if table.columns:
-        intake.take_relation(source, table.name, table.query, table.columns)
-    else:
-        intake.take_json(source, table.query)
+def _take_row_groups(intake: Intake, source: int, file: TableFile) -> None:
+    for piece in tables.row_groups(intake.connection, file):
+        if isinstance(piece, tables.Table):
+            intake.take_relation(source, piece)
+        else:
+            record, fault = piece
+            intake.take_damage(Damage(source, record, f"record: {fault}", b""))
 
 
 def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
     cutoff = newest(intake) if until is None else until
     frames = {kind: _frame(intake, kind, cutoff) for kind in schemas.EVENT_TYPES}
     quarantine = pd.DataFrame(intake.rejected, columns=["source", "record", "event_type", "reason", "raw"])
+    quarantine = quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True)
     quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
     quarantine = quarantine.astype(
         {"source": "str", "record": "int64", "event_type": "str", "reason": "str", "raw": "str"}
@@ -145,7 +190,7 @@ def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
     return EventLog(
         **frames,
         cutoff=cutoff,
-        quarantine=quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True),
+        quarantine=quarantine,
         audit=make_audit(intake, cutoff),
         seen=make_seen(intake),
     )
@@ -159,8 +204,7 @@ def _frame(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> pd.Da
     ).to_arrow_table()
     # NumPy sorts three columns and moves the rows once; DuckDB would carry every cell through its sort.
     by_time = np.lexsort([table[key].to_numpy() for key in ("position", "arrival", "us")])
-    frame = engine.arrow_to_pandas(
-        table.drop_columns(["us", "arrival", "position"]).take(by_time), keep_categories=True
-    )
+    table = table.drop_columns(["us", "arrival", "position"]).take(by_time)
+    frame = schemas.with_categories(engine.arrow_to_pandas(table, keep_categories=True), event_type)
     schemas.MODELS[event_type].validate(frame, lazy=True)
     return frame

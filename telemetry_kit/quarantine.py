@@ -7,10 +7,8 @@ careful way: record by record, with its text in hand. Both ways share the same r
 
 from __future__ import annotations
 
-import json
-import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import rules, schemas, wire_lines
 from telemetry_kit.rules import (
@@ -25,43 +23,41 @@ from telemetry_kit.rules import (
     quoted,
     raw_columns,
 )
-from telemetry_kit.sources import RAW_LIMIT, as_text, fetch_lines
+from telemetry_kit.sources import fetch_lines
+from telemetry_kit.texts import Text, elements, json_fault, kept, text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     import duckdb
-    import pyarrow as pa
 
-    from telemetry_kit.containers import Rows
+    from telemetry_kit.delimited import Rows
     from telemetry_kit.sources import Damage, Lines
+    from telemetry_kit.tables import Table
     from telemetry_kit.wire_lines import Keys
 
 CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
 NAME_LIMIT = 64
+KNOWN_COLUMNS = 2
+"""How many columns of a table must be known, so that it can hold events."""
 ARRIVAL = "COALESCE(place, events.rowid), position, events.rowid"
 """The order in which events arrived: a line that was looked at once more keeps its place."""
 _COLUMNS = [field.column for field in schemas.FIELDS]
 _TYPES = {"count": "BIGINT", "integer": "BIGINT", "flag": "BOOLEAN", "time": "TIMESTAMPTZ"}
 
 
-class Text(NamedTuple):
-    """One line or document as it came: where, and in whose place in the order of arrival."""
-
-    source: int
-    record: int
-    place: int | None
-    raw: bytes
-
-
 class Intake:
     """Everything that was read so far: the typed table ``events``, what was rejected, and what was seen beside."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, keep: Callable[[dict[str, Any]], None] | None = None
+    ) -> None:
         self.connection = connection
         self.names: list[str] = []
         self.rejected: list[dict[str, Any]] = []
+        self.n_rejected: Counter[int] = Counter()
+        self._keep = keep or self.rejected.append
         self.unknown: Counter[tuple[str | None, str]] = Counter()
         self.segments: list[tuple[int, int]] = []
         typed = ", ".join(f"{name(f.column)} {_TYPES.get(f.kind, 'VARCHAR')}" for f in schemas.FIELDS)
@@ -70,17 +66,20 @@ class Intake:
             f"type_name VARCHAR, n_bytes INTEGER, {typed})"
         )
 
+    def add_source(self, source_name: str) -> int:
+        """Give the next source its number."""
+        self.names.append(source_name)
+        return len(self.names) - 1
+
     def take_damage(self, damage: Damage) -> None:
         """Take what could not be read."""
         self._reject(damage.source, damage.record, None, damage.reason, damage.raw)
 
-    def _reject(self, source: int, record: int, event_type: str | None, reason: str, raw: str) -> None:
-        size = len(raw.encode("utf-8", "replace"))
-        if size > RAW_LIMIT:
-            reason += f"; the record has {size} bytes, of which the first {RAW_LIMIT} are kept"
-            raw = raw.encode("utf-8", "replace")[:RAW_LIMIT].decode("utf-8", "ignore")
-        self.rejected.append(
-            {"source": source, "record": record, "event_type": event_type, "reason": reason, "raw": raw}
+    def _reject(self, source: int, record: int, event_type: str | None, reason: str, raw: bytes) -> None:
+        text, length = kept(raw)
+        self.n_rejected[source] += 1
+        self._keep(
+            {"source": source, "record": record, "event_type": event_type, "reason": reason + length, "raw": text}
         )
 
     def take_lines(self, lines: Lines) -> None:
@@ -141,105 +140,127 @@ class Intake:
             self._take_chunk(chunk)
 
     def _take_chunk(self, chunk: list[Text]) -> None:
-        self.connection.register("chunk", _chunk_table(chunk))
-        self.connection.execute("CREATE OR REPLACE TEMP TABLE lines AS FROM chunk")
+        self.connection.register("chunk", text_table(chunk))
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE texts AS SELECT *, json_valid(json) AS is_json FROM chunk"
+        )
         self.connection.unregister("chunk")
-        invalid = self.connection.execute("SELECT number FROM lines WHERE NOT json_valid(json)").fetchall()
-        for (number,) in invalid:
+        for (number,) in self.connection.execute("SELECT number FROM texts WHERE NOT is_json").fetchall():
             text = chunk[number]
-            self._reject(text.source, text.record, None, json_fault(text.raw), as_text(text.raw).strip("\r\n"))
+            self._reject(text.source, text.record, None, json_fault(text.raw), text.raw.strip(b"\r\n"))
         # A body is its events; whatever stands around them is no record.
         self.connection.execute("""
             CREATE OR REPLACE TEMP TABLE records AS
-            WITH valid AS (SELECT * REPLACE (CAST(json AS JSON) AS json) FROM lines WHERE json_valid(json)),
-            told AS (SELECT *, COALESCE(json_type(json, '$.batch') = 'ARRAY', false) AS is_body FROM valid)
+            WITH valid AS (SELECT * REPLACE (CAST(json AS JSON) AS json) FROM texts WHERE is_json),
+            told AS (SELECT *, json_type(json, '$.batch') IS NOT DISTINCT FROM 'ARRAY'
+                AND len(list_filter(json_keys(json), lambda key: key = 'batch')) = 1 AS is_body FROM valid)
             SELECT number, source, place, -1 AS position, json, NULL AS sent FROM told WHERE NOT is_body
             UNION ALL
             SELECT number, source, place, unnest(range(CAST(json_array_length(json, '$.batch') AS BIGINT))),
                 unnest(json -> '$.batch[*]'), json ->> 'sentAt' FROM told WHERE is_body
         """)
         shapes = self.connection.execute("""
-            SELECT json_type(json) AS kind, json_keys(json) AS top, json_keys(json, '$.properties') AS properties
-            FROM records GROUP BY ALL
-        """).fetchall()
-        top = sorted({key for _, keys, _ in shapes for key in keys if is_known(key)} | {"event"})
-        properties = sorted({key for _, _, keys in shapes for key in keys or () if is_known(key)})
-        self._take_records(chunk, top, properties)
-        self._note_unknown("""
-            SELECT COALESCE(json ->> 'event', json ->> 'event_type', json ->> 'type') AS type_name, unnest(
-                CASE WHEN json_type(json, '$.properties') = 'OBJECT' THEN json_keys(json, '$.properties')
-                     ELSE json_keys(json) END) AS key
+            SELECT DISTINCT json_keys(json), json_keys(json, '$.properties')
             FROM records WHERE json_type(json) = 'OBJECT'
-        """)
+        """).fetchall()
+        top = sorted({key for keys, _ in shapes for key in keys if rules.is_read(key)})
+        properties = sorted({key for _, keys in shapes for key in keys or () if rules.is_read(key)})
+        self._take_records(chunk, top, properties)
 
     def _take_records(self, chunk: list[Text], top: list[str], properties: list[str]) -> None:
-        shape = dict.fromkeys(top, "VARCHAR") | (
-            {"properties": dict.fromkeys(properties, "VARCHAR")} if properties else {}
-        )
-        made = expressions(top, properties)
+        # Such keys are letters, underscores and spaces, so that a pointer needs no escapes. A struct would not tell
+        # keys apart that differ in case.
+        pointers = [f"/{key}" for key in top] + [f"/properties/{key}" for key in properties]
+        cells = [f"cells[{n + 1}]" for n in range(len(pointers))]
+        made = expressions(zip(top, cells, strict=False), zip(properties, cells[len(top) :], strict=True))
         made["received_at"] = f"COALESCE({made['received_at']}, sent)" if "received_at" in made else "sent"
-        raw = f"""
-            SELECT number, source, place, position, twice, is_object, {raw_columns(made)}
-            FROM (SELECT *, unnest(from_json(json, {quoted(json.dumps(shape))})) FROM (
-                SELECT *, json_type(json) = 'OBJECT' AS is_object, COALESCE(
-                    {_twice("json_keys(json)")}, {_twice("json_keys(json, '$.properties')")}) AS twice FROM records))
-        """
-        self._take_careful(rules.typed_query(raw, needs_id=False), "source", "place", "greatest(position, 0)")
-        told = "number, position, event_type, twice, is_object, reason"
-        faults = self.connection.execute(
-            f"SELECT {told} FROM ({rules.reason_query('careful')}) ORDER BY number, position"
-        ).fetchall()
-        for number, position, event_type, twice, is_object, reason in faults:
+        values = f"json_extract_string(json, [{', '.join(map(quoted, pointers))}])" if pointers else "NULL"
+        self.connection.execute(f"""
+            CREATE OR REPLACE TEMP TABLE shaped AS
+            SELECT number, source, place, position, sent, json, {values} AS cells,
+                CASE WHEN json_type(json) <> 'OBJECT' THEN 'record: expected a JSON object with the fields of an event'
+                ELSE 'record: the key "' || COALESCE(
+                    {_twice("json_keys(json)")}, {_twice("json_keys(json, '$.properties')")}) || '" stands twice'
+                END AS fault
+            FROM records
+        """)
+        raw = f"SELECT number, source, place, position, fault, {raw_columns(made)} FROM shaped"
+        typed = rules.typed_query(raw, needs_id=False)
+        refused = f"CASE WHEN fault IS NOT NULL AND event_type IS NOT NULL THEN {REJECTED} ELSE status END AS status"
+        typed = f"SELECT * REPLACE ({refused}) FROM ({typed})"
+        self._take_careful(typed, "source", "place", "greatest(position, 0)")
+        bodies: dict[int, list[bytes]] = {}
+        for number, position, event_type, fault, reason in self._faults("position", "event_type", "fault", "reason"):
             text = chunk[number]
-            fault = reason if is_object else "record: expected a JSON object with the fields of an event"
-            fault = f"record: the key {twice!r} stands twice" if twice else fault
-            self._reject(text.source, text.record, event_type, fault, element(text.raw, position))
+            if position >= 0 and number not in bodies:
+                bodies = {number: elements(text.raw)}
+            events = bodies[number] if position >= 0 else []
+            raw_text = events[position] if 0 <= position < len(events) else text.raw.strip(b"\r\n")
+            self._reject(text.source, text.record, event_type, fault or reason, raw_text)
+        # What was looked at once more has been noted before.
+        self._note_unknown(f"""
+            SELECT {made.get("type_name", "NULL")} AS type_name, unnest(
+                CASE WHEN json_type(json, '$.properties') = 'OBJECT' THEN json_keys(json, '$.properties')
+                     ELSE json_keys(json) END) AS key
+            FROM shaped WHERE json_type(json) = 'OBJECT' AND place IS NULL
+        """)
 
     def _take_careful(self, typed: str, source: str, place: str, position: str) -> None:
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE careful AS {typed}")
         self.connection.execute(f"{_insert(source, place, position)} FROM careful WHERE status <> {REJECTED}")
 
+    def _faults(self, *columns: str) -> list[tuple[Any, ...]]:
+        """Return the rejected records of ``careful``: the number of each, and what is wanted of it."""
+        (any_rejected,) = self.connection.execute(f"SELECT bool_or(status = {REJECTED}) FROM careful").fetchall()[0]
+        if not any_rejected:
+            return []
+        order = "number, position" if "position" in columns else "number"
+        query = f"SELECT number, {', '.join(columns)} FROM ({rules.reason_query('careful')}) ORDER BY {order}"
+        return self.connection.execute(query).fetchall()
+
     def take_rows(self, rows: Rows) -> None:
         """Take rows of a delimited file."""
         import pyarrow as pa
 
-        cells = {column: pa.array(values, pa.string()) for column, values in rows.cells.items()}
-        table = pa.table({**cells, "record number": pa.array(range(len(rows.records)), pa.int64())})
-        self.connection.register("cells", table)
-        relation = f"SELECT *, {name('record number')} AS number FROM cells"
-        for number, event_type, reason in self._take_table(rows.source, rows.name, relation, list(rows.cells)):
+        if not rows.records:
+            return
+        numbers = pa.array(range(len(rows.records)), pa.int64())
+        names = ["number", *(f"c{n}" for n in range(len(rows.header)))]
+        cells = pa.table([numbers, *(pa.array(column, pa.string()) for column in rows.cells)], names=names)
+        self.connection.register("cells", cells)
+        for number, event_type, reason in self._take_table(rows.source, rows.name, "FROM cells", rows.header):
             self._reject(rows.source, rows.records[number], event_type, reason, rows.raw[number])
         self.connection.unregister("cells")
 
-    def take_relation(self, source: int, table_name: str, relation: str, columns: Sequence[str]) -> None:
-        """Take a relation whose cells are text; ``number`` counts its rows from 0."""
-        faults = self._take_table(source, table_name, relation, columns)
+    def take_relation(self, source: int, table: Table) -> None:
+        """Take a relation whose cells are text in the columns ``c0``, ``c1``, …; ``number`` counts its rows from 0."""
+        if sum(map(rules.is_read, table.columns)) < KNOWN_COLUMNS:
+            reason = "record: the table holds no events, expected columns such as event, user_id and timestamp"
+            self._reject(source, 1, None, reason, ", ".join(table.columns).encode())
+            return
+        if table.is_json:
+            self._take_documents(source, table)
+            return
+        faults = self._take_table(source, table.name, table.query, table.columns)
         if not faults:
             return
-        shown = ", ".join(name(column) for column in columns)
-        numbers = ", ".join(str(number) for number, _, _ in faults)
-        raw = dict(
-            self.connection.execute(
-                f"SELECT number, to_json(struct_pack({', '.join(f'{name(c)} := {name(c)}' for c in columns)})) "
-                f"FROM (SELECT number, {shown} FROM ({relation})) WHERE number IN ({numbers})"
-            ).fetchall()
-        )
-        for number, event_type, reason in faults:
-            self._reject(source, number + 1, event_type, reason, raw[number])
+        cells = ", ".join(f"{quoted(column)}, c{n}" for n, column in enumerate(table.columns))
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS FROM careful WHERE status = {REJECTED}")
+        raw = self.connection.execute(
+            f"SELECT json_object({cells}) FROM ({table.query}) SEMI JOIN refused USING (number) ORDER BY number"
+        ).fetchall()
+        for (number, event_type, reason), (text,) in zip(faults, raw, strict=True):
+            self._reject(source, table.first + number + 1, event_type, reason, text.encode())
 
-    def take_json(self, source: int, query: str) -> None:
-        """Take a relation of rows as JSON, each with its ``number``: a table with nested cells."""
+    def _take_documents(self, source: int, table: Table) -> None:
         cursor = self.connection.cursor()
-        cursor.execute(f"CREATE OR REPLACE TEMP TABLE documents AS {query}")
-        cursor.execute("SELECT number, json FROM documents ORDER BY number")
+        cursor.execute(f"SELECT number, json FROM ({table.query}) ORDER BY number")
         while rows := cursor.fetchmany(FETCH_ROWS):
-            self._take_texts(Text(source, number + 1, None, document.encode()) for number, document in rows)
+            self._take_texts(Text(source, table.first + number + 1, None, text.encode()) for number, text in rows)
 
-    def _take_table(
-        self, source: int, table_name: str, relation: str, columns: Sequence[str]
-    ) -> list[tuple[int, str | None, str]]:
+    def _take_table(self, source: int, table_name: str, relation: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         stem = table_name.rsplit("/", 1)[-1].split(".", 1)[0]
-        made = expressions(columns)
+        made = expressions((column, f"c{n}") for n, column in enumerate(columns))
         if not rules.PROPERTY_COLUMNS & made.keys():
             # The table that repeats the envelope of every event, without what the event says.
             self.connection.execute(
@@ -251,15 +272,13 @@ class Intake:
             made["type_name"] = f"COALESCE({made.get('type_name', 'NULL')}, {quoted(stem)})"
         raw = f"SELECT number, {raw_columns(made)} FROM ({relation})"
         self._take_careful(rules.typed_query(raw, needs_id=False), str(source), "NULL", "0")
-        for column in columns:
+        for n, column in enumerate(columns):
             if not is_known(column):
                 self._note_unknown(
                     f"SELECT {made.get('type_name', 'NULL')} AS type_name, {quoted(column)} AS key "
-                    f"FROM ({relation}) WHERE {name(column)} IS NOT NULL"
+                    f"FROM ({relation}) WHERE c{n} IS NOT NULL"
                 )
-        return self.connection.execute(
-            f"SELECT number, event_type, reason FROM ({rules.reason_query('careful')}) ORDER BY 1"
-        ).fetchall()
+        return self._faults("event_type", "reason")
 
     def mark_duplicates(self) -> None:
         """Mark every valid event whose id an earlier one has; the first arrival is kept."""
@@ -285,53 +304,3 @@ def _insert(source: str, place: str, position: str, n_bytes: str = "NULL") -> st
         f"INSERT INTO events SELECT {source}, {place}, {position}, status, "
         f"CASE WHEN status = {OTHER} THEN type_name END, {n_bytes}, {columns}"
     )
-
-
-def _chunk_table(chunk: list[Text]) -> pa.Table:
-    import pyarrow as pa
-
-    texts = [_decoded(text.raw) for text in chunk]
-    return pa.table(
-        {
-            "number": pa.array(range(len(chunk)), pa.int64()),
-            "source": pa.array([text.source for text in chunk], pa.int32()),
-            "place": pa.array([text.place for text in chunk], pa.int64()),
-            "json": pa.array(texts, pa.large_string()),
-        }
-    )
-
-
-def _decoded(raw: bytes) -> str:
-    """Return a line as text; one that is not UTF-8 as an empty text, which is no JSON either."""
-    try:
-        return raw.decode()
-    except UnicodeDecodeError:
-        return ""
-
-
-def json_fault(raw: bytes) -> str:
-    """Tell why a line is not JSON."""
-    try:
-        json.loads(raw.strip())
-    except UnicodeDecodeError as error:
-        return f"record: not UTF-8 at byte {error.start + 1}"
-    except RecursionError:
-        return "record: not JSON: nested too deeply"
-    except ValueError as error:
-        return f"record: not JSON: {error}"
-    return "record: not JSON: a character that cannot stand there"
-
-
-def element(raw: bytes, position: int) -> str:
-    """Return the event at ``position`` of a body as it came, or the whole line where it is not in a body."""
-    text = as_text(raw).strip("\r\n")
-    start = re.search(r'"batch"\s*:\s*\[', text)
-    if position < 0 or start is None:
-        return text
-    decoder, begin, at = json.JSONDecoder(), 0, start.end()
-    for _ in range(position + 1):
-        while text[at] in ", \t\r\n":
-            at += 1
-        begin = at
-        _, at = decoder.raw_decode(text, at)
-    return text[begin:at]

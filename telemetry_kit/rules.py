@@ -8,6 +8,7 @@ that are not, every fault with its column, its rule and its value.
 from __future__ import annotations
 
 import functools
+import operator
 from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
@@ -24,6 +25,8 @@ CLOCK_TOLERANCE = "INTERVAL 1 DAY"
 """How far behind its event a record may arrive: a clock that is further ahead must not set the cutoff."""
 _SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
 _SHOWN = 80
+_NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+"""What some writers of JSON put where a number is missing; it must not pass for a text."""
 _FLAG_WORDS = dict.fromkeys(("true", "t", "True", "TRUE", "1", "1.0"), "true") | dict.fromkeys(
     ("false", "f", "False", "FALSE", "0", "0.0"), "false"
 )
@@ -93,6 +96,10 @@ def _typed(field: Field) -> str:
     return forms.get(field.kind, _text)(x)
 
 
+def _is_nested(x: str) -> str:
+    return f"({x} LIKE '{{%' OR {x} LIKE '[%')"
+
+
 _EXPECTED = {
     "count": "a whole number >= 0",
     "integer": "a whole number",
@@ -103,19 +110,23 @@ _EXPECTED = {
 }
 
 
+def _shown(x: str) -> str:
+    return f"CASE WHEN length({x}) > {_SHOWN} THEN left({x}, {_SHOWN}) || '…' ELSE {x} END"
+
+
 def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
     raw, value, column = f"raw_{field.column}", name(field.column), field.column
-    shown = f"CASE WHEN length({raw}) > {_SHOWN} THEN left({raw}, {_SHOWN}) || '…' ELSE {raw} END"
-    wrong = f"'{column}: got \"' || {shown} || '\", expected {_EXPECTED[field.kind]}'"
+    wrong = f"'{column}: got \"' || {_shown(raw)} || '\", expected {_EXPECTED[field.kind]}'"
     if field.column == "new_state":
         states = ", ".join('"' + state + '"' for state in schemas.STATE_SPELLINGS)
-        words = f"'{column}: got \"' || {shown} || '\", expected one of {states}'"
+        words = f"'{column}: got \"' || {_shown(raw)} || '\", expected one of {states}'"
         yield Fault(f"(is_state_change AND {value} IS NULL)", words)
         return
     if field.column == "event_type":
         return
     if field.kind in ("text", "category"):
-        yield Fault(f"({raw} LIKE '{{%' OR {raw} LIKE '[%')", wrong)
+        no_number = " OR ".join(f"{raw} = {quoted(word)}" for word in _NO_NUMBERS)
+        yield Fault(f"({_is_nested(raw)} OR {no_number})", wrong)
     else:
         yield Fault(f"({raw} <> '' AND {value} IS NULL)", wrong)
     if field.kind == "count":
@@ -189,7 +200,8 @@ def typed_query(raw: str, *, needs_id: bool) -> str:
     identity = "event_id" if needs_id else f"COALESCE(event_id, {_digest()})"
     return f"""
         SELECT * REPLACE ({identity} AS event_id),
-            CASE WHEN type_name IS NULL THEN {REJECTED} WHEN event_type IS NULL THEN {OTHER} {without_id}
+            CASE WHEN type_name IS NULL OR {_is_nested("type_name")} THEN {REJECTED}
+                 WHEN event_type IS NULL THEN {OTHER} {without_id}
                  WHEN CASE event_type {faulty} END THEN {REJECTED} ELSE {VALID} END AS status
         FROM ({typed})
     """
@@ -215,8 +227,15 @@ def reason_query(typed: str) -> str:
         f"WHEN '{kind}' THEN concat_ws('; ', {', '.join(_told(fault) for fault in faults_of(kind))})"
         for kind in schemas.EVENT_TYPES
     )
-    missing = quoted("event_type: missing, expected one of " + ", ".join(schemas.EVENT_TYPES))
-    return f"SELECT *, CASE event_type {reasons} ELSE {missing} END AS reason FROM ({typed}) WHERE status = {REJECTED}"
+    expected = ", expected one of " + ", ".join(schemas.EVENT_TYPES)
+    untold = (
+        f"CASE WHEN type_name IS NULL THEN {quoted('event_type: missing' + expected)} ELSE {_wrong_type(expected)} END"
+    )
+    return f"SELECT *, CASE event_type {reasons} ELSE {untold} END AS reason FROM ({typed}) WHERE status = {REJECTED}"
+
+
+def _wrong_type(expected: str) -> str:
+    return f"'event_type: got \"' || {_shown('type_name')} || '\"{expected}'"
 
 
 def _told(fault: Fault) -> str:
@@ -261,27 +280,27 @@ def _spelling(folded: str) -> tuple[str, int] | None:
     return None
 
 
-def expressions(keys: Iterable[str], properties: Iterable[str] = ()) -> dict[str, str]:
+def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
     """Return SQL for each field that some key names; where several name it, the first that has a value counts.
 
-    ``keys`` are columns, ``properties`` the members of a column ``properties``.
+    ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
     """
     found: dict[str, list[tuple[int, str]]] = {}
-    for key in properties:
+    for key, x in properties:
         match = _spelling(schemas.fold(key))
         if match and match[0] in PROPERTY_COLUMNS:
-            found.setdefault(match[0], []).append((match[1], f"properties.{name(key)}"))
-    for key in keys:
-        folded, x = schemas.fold(key), name(key)
+            found.setdefault(match[0], []).append((match[1], x))
+    for key, x in keys:
+        folded = schemas.fold(key)
         match = _spelling(folded)
         if match:
             # The client library says "track" of every event; only the published form has the event type there.
-            x = f"NULLIF({x}, 'track')" if folded == "type" else x
-            x = f"NULLIF({x}, '')" if match[0] == "event_type" else x
-            found.setdefault(match[0], []).append((len(schemas.FIELDS) + match[1], x))
+            value = f"NULLIF({x}, 'track')" if folded == "type" else x
+            value = f"NULLIF({value}, '')" if match[0] == "event_type" else value
+            found.setdefault(match[0], []).append((len(schemas.FIELDS) + match[1], value))
         elif folded in _ARRIVAL:
             found.setdefault("received_at", []).append((_ARRIVAL.index(folded), x))
-    ways = {column: [x for _, x in sorted(options)] for column, options in found.items()}
+    ways = {column: [x for _, x in sorted(options, key=operator.itemgetter(0))] for column, options in found.items()}
     made = {column: f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0] for column, way in ways.items()}
     if "event_type" in made:
         made["type_name"] = made.pop("event_type")

@@ -1,9 +1,8 @@
-"""Files and folders -> what lies in them: knows names, archives and containers, and no meaning.
+"""Files and folders -> what lies in them: knows names, archives and lines, and no meaning.
 
-``find_files`` lists what was given. Text that holds JSON becomes ``Lines``: a file of one JSON document a line that
-DuckDB reads as it is. Small and compressed files are copied, one behind the other, into a temporary file, so that ten
-thousand small archives cost as much as one large file; a large plain file is read where it lies. What cannot be read
-at all is told in a ``Damage`` with its place.
+``find_files`` lists what was given, ``open_plain`` opens a file without its packing, ``read_lines`` gives its lines
+block by block. ``Lines`` is a file of one JSON document a line that DuckDB reads as it is: what cannot be read at all
+is told in a ``Damage`` with its place, and leaves a blank line there, so that the others keep their numbers.
 """
 
 from __future__ import annotations
@@ -14,28 +13,28 @@ import gzip
 import io
 import itertools
 import os
+import stat
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
-from telemetry_kit.errors import SourceError
+from telemetry_kit.errors import ParameterError, SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-Source = str | os.PathLike[str] | list[Any] | tuple[Any, ...]
 RAW_LIMIT = 64 * 1024
 """How much of a rejected record is kept."""
-LINE_LIMIT = 16 * 1024 * 1024
+LINE_LIMIT = 16 * 1024 * 1024 - 1
 """A longer line is rejected: nothing that sends events makes one, and it would have to be held in memory."""
 BLOCK = 1024 * 1024
-IN_PLACE = 64 * 1024 * 1024
-"""A plain file at least this large is read where it lies."""
-GZIP, ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
-"""How a file of each kind begins."""
+GZIP, ZSTD = (b"\x1f\x8b",), (b"\x28\xb5\x2f\xfd", *(bytes([kind, 0x2A, 0x4D, 0x18]) for kind in range(0x50, 0x60)))
+"""How a file of each kind begins; some writers of zstd begin with a frame that is to be skipped."""
 ZSTD_BLOCK = 64 * 1024
 """How much is unpacked at a time: what comes before the damage in such a block is lost with it."""
+PACKED_LIMIT = 3
+"""How often a file may be packed: an archive can be made that holds itself."""
 
 
 @dataclass(frozen=True)
@@ -45,17 +44,22 @@ class Damage:
     source: int
     record: int
     reason: str
-    raw: str
+    raw: bytes
 
 
 @dataclass(frozen=True)
 class Segment:
-    """The part of a file of lines that came from one source: where it begins, and how many lines are not blank."""
+    """A part of a file of lines: its source, and the rows (lines that are not blank) and lines of each before it.
+
+    ``first_row`` counts the rows of the file, ``first_line`` the lines of the source. ``n_rows`` is null where the
+    segment is a whole file whose rows were not counted.
+    """
 
     source: int
     offset: int
     n_rows: int | None
     first_row: int = 0
+    first_line: int = 0
 
 
 @dataclass
@@ -64,138 +68,196 @@ class Lines:
 
     path: Path
     segments: list[Segment] = field(default_factory=list)
-    places: dict[int, list[int]] = field(default_factory=dict)
-    """Record numbers by source, where these are not the numbers of the lines."""
 
 
-def find_files(given: Source) -> list[tuple[str, Path]]:
-    """List the files of a source, each with its name relative to what was given, in the order of their names.
+def find_files(given: str | os.PathLike[str]) -> list[tuple[str, Path]]:
+    """List the files of a path or a pattern, each with its name relative to it, in the order of their names.
 
     Raises
     ------
+    ParameterError
+        Where ``given`` is no path.
     SourceError
-        Where a path does not exist or may not be read, or a pattern matches nothing.
+        Where the path does not exist or may not be read, or no file lies there.
     """
-    if isinstance(given, (list, tuple)):
-        found = [(item, name, path) for item in given for name, path in find_files(item)]
-        return [(_qualified(item, name) if len(given) > 1 else name, path) for item, name, path in found]
-    text = os.fspath(given)
-    path = Path(text)
-    if path.is_dir():
-        return sorted(_below(path))
-    if path.exists():
-        return [(path.name, path)]
-    if glob.has_magic(text):
-        root = Path(*_parts_without_magic(path))
-        matches = [Path(match) for match in sorted(glob.glob(text, recursive=True))]  # noqa: PTH207 - pathlib has no absolute patterns
-        files = [pair for match in matches for pair in (_below(match) if match.is_dir() else [(match.name, match)])]
-        if not files:
-            raise SourceError(f"source: no file matches {text!r}")
-        return sorted({(_relative(match, root), match) for _, match in files})
-    raise SourceError(f"source: {text!r} does not exist")
+    try:
+        path = Path(given)
+    except TypeError:
+        raise ParameterError("source", given, SOURCE_EXPECTED) from None
+    text = str(path)
+    try:
+        if path.is_dir():
+            os.scandir(path).close()
+            files = sorted(_below(path))
+        elif path.exists():
+            check_regular(path)
+            path.open("rb").close()
+            files = [(shown(path.name), path)]
+        elif glob.has_magic(text):
+            files = _matches(path)
+        else:
+            raise SourceError(f"source: {text!r} does not exist")
+    except OSError as error:
+        raise SourceError(f"source: {text!r} cannot be read: {why(error)}") from None
+    if not files:
+        raise SourceError(f"source: no file {'lies in' if path.is_dir() else 'matches'} {text!r}")
+    return files
 
 
-def _qualified(item: str | os.PathLike[str], name: str) -> str:
-    path = Path(item)
-    return f"{path.name}/{name}" if path.is_dir() else name
+SOURCE_EXPECTED = "a path, a glob, a list of these, a database URL, a frame, or a mapping of event types to frames"
 
 
-def _parts_without_magic(path: Path) -> list[str]:
-    parts: list[str] = []
-    for part in path.parts[:-1]:
-        if glob.has_magic(part):
-            break
-        parts.append(part)
-    return parts
+def check_regular(path: Path) -> None:
+    """See that a path is a file that can be read to its end, and not a folder, a pipe or a device.
+
+    Raises
+    ------
+    OSError
+        Where it is not, or does not exist.
+    """
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise OSError(0, "it is not a regular file")
 
 
-def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix()
+def _matches(pattern: Path) -> list[tuple[str, Path]]:
+    magic = [glob.has_magic(part) for part in pattern.parts]
+    root = Path(*pattern.parts[: magic.index(True)])
+    found = {path for match in glob.glob(str(pattern), recursive=True) for path in _files_at(Path(match))}  # noqa: PTH207 - pathlib has no absolute patterns
+    return sorted((shown(path.relative_to(root).as_posix()), path) for path in found)
+
+
+def _files_at(path: Path) -> list[Path]:
+    return [file for _, file in _below(path)] if path.is_dir() else [path]
 
 
 def _below(folder: Path) -> Iterator[tuple[str, Path]]:
-    for directory, _, names in os.walk(folder):
+    """List all files below a folder, through links too but each folder once, and the folders that may not be listed."""
+    refused: list[Path] = []
+    seen = {_identity(folder)}
+    for directory, folders, names in os.walk(
+        folder, onerror=lambda error: refused.append(Path(error.filename)), followlinks=True
+    ):
+        folders.sort()
+        for name in folders.copy():
+            identity = _identity(Path(directory, name))
+            if identity in seen:
+                folders.remove(name)
+            seen.add(identity)
         for name in names:
             path = Path(directory, name)
-            yield _relative(path, folder), path
+            yield shown(path.relative_to(folder).as_posix()), path
+    for path in refused:
+        yield shown(path.relative_to(folder).as_posix()), path
 
 
-def check_readable(path: Path) -> None:
-    """See that a file that was itself given as the source can be opened.
-
-    Raises
-    ------
-    SourceError
-        Where it cannot.
-    """
+def _identity(path: Path) -> tuple[int, int] | Path:
     try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise SourceError(f"source: {path.name!r} cannot be read: {error.strerror}") from None
+        status = path.stat()
+    except OSError:
+        return path
+    return status.st_dev, status.st_ino
+
+
+def shown(file_name: str) -> str:
+    """Return the name of a file as text; what is not UTF-8 in it is written as escapes."""
+    return as_text(os.fsencode(file_name))
 
 
 @contextlib.contextmanager
 def open_plain(path: Path) -> Iterator[io.BufferedReader]:
-    """Open a file for reading, unpacked where its content is gzip or zstd, however often."""
+    """Open a file for reading, unpacked where its content is gzip or zstd, or one in the other."""
     import pyarrow as pa
 
     # No layer closes the one below it.
     with contextlib.ExitStack() as layers:
         stream: Any = layers.enter_context(path.open("rb"))
-        while (head := stream.peek(8)).startswith((GZIP, ZSTD)):
+        for _ in range(PACKED_LIMIT):
+            head = stream.peek(8)
             if head.startswith(GZIP):
-                stream = layers.enter_context(gzip.GzipFile(fileobj=stream, mode="rb"))
-            else:
+                stream = layers.enter_context(gzip.GzipFile(fileobj=stream))
+            elif head.startswith(ZSTD):
                 # PyArrow raises where the archive ends early; other readers of zstd end without a word.
                 unpacked = pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
                 stream = layers.enter_context(io.BufferedReader(unpacked, ZSTD_BLOCK))
+            else:
+                break
         yield stream
+
+
+def is_plain(stream: io.BufferedReader) -> bool:
+    """Tell whether ``open_plain`` found nothing to unpack."""
+    return isinstance(getattr(stream, "raw", None), io.FileIO)
 
 
 UNPACK_ERRORS = (OSError, EOFError, zlib.error)
 """What a damaged archive or an unreadable file raises while it is read."""
 
 
-def copy_lines(stream: io.BufferedReader, out: IO[bytes], source: int) -> tuple[Segment, list[Damage]]:
-    """Append the lines of ``stream`` to ``out``; blank a line that is too long, and stop where the archive breaks.
+def why(error: BaseException) -> str:
+    """Return the reason of an error in one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())
 
-    Blank lines are kept, so that the number of a line can be found again.
+
+def read_some(stream: io.BufferedReader, size: int) -> tuple[bytes, str | None]:
+    """Read up to ``size`` bytes, and tell why there are fewer where an archive breaks: what came before is kept."""
+    parts: list[bytes] = []
+    n_left = size
+    try:
+        while n_left > 0 and (block := stream.read1(n_left)):
+            parts.append(block)
+            n_left -= len(block)
+    except UNPACK_ERRORS as error:
+        return b"".join(parts), why(error)
+    return b"".join(parts), None
+
+
+def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damage]:
+    """Give the lines of a stream in blocks, each of which ends with a line end; stop where an archive breaks.
+
+    A line that is too long is a ``Damage`` and leaves a blank line in its place. The last line is given its end.
     """
-    offset, n_rows, n_lines = out.tell(), 0, 0
-    damages: list[Damage] = []
+    n_lines = 0
     rest = b""
-    broken: str | None = None
     while True:
         try:
             block = stream.read1(BLOCK)
         except UNPACK_ERRORS as error:
-            broken = f"record: the archive is damaged after line {n_lines}: {str(error) or type(error).__name__}"
-            block = b""
-        data = rest + block
+            reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
+            yield Damage(source, n_lines + 1, reason, rest)
+            return
         if not block:
             break
+        data = rest + block
         cut = data.rfind(b"\n") + 1
-        out.write(data[:cut])
-        n_rows += count_rows(data[:cut])
-        n_lines += data.count(b"\n", 0, cut)
         rest = data[cut:]
+        first = data.find(b"\n")
+        if first > LINE_LIMIT:
+            # Only the first line of a block can be longer than a block.
+            yield Damage(source, n_lines + 1, _too_long(first), data[:RAW_LIMIT])
+            data = data[first:]
+            cut -= first
+        if cut:
+            n_lines += data.count(b"\n", 0, cut)
+            yield data[:cut]
         if len(rest) > LINE_LIMIT:
-            head, length, rest = rest[:RAW_LIMIT], *_skip_line(stream, len(rest))
+            head = rest[:RAW_LIMIT]
+            try:
+                length, rest = _skip_line(stream, len(rest))
+            except UNPACK_ERRORS as error:
+                reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
+                yield Damage(source, n_lines + 1, reason, head)
+                return
             n_lines += 1
-            damages.append(Damage(source, n_lines, _too_long(length), as_text(head)))
-            out.write(b"\n")
-    if broken is not None:
-        damages.append(Damage(source, n_lines + 1, broken, as_text(rest[:RAW_LIMIT])))
-    elif rest:
-        out.write(rest + b"\n")
-        n_rows += count_rows(rest)
-    return Segment(source, offset, n_rows), damages
+            yield Damage(source, n_lines, _too_long(length), head)
+            yield b"\n"
+    if rest:
+        yield rest + b"\n"
 
 
 def _skip_line(stream: io.BufferedReader, length: int) -> tuple[int, bytes]:
     """Read on to the end of a line that is too long; return its length and what follows it in the last block."""
-    while block := stream.read(BLOCK):
+    while block := stream.read1(BLOCK):
         end = block.find(b"\n")
         if end >= 0:
             return length + end, block[end + 1 :]
@@ -217,20 +279,15 @@ def as_text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def is_clean(path: Path) -> bool:
-    """Tell whether a plain file can be read in place: no byte-order mark, and no line that may be too long."""
-    with path.open("rb") as stream:
-        first = stream.read(BLOCK)
-        if first.startswith((b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")):
-            return False
-        gap, block = 0, first
-        while block:
-            # A block without a line end is the only sign of a long line; two line ends are never further apart.
-            gap = gap + len(block) if b"\n" not in block else 0
-            if gap > LINE_LIMIT - 2 * BLOCK:
-                return False
-            block = stream.read(BLOCK)
-    return True
+def has_long_line(stream: io.BufferedReader) -> bool:
+    """Tell whether some line of a stream may be too long."""
+    gap = 0
+    while block := stream.read(BLOCK):
+        # A block without a line end is the only sign of a long line; two line ends are never further apart.
+        gap = gap + len(block) if b"\n" not in block else 0
+        if gap > LINE_LIMIT - 2 * BLOCK:
+            return True
+    return False
 
 
 def fetch_lines(lines: Lines, rows: Iterable[int] | None = None) -> Iterator[tuple[int, int, int, bytes]]:
@@ -243,14 +300,12 @@ def fetch_lines(lines: Lines, rows: Iterable[int] | None = None) -> Iterator[tup
             if row is None or (end is not None and row >= end):
                 continue
             stream.seek(segment.offset)
-            places = lines.places.get(segment.source)
-            number, at = 0, segment.first_row
-            for line in stream:
-                number += 1
+            at = segment.first_row
+            for number, line in enumerate(stream, segment.first_line + 1):
                 if line.isspace():
                     continue
                 if at == row:
-                    yield row, segment.source, number if places is None else places[at - segment.first_row], line
+                    yield row, segment.source, number, line
                     row = next(wanted, None)
                     if row is None or (end is not None and row >= end):
                         break

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Mapping
+from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
 
 from telemetry_kit.errors import MissingExtraError, ParameterError, SourceError
 from telemetry_kit.rules import name, quoted
+from telemetry_kit.schemas import fold
+from telemetry_kit.sources import SOURCE_EXPECTED, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,35 +23,77 @@ if TYPE_CHECKING:
 
     from telemetry_kit.containers import TableFile
 
-URL_SCHEMES = ("postgresql://", "postgres://", "duckdb://")
+_URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
+_POSTGRESQL = ("postgresql://", "postgres://")
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON", "VARIANT")
 
 
 class Table(NamedTuple):
-    """A table: its name, the query that gives its rows with ``number`` from 0, and its columns, none if nested."""
+    """A table: its name, the query for its rows, and the names of its columns.
+
+    The query gives the ``number`` of each row, counted from 0, and its cells as text in ``c0``, ``c1``, …; or, where
+    some are nested, the row as ``json``. ``first`` is how many rows of its source come before.
+    """
 
     name: str
     query: str
     columns: list[str]
+    is_json: bool = False
+    first: int = 0
 
 
 def is_url(source: object) -> bool:
-    """Tell whether a source is the address of a database."""
-    return isinstance(source, str) and source.startswith(URL_SCHEMES)
+    """Tell whether a source is the address of a database.
+
+    Raises
+    ------
+    ParameterError
+        Where it is the address of something else.
+    """
+    if not isinstance(source, str) or not _URL.match(source):
+        return False
+    if not source.startswith(_POSTGRESQL):
+        scheme = source.partition("://")[0]
+        raise ParameterError("source", f"{scheme}://…", "a path, or the URL of a PostgreSQL database (postgresql://…)")
+    return True
 
 
 def table_file(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[Table]:
     """Give the tables of a file."""
     path = quoted(str(file.path))
     if file.form == "parquet":
-        numbered = "* EXCLUDE (file_row_number), file_row_number AS number"
-        yield _as_text(connection, file.name, f"SELECT {numbered} FROM read_parquet({path}, file_row_number=true)")
+        import pyarrow.parquet
+
+        columns = pyarrow.parquet.read_schema(file.path).names
+        yield _as_text(connection, file.name, f"read_parquet({path}, hive_partitioning=false)", columns)
     elif file.form == "arrow":
         import pyarrow.feather
 
         yield arrow_table(connection, file.name, pyarrow.feather.read_table(file.path))
     else:
         yield from _attached(connection, file.name, path)
+
+
+def row_groups(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[Table | tuple[int, str]]:
+    """Give a damaged Parquet file piece by piece, and in the place of a damaged piece its first record and the reason.
+
+    Raises
+    ------
+    pyarrow.ArrowException, OSError
+        Where not even the list of its pieces can be read.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    with pyarrow.parquet.ParquetFile(file.path) as parquet:
+        first = 0
+        for n in range(parquet.num_row_groups):
+            n_rows = parquet.metadata.row_group(n).num_rows
+            try:
+                yield arrow_table(connection, file.name, parquet.read_row_group(n))._replace(first=first)
+            except (pa.ArrowException, OSError, ValueError) as error:
+                yield first + 1, f"rows {first + 1} to {first + n_rows} cannot be read: {why(error)}"
+            first += n_rows
 
 
 def _attached(connection: duckdb.DuckDBPyConnection, file_name: str, path: str) -> Iterator[Table]:
@@ -55,44 +104,68 @@ def _attached(connection: duckdb.DuckDBPyConnection, file_name: str, path: str) 
         ).fetchall()
         for schema, table in tables:
             shown = table if schema == "main" else f"{schema}.{table}"
-            rows = f"SELECT *, rowid AS number FROM given.{name(schema)}.{name(table)}"
-            yield _as_text(connection, f"{file_name}/{shown}", rows)
+            rows = f"given.{name(schema)}.{name(table)}"
+            columns = [column for column, *_ in connection.execute(f"DESCRIBE {rows}").fetchall()]
+            yield _as_text(connection, f"{file_name}/{shown}", rows, columns)
     finally:
         connection.execute("DETACH given")
 
 
 def arrow_table(connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table) -> Table:
     """Give an Arrow table under a name; DuckDB reads it where it lies."""
-    connection.register("given_table", table)
-    return _as_text(connection, table_name, "SELECT *, row_number() OVER () - 1 AS number FROM given_table")
+    connection.register("given_table", table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
+    return _as_text(connection, table_name, "given_table", table.column_names)
 
 
-def _as_text(connection: duckdb.DuckDBPyConnection, table_name: str, rows: str) -> Table:
-    described = connection.execute(f"DESCRIBE SELECT * EXCLUDE (number) FROM ({rows})").fetchall()
-    columns = [(column, kind) for column, kind, *_ in described]
-    if any(kind.startswith(_NESTED) or kind.endswith("]") for _, kind in columns):
-        cells = ", ".join(f"{name(column)} := {name(column)}" for column, _ in columns)
-        return Table(table_name, f"SELECT number, to_json(struct_pack({cells})) AS json FROM ({rows})", [])
-    cells = ", ".join(f"{_cell(name(column), kind)} AS {name(column)}" for column, kind in columns)
-    return Table(table_name, f"SELECT number, {cells} FROM ({rows})", [column for column, _ in columns])
+def _as_text(connection: duckdb.DuckDBPyConnection, table_name: str, rows: str, columns: list[str]) -> Table:
+    if not columns:
+        return Table(table_name, "SELECT 0 AS number WHERE false", [])
+    cells = [f"c{n}" for n in range(len(columns))]
+    relation = f"(FROM {rows} AS given({', '.join(cells)}))"
+    kinds = [kind for _, kind, *_ in connection.execute(f"DESCRIBE {relation}").fetchall()]
+    numbered = f"SELECT row_number() OVER () - 1 AS number, {{}} FROM {relation}"
+    if any(map(_is_nested, kinds, columns)):
+        members = ", ".join(
+            f"{quoted(column)}, {_json(*cell)}" for column, *cell in zip(columns, cells, kinds, columns, strict=True)
+        )
+        return Table(table_name, numbered.format(f"json_object({members}) AS json"), columns, is_json=True)
+    texts = ", ".join(f"{_text(cell, kind)} AS {cell}" for cell, kind in zip(cells, kinds, strict=True))
+    return Table(table_name, numbered.format(texts), columns)
 
 
-def _cell(x: str, kind: str) -> str:
+def _is_nested(kind: str, column: str) -> bool:
+    return kind.startswith(_NESTED) or kind.endswith("]") or (fold(column) == "properties" and kind == "VARCHAR")
+
+
+def _json(cell: str, kind: str, column: str) -> str:
+    if fold(column) == "properties" and kind == "VARCHAR":
+        # Some warehouses keep what is nested as text.
+        return f"CASE WHEN json_valid({cell}) THEN CAST({cell} AS JSON) ELSE to_json({cell}) END"
+    return _number(cell, kind)
+
+
+def _text(cell: str, kind: str) -> str:
+    return f"CAST({_number(cell, kind)} AS VARCHAR)"
+
+
+def _number(cell: str, kind: str) -> str:
     # A frame without nulls for numbers says NaN where it has none.
-    return f"CAST({f'CASE WHEN isnan({x}) THEN NULL ELSE {x} END' if kind in ('FLOAT', 'DOUBLE') else x} AS VARCHAR)"
+    return f"CASE WHEN isnan({cell}) THEN NULL ELSE {cell} END" if kind in ("FLOAT", "DOUBLE") else cell
 
 
 def frames(given: object) -> list[tuple[str, pa.Table]] | None:
-    """Return the frames of a source in memory as Arrow tables, each with its name; null where it is none.
+    """Return the frames of a source in memory as Arrow tables, each with its name; null where it is a path.
 
     Raises
     ------
     ParameterError
-        Where a mapping holds something that is no frame.
+        Where it is neither a path nor a frame, or a mapping holds something that is no frame.
     """
     if isinstance(given, Mapping):
-        return [(str(key), _to_arrow(str(key), frame)) for key, frame in given.items()]
-    if isinstance(given, (str, bytes, list, tuple)) or hasattr(given, "__fspath__"):
+        if not given:
+            raise ParameterError("source", given, SOURCE_EXPECTED)
+        return [(str(key), _to_arrow(f"source[{key!r}]", frame)) for key, frame in given.items()]
+    if isinstance(given, str) or hasattr(given, "__fspath__"):
         return None
     return [("frame", _to_arrow("source", given))]
 
@@ -101,54 +174,72 @@ def _to_arrow(place: str, frame: Any) -> pa.Table:  # noqa: ANN401 - any frame
     import narwhals.stable.v2 as nw
     import pyarrow as pa
 
+    if isinstance(frame, pa.Table):
+        return frame
     try:
         opened: Any = nw.from_native(frame)
     except TypeError:
-        expected = "a path, a glob, a list of these, a database URL, a frame, or a mapping of event types to frames"
-        raise ParameterError(place, type(frame).__name__, expected) from None
+        raise ParameterError(place, type(frame).__name__, SOURCE_EXPECTED) from None
     if not opened.implementation.is_pandas_like():
         table: pa.Table = opened.lazy().collect("pyarrow").to_native()
         return table
     pandas = opened.to_pandas()
+    columns = [pandas.iloc[:, n] for n in range(pandas.shape[1])]
+    return pa.Table.from_arrays([_column(cells) for cells in columns], names=[str(key) for key in pandas.columns])
+
+
+def _column(cells: pd.Series) -> pa.Array:
+    import pyarrow as pa
+
     try:
-        return pa.Table.from_pandas(pandas, preserve_index=False)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, TypeError):
-        # Cells of mixed types have no column type; as text each can be judged for itself.
-        text = {
-            str(c): pandas[c] if pandas[c].dtype != object else pandas[c].map(_text, na_action="ignore") for c in pandas
-        }
-        return pa.table({column: pa.Array.from_pandas(cells) for column, cells in text.items()})
+        return pa.Array.from_pandas(cells)
+    except (pa.ArrowException, TypeError, OverflowError):
+        # Cells of mixed types have no type in common; as text each can be judged for itself.
+        return pa.array([_as_word(cell) for cell in cells], pa.string())
 
 
-def _text(cell: object) -> str:
-    import json
+def _as_word(cell: object) -> str | None:
+    if isinstance(cell, (dict, list, bool)):
+        return json.dumps(cell, default=str)
+    is_missing = cell is None or cell is pd.NA or cell is pd.NaT or (isinstance(cell, float) and isnan(cell))
+    return None if is_missing else str(cell)
 
-    return json.dumps(cell, default=str) if isinstance(cell, (dict, list, bool)) else str(cell)
 
-
-def database(url: str) -> Iterator[tuple[str, pa.Table]]:
-    """Give the tables of a PostgreSQL database that hold events, from every schema on the search path.
+def database(url: str) -> Iterator[tuple[str, pa.Table | str]]:
+    """Give the tables of a PostgreSQL database, from every schema on the search path; or why one cannot be read.
 
     Raises
     ------
     MissingExtraError
         Where the driver is not installed.
     SourceError
-        Where the database cannot be reached.
+        Where the database cannot be reached, or has no tables there.
     """
     try:
         import adbc_driver_postgresql.dbapi as driver
     except ImportError:
         raise MissingExtraError("reading PostgreSQL", "postgres") from None
     try:
-        connection = driver.connect(url)
+        connection = driver.connect(url, autocommit=True)
     except driver.Error as error:
-        raise SourceError(f"source: the database cannot be reached: {str(error).splitlines()[0]}") from None
+        raise SourceError(f"source: the database cannot be reached: {_postgresql_fault(error)}") from None
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema, table_name FROM information_schema.tables "
             "WHERE table_schema = ANY (current_schemas(false)) ORDER BY 1, 2"
         )
-        for schema, table in cursor.fetchall():
-            cursor.execute(f"SELECT * FROM {name(schema)}.{name(table)}")
-            yield table if schema == "public" else f"{schema}.{table}", cursor.fetch_arrow_table()
+        found = cursor.fetchall()
+        if not found:
+            raise SourceError("source: the database has no tables on its search path")
+        for schema, table in found:
+            shown = table if schema == "public" else f"{schema}.{table}"
+            try:
+                cursor.execute(f"SELECT * FROM {name(schema)}.{name(table)}")
+                yield shown, cursor.fetch_arrow_table()
+            except driver.Error as error:
+                yield shown, _postgresql_fault(error)
+
+
+def _postgresql_fault(error: Exception) -> str:
+    text = str(error).partition("] ")[2] or str(error)
+    return " ".join(text.split())

@@ -78,7 +78,8 @@ def read_query(lines: Lines, keys: Keys) -> str:
     # Two pairs of braces, less the comma that each last member lacks, and the properties' own key and comma.
     frame = 2 + len('"properties":,')
     size = f"{frame} + {' + '.join(measured)}"
-    return f"SELECT {raw_columns(expressions(known, properties))}, {size} AS n_bytes FROM {reader}"
+    made = expressions([(key, name(key)) for key in known], [(key, f"properties.{name(key)}") for key in properties])
+    return f"SELECT {raw_columns(made)}, {size} AS n_bytes FROM {reader}"
 
 
 def _measure(x: str, key: str, *, is_text: bool) -> str:
