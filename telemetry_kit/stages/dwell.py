@@ -1,178 +1,165 @@
-"""How long each stage holds an incident, the visits that have not ended included."""
+"""How long each stage holds incidents: survival curves of visits, some of them still open."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
-import numpy as np
-import pandas as pd
-
-from telemetry_kit import engine, uncertainty
+from telemetry_kit import engine
+from telemetry_kit.stages.curves import QUARTILE_COLUMNS, collect_durations, curve_of, quartiles_of
 from telemetry_kit.summaries import summarise
-from telemetry_kit.uncertainty.clusters import check_open_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
+    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
 
-    from telemetry_kit.uncertainty import SurvivalCurve
-
-_NEEDED = ("server_id", "stage", "dwell_s", "is_censored", "is_left_truncated")
-_QUARTILES = (0.25, 0.5, 0.75)
+_NEEDED = ("server_id", "stage", "dwell_s", "is_censored")
 _DWELL = {
-    "stage": "Int64",
-    "n_visits": "Int64",
-    "n_observed": "Int64",
-    "n_censored": "Int64",
-    "n_excluded": "Int64",
-    "n_servers": "Int64",
-    "q25_s": "float64",
-    "median_s": "float64",
-    "q75_s": "float64",
-    "median_lower_s": "float64",
-    "median_upper_s": "float64",
+    **dict.fromkeys(("n_visits", "n_observed", "n_censored", "n_excluded", "n_servers"), "Int64"),
+    **QUARTILE_COLUMNS,
 }
 _SURVIVAL = {
-    "stage": "Int64",
     "time_s": "float64",
-    "n_at_risk": "Int64",
-    "n_observed": "Int64",
-    "n_censored": "Int64",
-    "survival": "float64",
-    "lower": "float64",
-    "upper": "float64",
+    **dict.fromkeys(("n_at_risk", "n_observed", "n_censored"), "Int64"),
+    **dict.fromkeys(("survival", "lower", "upper"), "float64"),
 }
 
 
 def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how long each stage holds an incident.
+    """Return how long visits to each stage last: quartiles, and the limits of the median.
 
-    Visits that are open at the cutoff have lasted at least as long as they were seen to, and count as that
-    (Kaplan–Meier). Visits whose beginning was not recorded are left out and counted.
+    Visits that were open at the cutoff count as lasting at least that long; leaving them out, or taking them as
+    ended, would make stages look shorter than they are. Visits whose beginning was not recorded are left out and
+    counted.
 
     Parameters
     ----------
     visits
-        Visits, as ``stage_visits`` returns them, in a frame of any kind.
+        A frame of any kind, as ``stage_visits`` returns it.
     by
-        Columns of ``visits`` that make groups; a null is a group of its own.
+        A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
     level
-        The confidence level of the limits.
+        Confidence level of the limits.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group and stage, in that order: the columns of ``by``; ``stage``; ``n_visits`` (``n_observed`` that
-        ended and ``n_censored`` that are open); ``n_excluded`` (left-truncated); ``n_servers``; ``q25_s``, ``median_s``
-        and ``q75_s`` (seconds; where the curve is level at exactly that height the middle of the level part, null
-        where it does not come down to it); ``median_lower_s`` and ``median_upper_s`` (the first times at which the
-        lower and upper edge of the band are at or below one half; null where never).
+        One row per group and stage, in the order of the groups and then of the stages:
+
+        by columns
+            The group.
+        stage : Int64
+            The stage, counted from 0.
+        n_visits, n_observed, n_censored : Int64
+            Visits whose beginning was recorded, and of these those whose end was seen and those open at the cutoff.
+        n_excluded : Int64
+            Visits whose beginning was not recorded; they are in no other number.
+        n_servers : Int64
+            Servers of the ``n_visits``.
+        q25_s, median_s, q75_s : float64
+            Seconds by which a quarter, one half and three quarters of the visits have ended; null where that was
+            not reached by the cutoff.
+        median_lower_s, median_upper_s : float64
+            Limits of the median in seconds; null where the band does not fall to one half, and with fewer than two
+            servers.
 
     Raises
     ------
     ParameterError
-        Where the frame lacks a column, ``by`` is none of its columns, or ``level`` is not between 0 and 1.
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    The quantiles are those of the Kaplan-Meier curve (1958, JASA 53:457-481), the midpoint where it is level at
+    exactly that height; the limits are where the band of ``stage_survival`` falls to one half (Brookmeyer and
+    Crowley 1982, Biometrics 38:29-41), servers being independent and not visits.
 
     Examples
     --------
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
-    >>> dwell = tk.stage_dwell(tk.stage_visits(log.incident, cutoff=log.cutoff))
-    >>> dwell[["stage", "n_visits", "n_observed", "n_censored"]].head(2)
-       stage  n_visits  n_observed  n_censored
-    0      0       424         402          22
-    1      1       195         192           3
+    >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
+    >>> tk.stage_dwell(visits)[["stage", "n_visits", "n_observed", "n_censored", "n_servers"]].head(2)
+       stage  n_visits  n_observed  n_censored  n_servers
+    0      0       424         402          22         38
+    1      1       195         192           3         36
     """
-    totals, keys = _durations(visits, by, _DWELL)
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    dwells, groups = collect_durations(frame, by, _NEEDED, reserved=["stage", *_DWELL], level=level)
 
-    def rows(group: pd.DataFrame) -> Iterator[dict[str, Any]]:
-        for stage, part in group.groupby("stage"):
-            told = part[~part["is_left_truncated"]]
-            curve = _curve(told, level)
-            q25, median, q75 = uncertainty.survival_quantiles(curve, _QUARTILES)
-            lower, upper = uncertainty.median_limits(curve)
-            n = told["n"].to_numpy(np.int64)
-            n_censored = n[told["is_censored"].to_numpy(bool)].sum()
-            yield {
-                "stage": stage,
-                "n_visits": n.sum(),
-                "n_observed": n.sum() - n_censored,
-                "n_censored": n_censored,
-                "n_excluded": part["n"].sum() - n.sum(),
-                "n_servers": told["server"].nunique(),
-                "q25_s": q25,
-                "median_s": median,
-                "q75_s": q75,
-                "median_lower_s": lower,
-                "median_upper_s": upper,
-            }
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        known, curve = curve_of(part, duration="dwell_s", is_censored="is_censored", level=level)
+        n_observed = int(curve.n_observed.sum())
+        counts = (len(known), n_observed, len(known) - n_observed, len(part) - len(known), known["server_id"].nunique())
+        return [dict(zip(_DWELL, (*counts, *quartiles_of(curve).values()), strict=True))]
 
-    return summarise(totals, keys, rows, _DWELL)
+    return summarise(dwells, [*groups, "stage"], rows, _DWELL)
 
 
 def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return, for each stage, the share of visits that last longer than a time.
-
-    The Kaplan–Meier curve with its pointwise log-log band, whose variance is the infinitesimal jackknife over servers,
-    as R's ``survfit(Surv(dwell_s, observed) ~ 1, cluster = server_id, conf.type = "log-log")`` gives it.
+    r"""Return the share of visits still in each stage as time goes by: Kaplan-Meier curves with their bands.
 
     Parameters
     ----------
     visits
-        Visits, as ``stage_visits`` returns them, in a frame of any kind. Left-truncated ones are left out.
+        A frame of any kind, as ``stage_visits`` returns it. Visits whose beginning was not recorded are left out;
+        ``stage_dwell`` counts them.
     by
-        Columns of ``visits`` that make groups; a null is a group of its own.
+        A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
     level
-        The confidence level of the band.
+        Confidence level of the pointwise band.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group, stage and distinct time, in that order: the columns of ``by``; ``stage``; ``time_s``;
-        ``n_at_risk`` (visits that lasted at least so long); ``n_observed`` and ``n_censored`` at that time;
-        ``survival``; ``lower`` and ``upper`` (null with fewer than two servers).
+        One row per group, stage and distinct dwell time, in that order:
+
+        by columns
+            The group.
+        stage : Int64
+            The stage, counted from 0.
+        time_s : float64
+            Seconds since the stage was entered.
+        n_at_risk : Int64
+            Visits that lasted at least that long.
+        n_observed, n_censored : Int64
+            Visits that ended at exactly that time, and those that were that old, and open, at the cutoff.
+        survival : float64
+            Estimated share of visits that last longer, in [0, 1].
+        lower, upper : float64
+            Its limits; null where the curve is 1 or 0, and with fewer than two servers.
 
     Raises
     ------
     ParameterError
-        Where the frame lacks a column, ``by`` is none of its columns, or ``level`` is not between 0 and 1.
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    :math:`S(t) = \prod_{t_l \le t} (1 - d_l / n_l)`, with the variance of its logarithm from the infinitesimal
+    jackknife clustered by server and limits on the scale of :math:`\log(-\log S)`. In R:
+    ``survival::survfit(Surv(dwell_s, observed) ~ 1, cluster = server_id, conf.type = "log-log")``.
 
     Examples
     --------
-    >>> import telemetry_kit as tk
-    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
-    >>> curves = tk.stage_survival(tk.stage_visits(log.incident, cutoff=log.cutoff))
-    >>> curves.loc[0, ["stage", "n_at_risk"]].tolist()
-    [0, 424]
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> visits = pd.DataFrame({
+    ...     "server_id": ["a", "a", "b", "b"], "stage": 0, "dwell_s": [60.0, 120.0, 240.0, 600.0],
+    ...     "is_censored": [False, False, False, True],
+    ... })
+    >>> tk.stage_survival(visits)[["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "survival"]]
+       stage  time_s  n_at_risk  n_observed  n_censored  survival
+    0      0    60.0          4           1           0      0.75
+    1      0   120.0          3           1           0      0.50
+    2      0   240.0          2           1           0      0.25
+    3      0   600.0          1           0           1      0.25
     """
-    totals, keys = _durations(visits, by, _SURVIVAL)
-
-    def rows(group: pd.DataFrame) -> Iterator[dict[str, Any]]:
-        for stage, part in group[~group["is_left_truncated"]].groupby("stage"):
-            curve = _curve(part, level)
-            for values in zip(*curve, strict=True):
-                yield dict(zip(_SURVIVAL, (stage, *values), strict=True))
-
-    return summarise(totals, keys, rows, _SURVIVAL)
-
-
-def _durations(
-    visits: IntoFrame, by: str | Sequence[str] | None, reserved: dict[str, str]
-) -> tuple[pd.DataFrame, list[str]]:
-    """Bring home how often each duration occurs in each group, stage and server."""
     frame = engine.open_frame(visits, _NEEDED, parameter="visits")
-    keys = engine.group_columns(by, frame, reserved=reserved)
-    parts = [*keys, "stage", "server", "dwell_s", "is_censored", "is_left_truncated"]
-    counted = frame.with_columns(server=nw.col("server_id")).group_by(*dict.fromkeys(parts)).agg(n=nw.len())
-    return engine.collect(counted), keys
+    dwells, groups = collect_durations(frame, by, _NEEDED, reserved=["stage", *_SURVIVAL], level=level)
 
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        _, curve = curve_of(part, duration="dwell_s", is_censored="is_censored", level=level)
+        return [dict(zip(_SURVIVAL, point, strict=True)) for point in zip(*curve, strict=True)]
 
-def _curve(part: pd.DataFrame, level: float) -> SurvivalCurve:
-    n = part["n"].to_numpy(np.int64)
-    observed = ~part["is_censored"].to_numpy(bool)
-    servers = pd.factorize(part["server"])[0]
-    return uncertainty.kaplan_meier(
-        np.repeat(part["dwell_s"].to_numpy(np.float64), n), np.repeat(observed, n), np.repeat(servers, n), level=level
-    )
+    return summarise(dwells, [*groups, "stage"], rows, _SURVIVAL)

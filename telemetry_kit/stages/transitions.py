@@ -1,12 +1,16 @@
-"""Where incidents go from each stage."""
+"""Where visits to each stage lead: on, back, to the end of the incident, or nowhere yet."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
+import numpy as np
 
-from telemetry_kit import engine
+from telemetry_kit import engine, uncertainty
+from telemetry_kit.stages.visits import EXITS
+from telemetry_kit.summaries import summarise
+from telemetry_kit.uncertainty.clusters import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -14,44 +18,86 @@ if TYPE_CHECKING:
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
 
-_OWN = ["stage", "exit", "next_stage", "n", "share"]
-_EXITS = ("advanced", "returned", "ended", "open")
+_NEEDED = ("server_id", "stage", "exit", "next_stage")
+_TRANSITIONS = {
+    "exit": "str",
+    "next_stage": "Int64",
+    "n": "Int64",
+    "share": "float64",
+    "n_servers": "Int64",
+    "lower": "float64",
+    "upper": "float64",
+}
 
 
-def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = None) -> pd.DataFrame:
-    """Return how visits to each stage end, and where they lead.
+def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+    """Return where visits to each stage lead, with the share of each way out and its limits.
 
     Parameters
     ----------
     visits
-        Visits, as ``stage_visits`` returns them, in a frame of any kind.
+        A frame of any kind, as ``stage_visits`` returns it. A visit whose beginning was not recorded counts like any
+        other.
     by
-        Columns of ``visits`` that make groups; a null is a group of its own.
+        A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
+    level
+        Confidence level of the limits.
 
     Returns
     -------
     pandas.DataFrame
-        One row per group, stage, exit and next stage, in that order: the columns of ``by``; ``stage``; ``exit``
-        (``advanced``, ``returned``, ``ended``, ``open``); ``next_stage`` (null unless moved); ``n`` (visits); ``share``
-        (of the visits to that stage in the group).
+        One row per group, stage and way out that occurs, in the order of the groups, of the stages, of the exits as
+        listed here, and of the next stages:
+
+        by columns
+            The group.
+        stage : Int64
+            The stage, counted from 0.
+        exit : str
+            ``advanced``, ``returned``, ``ended`` or ``open`` (still there at the cutoff).
+        next_stage : Int64
+            Where it advanced or returned to; null otherwise.
+        n : Int64
+            Visits that went this way.
+        share : float64
+            Of the stage's visits; in (0, 1].
+        n_servers : Int64
+            Servers that have a visit to the stage.
+        lower, upper : float64
+            Limits of the share; null with fewer than two servers.
 
     Raises
     ------
     ParameterError
-        Where the frame lacks a column, or ``by`` is none of its columns.
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    The limits are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters, each
+    share by itself.
 
     Examples
     --------
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
-    >>> moves = tk.stage_transitions(tk.stage_visits(log.incident, cutoff=log.cutoff))
-    >>> moves.loc[0, ["stage", "exit", "next_stage"]].tolist()
-    [0, 'advanced', 1]
+    >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
+    >>> tk.stage_transitions(visits).query("stage == 1")[["stage", "exit", "next_stage", "n"]]
     """
-    frame = engine.open_frame(visits, ("stage", "exit", "next_stage"), parameter="visits")
-    keys = engine.group_columns(by, frame, reserved=_OWN)
-    table = engine.collect(frame.group_by(*keys, "stage", "exit", "next_stage").agg(n=nw.len()))
-    in_stage = table.groupby([*keys, "stage"], dropna=False)["n"].transform("sum")
-    table["share"] = (table["n"] / in_stage).astype("float64")
-    table["rank"] = table["exit"].map(dict(zip(_EXITS, range(len(_EXITS)), strict=True)))
-    return engine.sort_rows(table, [*keys, "stage", "rank", "next_stage"])[[*keys, *_OWN]]
+    check_open_unit("level", level)
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    groups = engine.group_columns(by, frame, reserved=["stage", *_TRANSITIONS])
+    keys = dict.fromkeys([*groups, *_NEEDED])
+    counts = engine.collect(frame.group_by(*keys).agg(_n=nw.len()))
+
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        servers, labels = part["server_id"].factorize()
+        n = part["_n"].to_numpy(np.int64)
+        totals = np.bincount(servers, n, minlength=len(labels))
+        ways = []
+        for way, places in part.groupby(["exit", "next_stage"], dropna=False).indices.items():
+            gone = np.bincount(servers[places], n[places], minlength=len(labels))
+            share, lower, upper = uncertainty.share_interval(gone, totals, level=level)
+            ways.append(dict(zip(_TRANSITIONS, (*way, int(gone.sum()), share, len(labels), lower, upper), strict=True)))
+        return sorted(ways, key=lambda way: EXITS.index(way["exit"]))
+
+    return summarise(counts, [*groups, "stage"], rows, _TRANSITIONS)
