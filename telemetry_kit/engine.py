@@ -179,7 +179,9 @@ def arrow_to_pandas(table: pa.Table, *, keep_categories: bool = False) -> pd.Dat
             return pa.string()
         return kind
 
-    table = table.cast(pa.schema([(field.name, target(field.type)) for field in table.schema]))
+    # What a timestamp in nanoseconds has below the microsecond is cut off; nothing else may lose a digit.
+    cells = [c.cast(target(c.type), safe=not pa.types.is_timestamp(c.type)) for c in table.columns]
+    table = pa.table(cells, names=table.column_names)
     text = pd.StringDtype(na_value=np.nan)
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): text}
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
@@ -195,8 +197,13 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
     """Add, for each ``name=column``, the time in ``column`` as whole microseconds since 1970 in UTC."""
     kind = frame.implementation
     if kind.is_duckdb():
-        terms = ", ".join(f'epoch_us("{column}") AS "{name}"' for name, column in columns.items())
-        return _lazy(frame.to_native().project(f"*, {terms}"))
+        native = frame.to_native()
+        types = dict(zip(native.columns, map(str, native.types), strict=True))
+        # DuckDB gives no microseconds of a timestamp in nanoseconds, which is how pandas often has them.
+        count = {name: "epoch_ns" if types[column].endswith("_NS") else "epoch_us" for name, column in columns.items()}
+        whole = {name: " // 1000" if function == "epoch_ns" else "" for name, function in count.items()}
+        terms = [f'{count[name]}("{column}"){whole[name]} AS "{name}"' for name, column in columns.items()]
+        return _lazy(native.project(", ".join(["*", *terms])))
     if kind.is_pyspark() or kind.is_sqlframe():
         native = frame.to_native()
         for name, column in columns.items():
@@ -223,13 +230,15 @@ def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw
 
 
 def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Timestamp:
-    """Read a point in time; one without a zone is in UTC.
+    """Read a point in time; one without a zone is in UTC. The cutoff of a log without events lies before all events.
 
     Raises
     ------
     ParameterError
         Where ``value`` is no point in time.
     """
+    if value is NO_TIME:
+        return pd.Timestamp(0, tz="UTC").as_unit("us")
     try:
         read = pd.Timestamp(value)
     except (ValueError, TypeError):
