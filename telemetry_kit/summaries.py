@@ -18,6 +18,8 @@ def summarise(
     by: Sequence[str],
     rows: Callable[[pd.DataFrame], Iterable[Mapping[str, Any]]],
     dtypes: Mapping[str, str],
+    *,
+    level: float | None = None,
 ) -> pd.DataFrame:
     """Summarise each group of a table of totals.
 
@@ -31,6 +33,8 @@ def summarise(
         Makes the rows of one group out of its totals.
     dtypes
         The columns of the result after those of ``by``, and their types.
+    level
+        The confidence level of its limits, which pictures name: it goes with the result as ``attrs["level"]``.
 
     Returns
     -------
@@ -43,4 +47,7 @@ def summarise(
     parts = [list(rows(totals.iloc[begin:end])) for begin, end in zip(begins, [*begins[1:], len(totals)], strict=False)]
     groups = keys.iloc[np.repeat(begins, [len(part) for part in parts])].reset_index(drop=True)
     own = pd.DataFrame([row for part in parts for row in part], columns=list(dtypes)).astype(dict(dtypes))
-    return pd.concat([groups, own], axis="columns")
+    table = pd.concat([groups, own], axis="columns")
+    if level is not None:
+        table.attrs["level"] = level
+    return table

@@ -222,7 +222,7 @@ def playbook_growth(
             }
         ]
 
-    return summarise(counted, [*groups, "_update"], rows, _GROWTH).drop(columns="_update")
+    return summarise(counted, [*groups, "_update"], rows, _GROWTH, level=level).drop(columns="_update")
 
 
 def playbook_sizes_over_time(
@@ -298,7 +298,7 @@ def playbook_sizes_over_time(
         for at, end in enumerate(ends)
     ]
     totals = pd.concat(shown) if shown else counted.assign(as_of=pd.Series(dtype="datetime64[us, UTC]"))
-    return summarise(totals, [*groups, "as_of"], lambda part: [size_row(part, measure, level)], SIZES)
+    return summarise(totals, [*groups, "as_of"], lambda part: [size_row(part, measure, level)], SIZES, level=level)
 
 
 def _period_ends(states: nw.LazyFrame[Any], freq: Freq, cutoff: int | None) -> list[int]:

@@ -133,7 +133,7 @@ def playbook_sizes(
     0  4          3  12.0     7.0  26.7  30.0
     """
     counted, groups = count_values(snapshot, measure, by, SIZES)
-    return summarise(counted, groups, lambda part: [size_row(part, measure, level)], SIZES)
+    return summarise(counted, groups, lambda part: [size_row(part, measure, level)], SIZES, level=level)
 
 
 def size_row(counted: pd.DataFrame, measure: str, level: float) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
         counts = (len(known), n_observed, len(known) - n_observed, len(part) - len(known), known["server_id"].nunique())
         return [dict(zip(_DWELL, (*counts, *quartiles_of(curve).values()), strict=True))]
 
-    return summarise(dwells, [*groups, "stage"], rows, _DWELL)
+    return summarise(dwells, [*groups, "stage"], rows, _DWELL, level=level)
 
 
 def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
@@ -162,4 +162,4 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
         _, curve = curve_of(part, duration="dwell_s", is_censored="is_censored", level=level)
         return [dict(zip(_SURVIVAL, point, strict=True)) for point in zip(*curve, strict=True)]
 
-    return summarise(dwells, [*groups, "stage"], rows, _SURVIVAL)
+    return summarise(dwells, [*groups, "stage"], rows, _SURVIVAL, level=level)

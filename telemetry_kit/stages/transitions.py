@@ -100,4 +100,4 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
             ways.append(dict(zip(_TRANSITIONS, (*way, int(gone.sum()), share, len(labels), lower, upper), strict=True)))
         return sorted(ways, key=lambda way: EXITS.index(way["exit"]))
 
-    return summarise(counts, [*groups, "stage"], rows, _TRANSITIONS)
+    return summarise(counts, [*groups, "stage"], rows, _TRANSITIONS, level=level)

@@ -158,7 +158,7 @@ def task_completion(
             for kind, mine, (estimate, lower, upper) in zip(COMPLETERS, completions.T, shares, strict=True)
         ]
 
-    return summarise(totals, groups, rows, _COMPLETION)
+    return summarise(totals, groups, rows, _COMPLETION, level=level)
 
 
 def commander_vs_assignee(
@@ -253,7 +253,7 @@ def commander_vs_assignee(
             }
         ]
 
-    return summarise(totals, groups, rows, _DIFFERENCE)
+    return summarise(totals, groups, rows, _DIFFERENCE, level=level)
 
 
 def task_reopening(
@@ -346,7 +346,7 @@ def task_reopening(
             for kind, done, opened in zip((*COMPLETERS, _ANY), completed, reopened, strict=True)
         ]
 
-    return summarise(totals, groups, rows, _COMPLETION)
+    return summarise(totals, groups, rows, _COMPLETION, level=level)
 
 
 def _reopening(completed: NDArray[np.int64], reopened: NDArray[np.int64], level: float) -> dict[str, Any]:

@@ -149,7 +149,7 @@ def detectable_difference(
             for row in _compare(before, after, level, power)
         ]
 
-    return summarise(totals, names, rows, {"group_a": kind, "group_b": kind, **_COMPARISON})
+    return summarise(totals, names, rows, {"group_a": kind, "group_b": kind, **_COMPARISON}, level=level)
 
 
 def _compare(before: pd.DataFrame, after: pd.DataFrame, level: float, power: float) -> list[dict[str, Any]]:

@@ -164,7 +164,9 @@ def time_to_completion(
     # A quantile needs the values themselves: two numbers and the group of each completion come home.
     values = engine.collect(timed.select(*keys, "completer", "_elapsed_us"))
     values["_cluster"] = values.groupby(cluster, dropna=False, observed=True).ngroup()
-    return summarise(values, groups, lambda part: [_times(part, kind, level) for kind in COMPLETERS], _TIMES)
+    return summarise(
+        values, groups, lambda part: [_times(part, kind, level) for kind in COMPLETERS], _TIMES, level=level
+    )
 
 
 def _times(part: pd.DataFrame, kind: str, level: float) -> dict[str, Any]:
