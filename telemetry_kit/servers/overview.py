@@ -76,11 +76,12 @@ def server_overview(log: Log) -> pd.DataFrame:
         )
     )
     spans = engine.collect(events.group_by("server_id", *_VERSIONS).agg(_us=nw.col("_us").max()))
-    in_server = engine.sort_rows(spans, ["server_id", "_us", *_VERSIONS]).groupby("server_id")
-    latest = in_server[_VERSIONS].last()
+    spans = engine.sort_rows(spans, ["server_id", "_us", *_VERSIONS])
+    latest = spans.drop_duplicates("server_id", keep="last").drop(columns="_us")
     for version in _VERSIONS:
-        latest[f"n_{version}s"] = in_server[version].nunique().astype("Int64")
-    table = engine.sort_rows(servers.merge(latest, left_on="server_id", right_index=True), ["server_id"])
+        n_versions = spans.groupby("server_id")[version].nunique()
+        latest[f"n_{version}s"] = latest["server_id"].map(n_versions).astype("Int64")
+    table = engine.sort_rows(servers.merge(latest, on="server_id"), ["server_id"])
     table["n_days"] = table["last_day"] - table["first_day"] + 1
     for day in ("first_day", "last_day"):
         table[day] = dates(table[day].to_numpy(np.int64))
