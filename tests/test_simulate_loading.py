@@ -85,44 +85,13 @@ def assert_loads_to_its_truth(log, truth):
         assert_analyses_find_the_truth(log, truth)
 
 
-def visits_read_plainly(log):
-    """The visits of a log, by a walk over each incident's events: the definition, as slowly as it is simple."""
-    rows = []
-    for (server, incident), events in log.incident.groupby(["server_id", "incident_id"], sort=True):
-        visits, now, public = [], None, next((p for p in events["public"] if not pd.isna(p)), None)
-        told = events["action"].notna().any()
-        soon = (events["event_timestamp"] - events["created_at"]) <= pd.Timedelta(seconds=60)
-        from_start = (events["action"] == "create").any() if told else soon.any()
-        for number, event in enumerate(events.itertuples()):
-            is_staged = not pd.isna(event.is_active) and bool(event.is_active) and event.num_checklists > 0
-            if now and not (is_staged and event.active_stage == now["stage"]):
-                way = "advanced" if event.active_stage > now["stage"] else "returned"
-                now |= {"left": event.event_timestamp, "exit": way if is_staged else "ended"}
-                now |= {"next": event.active_stage if is_staged else None}
-                now = None
-            if is_staged and now is None:
-                entry = event.action in ("create", "change_stage", "restart") if told else soon.iloc[0]
-                known = bool(number > 0 or entry)
-                now = {"stage": event.active_stage, "of": event.num_checklists, "known": known,
-                       "entered": event.event_timestamp, "left": log.cutoff, "exit": "open", "next": None}  # fmt: skip
-                visits.append(now)
-        first = events.iloc[0]
-        for number, visit in enumerate(visits):
-            entered = visit["entered"] if visit["known"] else None
-            dwell = (visit["left"] - entered) // pd.Timedelta("1us") / 1e6 if entered else None
-            is_open = visit["exit"] == "open"
-            rows.append((server, incident, number, visit["stage"], visit["of"], entered, visit["left"], dwell,
-                         visit["exit"], visit["next"], is_open, not visit["known"], bool(from_start), first["team_id"],
-                         first["plugin_version"], public))  # fmt: skip
-    return rows
-
-
 def assert_analyses_find_the_truth(log, truth):
-    visits = pd.DataFrame(visits_read_plainly(log), columns=truth.visits.columns, dtype=object)
-    assert len(visits) == len(truth.visits)
-    for column in visits:
-        got, expected = visits[column].tolist(), truth.visits[column].astype(object).tolist()
-        assert all(a == b or (pd.isna(a) and pd.isna(b)) for a, b in zip(got, expected, strict=True)), column
+    visits = tk.stage_visits(log.incident, cutoff=log.cutoff).sort_values(
+        ["server_id", "incident_id", "visit"], ignore_index=True
+    )
+    pd.testing.assert_frame_equal(
+        visits[truth.visits.columns.to_list()], truth.visits, check_dtype=False, check_categorical=False
+    )
     valid = truth.completions[truth.completions["fate"] == "valid"]
     if len(valid):
         found = tk.task_completion(log.tasks).set_index("completer")["n_completed"]

@@ -46,7 +46,7 @@ INVALID_BYTE = "\x1a"
 
 DAMAGE: tuple[Damage, ...] = (
     Damage("cut_off", None, None),
-    Damage("not_an_object", None, "[]"),
+    Damage("not_an_object", None, "null"),
     Damage("not_json", None, "upstream request timeout"),
     Damage("invalid_utf8", None, f'{{"event":"{INVALID_BYTE}"}}'),
     Damage("word_for_count", "num_checklists", '"three"', _SIZED),
