@@ -192,7 +192,7 @@ def _rules(field: Field, event_type: EventType) -> object:
         unique=field.column == "event_id",
         ge=0 if field.kind == "count" else None,
         isin=list(field.levels) if field.levels else None,
-        str_length={"min_value": 1} if field.kind == "text" else None,
+        ne="" if field.kind == "text" else None,
         description=field.description,
     )
 
