@@ -84,7 +84,7 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", required=True, metavar="DIR", help="directory of the report; an earlier one is replaced"
     )
-    report.add_argument("--cutoff", metavar="T", help="leave out events after this time (ISO 8601, UTC unless it says)")
+    _add_cutoff(report)
 
     validate = command("validate", _validate, "load a source, and print what became of every record")
     _add_source(validate)
@@ -97,7 +97,15 @@ def _parser() -> argparse.ArgumentParser:
         help="exit status 1 when more than this share of the records is rejected (default 0)",
     )
 
-    simulate = command("simulate", _simulate, "write simulated events, as they would have arrived")
+    convert = command("convert", _convert, "write a source of any size as validated Parquet, which loads at once")
+    _add_source(convert)
+    convert.add_argument(
+        "--out", required=True, metavar="DIR", help="directory of the event log; an earlier one is replaced"
+    )
+    _add_cutoff(convert)
+    convert.add_argument("--memory-limit", metavar="SIZE", help="how much memory DuckDB may use, such as 512MB or 4GB")
+
+    simulate = command("simulate", _simulate, "write simulated events, as they would have arrived, and their truth")
     simulate.add_argument(
         "--out", required=True, metavar="FILE", help="file to write, packed if it ends in .gz or .zst"
     )
@@ -123,6 +131,10 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="a file, a directory, a glob or a database URL")
 
 
+def _add_cutoff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--cutoff", metavar="T", help="leave out events after this time (ISO 8601, UTC unless it says)")
+
+
 def _report(options: argparse.Namespace) -> int:
     from telemetry_kit.reports import write_report
 
@@ -142,22 +154,36 @@ def _validate(options: argparse.Namespace) -> int:
     if options.quarantine is not None:
         with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
             write_quarantine(log.quarantine, stream)
-    audit = log.audit
-    total = audit.sum(numeric_only=True)
-    if len(audit) > 1:
-        audit = pd.concat([audit, total.to_frame().T.assign(source="in all")])
-    print(_plain_table(audit))
+    share = _print_audit(log.audit)
     if len(log.notes):
         print("\n" + _plain_table(log.notes))
-    share = total["n_rejected"] / max(total["n_read"], 1)
-    print(f"\n{total['n_rejected']:,} of {total['n_read']:,} records rejected ({share:.2%}); cutoff {log.cutoff}")
     return TOO_MANY_REJECTED if share > options.max_rejected else OK
+
+
+def _convert(options: argparse.Namespace) -> int:
+    from telemetry_kit.convert import MEMORY_LIMIT, convert_events
+
+    audit = convert_events(
+        _source(options), options.out, cutoff=options.cutoff, memory_limit=options.memory_limit or MEMORY_LIMIT
+    )
+    _print_audit(audit)
+    return OK
+
+
+def _print_audit(audit: pd.DataFrame) -> float:
+    """Print what became of every record, and return the share that was rejected."""
+    total = audit.sum(numeric_only=True)
+    shown = pd.concat([audit, total.to_frame().T.assign(source="in all")]) if len(audit) > 1 else audit
+    share: float = total["n_rejected"] / max(total["n_read"], 1)
+    print(_plain_table(shown))
+    print(f"\n{total['n_rejected']:,} of {total['n_read']:,} records rejected ({share:.2%})")
+    return share
 
 
 def _simulate(options: argparse.Namespace) -> int:
     from telemetry_kit.simulate import parse_faults, write_simulation
 
-    write_simulation(
+    audit = write_simulation(
         options.out,
         n_events=options.events,
         seed=options.seed,
@@ -165,6 +191,7 @@ def _simulate(options: argparse.Namespace) -> int:
         container=options.container,
         faults=parse_faults(options.faults),
     )
+    _print_audit(audit)
     return OK
 
 

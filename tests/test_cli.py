@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 
+import pandas as pd
 import pytest
 
 import telemetry_kit as tk
@@ -57,7 +58,7 @@ print(*[name for name in {HEAVY!r} if name in sys.modules])
     assert shown.splitlines()[-1] == ""
 
 
-@pytest.mark.parametrize("command", ["report", "validate", "simulate", "schema"])
+@pytest.mark.parametrize("command", ["report", "validate", "convert", "simulate", "schema"])
 def test_every_command_explains_itself(command, capsys):
     with pytest.raises(SystemExit) as done:
         main([command, "--help"])
@@ -82,6 +83,9 @@ def test_the_module_runs_as_the_command_does():
         (["validate", "*.nothing"], "no file matches '*.nothing'"),
         (["validate", "x", "--max-rejected", "2"], "--max-rejected: got 2.0, expected a share between 0 and 1"),
         (["validate", "x", "--max-rejected", "many"], "invalid float value: 'many'"),
+        (["convert", "nowhere", "--out", "x"], "'nowhere' does not exist"),
+        (["convert", ".", "--out", "x", "--cutoff", "soon"], "cutoff: got 'soon'"),
+        (["convert", ".", "--out", "x", "--memory-limit", "much"], "memory_limit: got 'much'"),
         (["simulate", "--out", "x", "--events", "0", "--seed", "1"], "n_events: got 0"),
         (["simulate", "--out", "x", "--events", "9", "--seed", "1", "--era", "1999"], "era: got '1999'"),
         (["simulate", "--out", "x", "--events", "9", "--seed", "1", "--faults", "lost"], "NAME=SHARE"),
@@ -147,19 +151,36 @@ def test_a_name_cannot_command_the_terminal(simulated, tmp_path, capsys):
     assert "\\x1b[2Jevil.jsonl" in captured.out
 
 
+def test_convert_writes_what_loading_gives(damaged, tmp_path, capsys):
+    assert main(["convert", str(damaged), "--out", str(tmp_path / "log")]) == 0
+    assert "3 of 300 records rejected (1.00%)" in capsys.readouterr().out
+    converted, loaded = tk.load_events(tmp_path / "log"), tk.load_events(damaged)
+    for part in ("incident", "tasks", "playbook", "quarantine", "audit"):
+        pd.testing.assert_frame_equal(getattr(converted, part), getattr(loaded, part))
+
+
+def test_convert_leaves_out_what_comes_after_the_cutoff(simulated, tmp_path):
+    log = tk.load_events(simulated)
+    middle = log.tasks["event_timestamp"].iloc[len(log.tasks) // 2]
+    assert main(["convert", str(simulated), "--out", str(tmp_path / "log"), "--cutoff", middle.isoformat()]) == 0
+    assert tk.load_events(tmp_path / "log").tasks["event_timestamp"].max() == middle
+
+
 def test_simulate_packs_by_name_and_is_the_same_for_the_same_seed(simulated, tmp_path):
     packed = tmp_path / "events.jsonl.gz"
     assert main(["simulate", "--out", str(packed), "--events", "300", "--seed", "1"]) == 0
     assert gzip.decompress(packed.read_bytes()) == simulated.read_bytes()
 
 
-def test_simulate_writes_any_era_container_and_fault(tmp_path):
+def test_simulate_writes_any_era_container_and_fault_and_says_how_it_must_load(tmp_path, capsys):
     out = tmp_path / "bodies.jsonl"
     arguments = ["--events", "300", "--seed", "1", "--era", "prev", "--container", "batch-bodies"]
     assert main(["simulate", "--out", str(out), *arguments, "--faults", "repeated=0.5", "damaged=0.1"]) == 0
     log = tk.load_events(out)
     assert log.audit["n_duplicate"].sum() > 0
     assert log.audit["n_rejected"].sum() > 0
+    predicted = capsys.readouterr().out.splitlines()[1].split()
+    assert predicted == [str(cell) for cell in log.audit.iloc[0]]
 
 
 def test_schema_prints_every_field_of_every_type(capsys):
