@@ -24,7 +24,17 @@ from telemetry_kit.servers import (
     versions_in_use,
     warehouse_metrics,
 )
-from telemetry_kit.stages import stage_dwell, stage_funnel, stage_survival, stage_transitions, stage_visits
+from telemetry_kit.stages import (
+    incident_durations,
+    stage_dwell,
+    stage_funnel,
+    stage_rework,
+    stage_survival,
+    stage_transitions,
+    stage_visits,
+    time_to_end,
+    time_to_stage,
+)
 from telemetry_kit.tasks import (
     commander_vs_assignee,
     completion_times,
@@ -45,6 +55,7 @@ __all__ = [
     "convert_events",
     "detectable_difference",
     "errors",
+    "incident_durations",
     "incident_sizes",
     "load_events",
     "notebooks",
@@ -63,6 +74,7 @@ __all__ = [
     "server_overview",
     "stage_dwell",
     "stage_funnel",
+    "stage_rework",
     "stage_survival",
     "stage_transitions",
     "stage_visits",
@@ -70,6 +82,8 @@ __all__ = [
     "task_reopening",
     "tasks_by_stage",
     "time_to_completion",
+    "time_to_end",
+    "time_to_stage",
     "version_adoption",
     "versions_in_use",
     "warehouse_metrics",

@@ -248,6 +248,23 @@ def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Tim
     return (read.tz_localize("UTC") if read.tz is None else read.tz_convert("UTC")).as_unit("us")
 
 
+def span_us(value: str | dt.timedelta, *, parameter: str) -> int:
+    """Read a length of time above zero as whole microseconds.
+
+    Raises
+    ------
+    ParameterError
+        Where ``value`` is no such length of time.
+    """
+    try:
+        read = pd.Timedelta(value)
+    except (ValueError, TypeError):
+        read = None
+    if not isinstance(read, pd.Timedelta) or read < pd.Timedelta(1, "us"):
+        raise ParameterError(parameter, value, "a length of time above zero such as '4h'")
+    return read // pd.Timedelta(1, "us")
+
+
 def group_columns(
     by: str | Sequence[str] | None, frame: nw.LazyFrame[Any], *, reserved: Iterable[str] = ()
 ) -> list[str]:

@@ -1,8 +1,21 @@
 """How incidents move through their stages: how far they get, how long each stage holds them, where they go back."""
 
+from telemetry_kit.stages.arrivals import time_to_stage
+from telemetry_kit.stages.durations import incident_durations, time_to_end
 from telemetry_kit.stages.dwell import stage_dwell, stage_survival
 from telemetry_kit.stages.funnel import stage_funnel
+from telemetry_kit.stages.rework import stage_rework
 from telemetry_kit.stages.transitions import stage_transitions
 from telemetry_kit.stages.visits import stage_visits
 
-__all__ = ["stage_dwell", "stage_funnel", "stage_survival", "stage_transitions", "stage_visits"]
+__all__ = [
+    "incident_durations",
+    "stage_dwell",
+    "stage_funnel",
+    "stage_rework",
+    "stage_survival",
+    "stage_transitions",
+    "stage_visits",
+    "time_to_end",
+    "time_to_stage",
+]

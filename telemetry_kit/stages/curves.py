@@ -1,42 +1,18 @@
-"""Censored durations out of frames, and their Kaplan-Meier curves and quartiles."""
+"""From censored durations to their Kaplan-Meier curve and its quartiles."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telemetry_kit import engine, uncertainty
-from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit import uncertainty
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-
-    import narwhals.stable.v2 as nw
     import pandas as pd
 
 QUARTILES = {"q25_s": 0.25, "median_s": 0.5, "q75_s": 0.75}
 QUARTILE_COLUMNS = dict.fromkeys((*QUARTILES, "median_lower_s", "median_upper_s"), "float64")
-
-
-def collect_durations(
-    frame: nw.LazyFrame[Any],
-    by: str | Sequence[str] | None,
-    columns: Iterable[str],
-    *,
-    reserved: Iterable[str],
-    level: float,
-) -> tuple[pd.DataFrame, list[str]]:
-    """Bring home the ``columns`` of a frame and those of ``by``, and return the names of the latter.
-
-    Raises
-    ------
-    ParameterError
-        Where ``by`` or ``level`` has a value that it cannot take.
-    """
-    check_open_unit("level", level)
-    groups = engine.group_columns(by, frame, reserved=reserved)
-    return engine.collect(frame.select(*dict.fromkeys([*groups, *columns]))), groups
 
 
 def curve_of(

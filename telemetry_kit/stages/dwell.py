@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine
-from telemetry_kit.stages.curves import QUARTILE_COLUMNS, collect_durations, curve_of, quartiles_of
+from telemetry_kit.stages.curves import QUARTILE_COLUMNS, curve_of, quartiles_of
 from telemetry_kit.summaries import summarise
+from telemetry_kit.uncertainty.clusters import check_open_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
@@ -85,8 +86,7 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
     0      0       424         402          22         38
     1      1       195         192           3         36
     """
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
-    dwells, groups = collect_durations(frame, by, _NEEDED, reserved=["stage", *_DWELL], level=level)
+    dwells, groups = _collect_dwells(visits, by, reserved=["stage", *_DWELL], level=level)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         known, curve = curve_of(part, duration="dwell_s", is_censored="is_censored", level=level)
@@ -155,11 +155,20 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
     2      0   240.0          2           1           0      0.25
     3      0   600.0          1           0           1      0.25
     """
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
-    dwells, groups = collect_durations(frame, by, _NEEDED, reserved=["stage", *_SURVIVAL], level=level)
+    dwells, groups = _collect_dwells(visits, by, reserved=["stage", *_SURVIVAL], level=level)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         _, curve = curve_of(part, duration="dwell_s", is_censored="is_censored", level=level)
         return [dict(zip(_SURVIVAL, point, strict=True)) for point in zip(*curve, strict=True)]
 
     return summarise(dwells, [*groups, "stage"], rows, _SURVIVAL, level=level)
+
+
+def _collect_dwells(
+    visits: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
+) -> tuple[pd.DataFrame, list[str]]:
+    """Bring home what a curve needs of each visit, and return the names of the columns that make a group."""
+    check_open_unit("level", level)
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    groups = engine.group_columns(by, frame, reserved=reserved)
+    return engine.collect(frame.select(*dict.fromkeys([*groups, *_NEEDED]))), groups

@@ -94,10 +94,11 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
         n = part["_n"].to_numpy(np.int64)
         totals = np.bincount(servers, n, minlength=len(labels))
         ways = []
-        for way, places in part.groupby(["exit", "next_stage"], dropna=False).indices.items():
-            gone = np.bincount(servers[places], n[places], minlength=len(labels))
+        for (exit_, next_stage), way in part.assign(_server=servers).groupby(["exit", "next_stage"], dropna=False):
+            gone = np.bincount(way["_server"], way["_n"].to_numpy(np.int64), minlength=len(labels))
             share, lower, upper = uncertainty.share_interval(gone, totals, level=level)
-            ways.append(dict(zip(_TRANSITIONS, (*way, int(gone.sum()), share, len(labels), lower, upper), strict=True)))
+            values = (exit_, next_stage, int(gone.sum()), share, len(labels), lower, upper)
+            ways.append(dict(zip(_TRANSITIONS, values, strict=True)))
         return sorted(ways, key=lambda way: EXITS.index(way["exit"]))
 
     return summarise(counts, [*groups, "stage"], rows, _TRANSITIONS, level=level)

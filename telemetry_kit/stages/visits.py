@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.schemas import CREATE_WITHIN_S
+from telemetry_kit.stages.changes import ATTRIBUTES, FACTS, INCIDENT, NONE, find_changes
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -15,28 +15,10 @@ if TYPE_CHECKING:
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrameT
 
-INCIDENT = ("server_id", "incident_id")
 EXITS = ("advanced", "returned", "ended", "open")
 """How a visit can leave its stage, in the order in which results list them."""
 
-_NEEDED = (
-    *INCIDENT,
-    "event_id",
-    "event_timestamp",
-    "action",
-    "created_at",
-    "is_active",
-    "active_stage",
-    "num_checklists",
-    "team_id",
-    "plugin_version",
-    "public",
-)
-_ENTERING_ACTIONS = ("create", "change_stage", "restart")
-_NO_STAGE = -(2**31)
-"""The stage of an incident that is closed or has no stages: a number, so that null is left for "no event"."""
-
-_ATTRIBUTES = ("team_id", "plugin_version", "public")
+_NEEDED = (*FACTS, "is_active", "active_stage", "num_checklists")
 _RESULT = (
     *INCIDENT,
     "visit",
@@ -50,7 +32,8 @@ _RESULT = (
     "is_censored",
     "is_left_truncated",
     "from_start",
-    *_ATTRIBUTES,
+    *ATTRIBUTES,
+    "cutoff",
 )
 
 
@@ -105,6 +88,8 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
             The first that is known of the incident.
         public : boolean
             Likewise; null where the create was not recorded.
+        cutoff : datetime64[us, UTC]
+            The cutoff, alike in all rows, so that a visit tells how long its incident was observed.
 
     Raises
     ------
@@ -119,30 +104,32 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
     >>> visits[["visit", "stage", "num_stages", "dwell_s", "exit", "next_stage"]].head(3)
     """
     until = engine.moment(cutoff, parameter="cutoff")
+    until_us = engine.epoch_us(until)
     events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order")
-    changes = _changes(events, engine.epoch_us(until))
-    stage, after = nw.col("_stage"), nw.col("_next_stage")
+    end = engine.time_like(until, events, "event_timestamp")
+    is_staged = nw.col("is_active") & ~nw.col("active_stage").is_null() & (nw.col("num_checklists") > 0)
+    stage, after = nw.col("_state"), nw.col("_next_state")
     is_known = ~nw.col("_is_first") | nw.col("_is_entry")
-    is_move = after != _NO_STAGE
     result = (
-        changes.filter(stage != _NO_STAGE)
+        find_changes(events, nw.when(is_staged).then(nw.col("active_stage")), until_us, also=["num_checklists"])
+        .filter(stage != NONE)
         .with_columns(
-            visit=nw.col("_n_visits").cast(nw.Int64) - 1,
+            visit=nw.col("_n_present").cast(nw.Int64) - 1,
             stage=stage,
             num_stages=nw.col("num_checklists"),
-            left_at=nw.coalesce(nw.col("_left_at"), engine.time_like(until, events, "event_timestamp")),
+            left_at=nw.coalesce(nw.col("_left_at"), end),
+            cutoff=end,
             is_censored=after.is_null(),
             is_left_truncated=~is_known,
-            from_start=nw.col("_from_start") == 1,
+            from_start=~nw.col("_created_at").is_null(),
             exit=nw.when(after.is_null())
             .then(nw.lit("open"))
-            .when(after == _NO_STAGE)
+            .when(after == NONE)
             .then(nw.lit("ended"))
             .when(after > stage)
             .then(nw.lit("advanced"))
             .otherwise(nw.lit("returned")),
-            next_stage=nw.when(is_move).then(after),
-            _left_us=nw.coalesce(nw.col("_left_us"), nw.lit(engine.epoch_us(until))),
+            next_stage=nw.when(after != NONE).then(after),
         )
         .with_columns(
             entered_at=nw.when(is_known).then(nw.col("event_timestamp")),
@@ -152,49 +139,13 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
     return engine.give_back(result.select(*_RESULT).sort(*INCIDENT, "visit"), like=incidents)
 
 
-def _changes(events: nw.LazyFrame[Any], until_us: int) -> nw.LazyFrame[Any]:
-    """Keep the events up to a moment at which an incident's stage changed, each with the change that follows it.
+def add_cutoff_us(visits: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Add when the observation of visits ended, as ``_cutoff_us``; of visits that do not tell, when the last was left.
 
-    Every incident's first event stays as well and brings what is known of the incident. An event whose ``_stage`` is
-    ``_NO_STAGE`` found or left the incident without one; ``_next_stage`` is null where no change follows.
+    The latter is the cutoff as well wherever an incident was still open, and sooner otherwise.
     """
-    in_time = {"order_by": ["_us", "_order", "event_id"]}
-    action, no_action = nw.col("action").cast(nw.String), nw.col("action").is_null()
-    is_new = no_action & (nw.col("_us") - nw.col("_created_us") <= CREATE_WITHIN_S * engine.MICROSECONDS)
-    is_staged = nw.col("is_active") & ~nw.col("active_stage").is_null() & (nw.col("num_checklists") > 0)
-    is_create = ((action == "create") | is_new).fill_null(value=False)
-    known = {name: nw.col(name) if name == "public" else nw.col(name).cast(nw.String) for name in _ATTRIBUTES}
-    staged = (
-        engine.add_epoch_us(events, _us="event_timestamp", _created_us="created_at")
-        .filter(nw.col("_us") <= until_us)
-        .select(
-            *INCIDENT,
-            "event_timestamp",
-            "num_checklists",
-            "event_id",
-            "_us",
-            "_order",
-            **known,
-            _stage=nw.when(is_staged.fill_null(value=False)).then(nw.col("active_stage")).otherwise(_NO_STAGE),
-            _is_create=nw.when(is_create).then(1).otherwise(0),
-            _is_entry=is_create | action.is_in(_ENTERING_ACTIONS).fill_null(value=False),
-        )
-        .with_columns(
-            nw.col(*_ATTRIBUTES).fill_null(strategy="backward").over(*INCIDENT, **in_time),
-            _before=nw.col("_stage").shift(1).over(*INCIDENT, **in_time),
-            _from_start=nw.col("_is_create").max().over(*INCIDENT),
-        )
-    )
-    is_first = nw.col("_before").is_null()
-    of_first = {name: nw.when(nw.col("_is_first")).then(nw.col(name)).max().over(*INCIDENT) for name in _ATTRIBUTES}
-    return (
-        staged.filter(is_first | (nw.col("_before") != nw.col("_stage")))
-        .with_columns(_is_first=is_first, _is_visit=nw.when(nw.col("_stage") != _NO_STAGE).then(1).otherwise(0))
-        .with_columns(
-            **of_first,
-            _next_stage=nw.col("_stage").shift(-1).over(*INCIDENT, **in_time),
-            _left_us=nw.col("_us").shift(-1).over(*INCIDENT, **in_time),
-            _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
-            _n_visits=nw.col("_is_visit").cum_sum().over(*INCIDENT, **in_time),
-        )
-    )
+    if "cutoff" in visits.collect_schema().names():
+        return engine.add_epoch_us(visits, _cutoff_us="cutoff")
+    left = engine.add_epoch_us(visits, _left_us="left_at")
+    latest = engine.collect(left.select(nw.col("_left_us").max()))["_left_us"]
+    return visits.with_columns(_cutoff_us=nw.lit(int(latest.fillna(0).iloc[0])))

@@ -1,0 +1,100 @@
+"""Where the state of an incident changed: the one walk over events that visits and durations share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+from telemetry_kit.schemas import CREATE_WITHIN_S
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+INCIDENT = ("server_id", "incident_id")
+ATTRIBUTES = ("team_id", "plugin_version", "public")
+FACTS = (*INCIDENT, "event_id", "event_timestamp", "action", "created_at", *ATTRIBUTES)
+"""The columns of incident events that ``find_changes`` needs for itself."""
+
+NONE = -(2**31)
+"""The state of an incident that is in none: a number, so that null is left for "no event"."""
+
+_ENTERING_ACTIONS = ("create", "change_stage", "restart")
+
+
+def find_changes(
+    events: nw.LazyFrame[Any], state: nw.Expr, until_us: int, *, also: Iterable[str] = ()
+) -> nw.LazyFrame[Any]:
+    """Keep the events up to a moment at which an incident's state changed, each with the change that follows it.
+
+    Parameters
+    ----------
+    events
+        Incident events with the columns of ``FACTS`` and ``_order``, as ``engine.open_frame`` adds it.
+    state
+        The state that an event leaves its incident in, a whole number; null where it is none.
+    until_us
+        The moment, epoch microseconds.
+    also
+        Further columns to keep.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        One row per change, and one for every incident's first event, which brings what is known of the incident
+        though its state be ``NONE``: the columns ``also``, ``INCIDENT``, ``event_timestamp`` and
+
+        team_id, plugin_version, public
+            The first that is known of the incident.
+        _us, _left_us, _left_at
+            When the state began, and when it ended: at the given moment (in ``_left_at`` null) where it had not.
+        _state, _next_state
+            The state and the one that follows; ``NONE`` where it is none, the latter null where no change follows.
+        _n_present
+            How many states other than ``NONE`` the incident has had, this one included.
+        _is_first, _is_entry
+            Whether the event is the incident's first, and whether it is of a kind that begins a state.
+        _created_at
+            The timestamp of the incident's create; null where it was not recorded.
+    """
+    in_time = {"order_by": ["_us", "_order", "event_id"]}
+    action = nw.col("action").cast(nw.String)
+    is_new = nw.col("action").is_null() & (nw.col("_us") - nw.col("_new_us") <= CREATE_WITHIN_S * engine.MICROSECONDS)
+    is_create = ((action == "create") | is_new).fill_null(value=False)
+    attributes = {name: nw.col(name) if name == "public" else nw.col(name).cast(nw.String) for name in ATTRIBUTES}
+    states = (
+        engine.add_epoch_us(events, _us="event_timestamp", _new_us="created_at")
+        .filter(nw.col("_us") <= until_us)
+        .select(
+            *INCIDENT,
+            *also,
+            "event_id",
+            "event_timestamp",
+            "_us",
+            "_order",
+            **attributes,
+            _state=state.fill_null(NONE),
+            _created_at=nw.when(is_create).then(nw.col("event_timestamp")),
+            _is_entry=is_create | action.is_in(_ENTERING_ACTIONS).fill_null(value=False),
+        )
+        .with_columns(
+            nw.col(*ATTRIBUTES).fill_null(strategy="backward").over(*INCIDENT, **in_time),
+            nw.col("_created_at").min().over(*INCIDENT),
+            _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
+        )
+    )
+    is_first = nw.col("_before").is_null()
+    of_first = {name: nw.when(nw.col("_is_first")).then(nw.col(name)).max().over(*INCIDENT) for name in ATTRIBUTES}
+    return (
+        states.filter(is_first | (nw.col("_before") != nw.col("_state")))
+        .with_columns(_is_first=is_first, _is_present=nw.when(nw.col("_state") != NONE).then(1).otherwise(0))
+        .with_columns(
+            **of_first,
+            _next_state=nw.col("_state").shift(-1).over(*INCIDENT, **in_time),
+            _left_us=nw.col("_us").shift(-1).over(*INCIDENT, **in_time),
+            _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
+            _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),
+        )
+        .with_columns(nw.col("_left_us").fill_null(until_us))
+    )

@@ -1,0 +1,214 @@
+"""How long incidents take to end, and how long they are open, restarts included."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+from telemetry_kit.stages.changes import ATTRIBUTES, FACTS, INCIDENT, find_changes
+from telemetry_kit.stages.curves import QUARTILE_COLUMNS, curve_of, quartiles_of
+from telemetry_kit.summaries import summarise
+from telemetry_kit.uncertainty.clusters import check_open_unit
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Sequence
+
+    import pandas as pd
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+_NEEDED = (*FACTS, "is_active", "num_checklists")
+_OPEN = 0
+_RESULT = (
+    *INCIDENT,
+    "started_at",
+    "first_ended_at",
+    "last_ended_at",
+    "n_ends",
+    "n_restarts",
+    "first_end_s",
+    "last_end_s",
+    "open_s",
+    "is_censored",
+    "from_start",
+    "num_stages",
+    *ATTRIBUTES,
+)
+_TO_END = ("server_id", "first_end_s", "n_ends")
+_ENDS = {
+    **dict.fromkeys(("n_incidents", "n_ended", "n_censored", "n_excluded", "n_servers"), "Int64"),
+    **QUARTILE_COLUMNS,
+}
+
+
+def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timestamp) -> IntoFrameT:
+    """Return how long each incident took to end, for the first and for the last time, and how long it was open.
+
+    Incidents without stages count as well; those of versions that do not say whether they are open are left out.
+
+    Parameters
+    ----------
+    incidents
+        A frame of incident events of any kind, as in ``EventLog.incident``; ties in time as for ``stage_visits``.
+    cutoff
+        When the observation ended; without a zone it is in UTC. Later events are left out.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``incidents``, lazy where it is lazy, one row per incident in the order of ``server_id``
+        and ``incident_id``:
+
+        server_id, incident_id : str
+            The incident.
+        started_at : datetime64[us, UTC]
+            When its create was recorded; null where it was not.
+        first_ended_at, last_ended_at : datetime64[us, UTC]
+            The first and the last time that it was seen to end; null where it never was.
+        n_ends, n_restarts : Int64
+            How often it was seen to end, and to be opened again.
+        first_end_s : float64
+            Seconds from its start to its first end; to the cutoff where ``n_ends`` is 0, and then only a lower bound.
+        last_end_s, open_s : float64
+            Seconds from its start to its last end, and of these the seconds in which it was open; to the cutoff where
+            ``is_censored``, and then only lower bounds. An incident that has ended may still be restarted.
+        is_censored : boolean
+            Whether it was open at the cutoff.
+        from_start : boolean
+            Whether its create was recorded. Where it was not, all three durations are null, and the first end that
+            was recorded need not be the first.
+        num_stages : Int64
+            How many stages it had at its first event.
+        team_id, plugin_version : str
+            The first that is known of it.
+        public : boolean
+            Likewise; null where its create was not recorded.
+
+    Raises
+    ------
+    ParameterError
+        Where ``cutoff`` is no point in time, or ``incidents`` is no frame or lacks a column.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> durations = tk.incident_durations(log.incident, cutoff=log.cutoff)
+    >>> durations[["n_ends", "n_restarts", "is_censored", "from_start"]].head(3)
+    """
+    until = engine.moment(cutoff, parameter="cutoff")
+    until_us = engine.epoch_us(until)
+    events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order")
+    events = events.filter(~nw.col("is_active").is_null())
+    state = nw.when(nw.col("is_active")).then(_OPEN)
+    changes = find_changes(events, state, until_us, also=["num_checklists"])
+    is_open = nw.col("_state") == _OPEN
+    is_end = is_open & ~nw.col("_next_state").is_null()
+
+    def flag(condition: nw.Expr) -> nw.Expr:
+        return nw.when(condition).then(1).otherwise(0)
+
+    stretches = changes.with_columns(
+        _ended_at=nw.when(is_end).then(nw.col("_left_at")),
+        _ended_us=nw.when(is_end).then(nw.col("_left_us")),
+        _open_us=nw.when(is_open).then(nw.col("_left_us") - nw.col("_us")).otherwise(0),
+        _is_open=flag(is_open & nw.col("_next_state").is_null()),
+        n_ends=flag(is_end),
+        n_restarts=flag(is_open & ~nw.col("_is_first")),
+        num_stages=nw.when(nw.col("_is_first")).then(nw.col("num_checklists")),
+    )
+    ends = stretches.group_by(*INCIDENT).agg(
+        nw.col("n_ends", "n_restarts", "_open_us").sum(),
+        nw.col("_is_open", "num_stages", *ATTRIBUTES).max(),
+        started_at=nw.col("_created_at").min(),
+        first_ended_at=nw.col("_ended_at").min(),
+        last_ended_at=nw.col("_ended_at").max(),
+        _first_us=nw.col("_ended_us").min(),
+        _last_us=nw.col("_ended_us").max(),
+    )
+    is_censored, from_start = nw.col("_is_open") == 1, ~nw.col("started_at").is_null()
+    last_us = nw.when(is_censored).then(nw.lit(until_us)).otherwise(nw.col("_last_us"))
+
+    def seconds(length_us: nw.Expr) -> nw.Expr:
+        return nw.when(from_start).then(length_us.cast(nw.Float64) / engine.MICROSECONDS)
+
+    result = engine.add_epoch_us(ends, _started_us="started_at").with_columns(
+        nw.col("n_ends", "n_restarts").cast(nw.Int64),
+        first_end_s=seconds(nw.col("_first_us").fill_null(until_us) - nw.col("_started_us")),
+        last_end_s=seconds(last_us - nw.col("_started_us")),
+        open_s=seconds(nw.col("_open_us")),
+        is_censored=is_censored,
+        from_start=from_start,
+    )
+    return engine.give_back(result.select(*_RESULT).sort(*INCIDENT), like=incidents)
+
+
+def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+    """Return how long incidents take to end for the first time: quartiles, and the limits of the median.
+
+    Incidents that had not ended by the cutoff count as lasting at least until then; those whose create was not
+    recorded are left out and counted.
+
+    Parameters
+    ----------
+    durations
+        A frame of any kind, as ``incident_durations`` returns it.
+    by
+        A column of ``durations``, or several: each of their values is a sample of its own, a null as well.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, in the order of the groups:
+
+        by columns
+            The group.
+        n_incidents, n_ended, n_censored : Int64
+            Incidents whose create was recorded, and of these those that were seen to end and those that were not.
+        n_excluded : Int64
+            Incidents whose create was not recorded; they are in no other number.
+        n_servers : Int64
+            Servers of the ``n_incidents``.
+        q25_s, median_s, q75_s : float64
+            Seconds by which a quarter, one half and three quarters of the incidents have ended; null where that was
+            not reached by the cutoff.
+        median_lower_s, median_upper_s : float64
+            Limits of the median in seconds; null where the band does not fall to one half, and with fewer than two
+            servers.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    Kaplan-Meier with servers as clusters, as in ``stage_dwell``.
+
+    Examples
+    --------
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> durations = pd.DataFrame({
+    ...     "server_id": ["a", "a", "b"], "first_end_s": [60.0, 120.0, 600.0], "n_ends": [1, 2, 0],
+    ... })
+    >>> tk.time_to_end(durations)[["n_incidents", "n_ended", "n_censored", "median_s"]]
+       n_incidents  n_ended  n_censored  median_s
+    0            3        2           1     120.0
+    """
+    check_open_unit("level", level)
+    frame = engine.open_frame(durations, _TO_END, parameter="durations")
+    groups = engine.group_columns(by, frame, reserved=_ENDS)
+    lengths = engine.collect(frame.select(*dict.fromkeys([*groups, *_TO_END])))
+    lengths["_is_censored"] = lengths["n_ends"] == 0
+
+    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+        known, curve = curve_of(part, duration="first_end_s", is_censored="_is_censored", level=level)
+        n_ended = int(curve.n_observed.sum())
+        counts = (len(known), n_ended, len(known) - n_ended, len(part) - len(known), known["server_id"].nunique())
+        return [dict(zip(_ENDS, (*counts, *quartiles_of(curve).values()), strict=True))]
+
+    return summarise(lengths, groups, rows, _ENDS)
