@@ -83,6 +83,7 @@ def test_the_variances_of_disjoint_groups_add_up():
         pytest.param(([1, 0, 0], [2, 0, 0], [0, 1, 2], [0, 3, 4]), id="a group of one cluster"),
         pytest.param(([1, 2], [2, 5], [1, 2], [3, 4]), id="two clusters, in both groups"),
         pytest.param(([2, 3, 4], [2, 3, 4], [0, 0, 0], [2, 3, 4]), id="all against none"),
+        pytest.param(([1, 2, 5], [7, 3, 9], [3, 6, 15], [21, 9, 27]), id="the same in every cluster"),
     ],
 )
 def test_without_a_variance_a_difference_has_no_limits(groups):
@@ -139,7 +140,7 @@ def test_superiority_counts_every_pair(first, second):
         assert 0 <= lower <= estimate <= upper <= 1
     mirrored = probability_of_superiority(b, clusters_b, a, clusters_a)
     np.testing.assert_allclose(
-        [1 - mirrored.estimate, 1 - mirrored.upper, 1 - mirrored.lower], [estimate, lower, upper]
+        [1 - mirrored.estimate, 1 - mirrored.upper, 1 - mirrored.lower], [estimate, lower, upper], atol=1e-9
     )
 
 
@@ -149,6 +150,7 @@ def test_superiority_counts_every_pair(first, second):
         pytest.param([4, 5, 6], [1, 2, 3], 1, id="all above"),
         pytest.param([1, 2, 3], [4, 5, 6], 0, id="all below"),
         pytest.param([2, 2, 2], [2, 2, 2], 0.5, id="nothing but ties"),
+        pytest.param([1, 2, 3], [1, 2, 3], 0.5, id="the same in every cluster"),
     ],
 )
 def test_without_a_variance_superiority_has_no_limits(a, b, expected):

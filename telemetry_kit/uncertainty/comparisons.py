@@ -132,8 +132,13 @@ def _difference(sums_a: ArrayLike, totals_a: ArrayLike, sums_b: ArrayLike, total
     n_clusters = int(np.count_nonzero(np.asarray(totals_a) + np.asarray(totals_b)))
     variance = cluster_variance(a.influence - b.influence, n_clusters)
     # A group of one cluster has no influence of its own, and the variance of the other alone would be too small.
-    is_known = min(a.n_clusters, b.n_clusters) > 1 and variance > 0
-    return _Difference(a.estimate - b.estimate, math.sqrt(variance) if is_known else math.nan, n_clusters - 2)
+    error = math.sqrt(variance) if _is_above_rounding(variance, a.variance + b.variance) else math.nan
+    return _Difference(a.estimate - b.estimate, error, n_clusters - 2)
+
+
+def _is_above_rounding(variance: float, parts: float) -> bool:
+    """Whether the variance of two groups together is more than what rounding leaves where its parts cancel."""
+    return variance > 1e-12 * parts
 
 
 def probability_of_superiority(
@@ -199,9 +204,9 @@ def probability_of_superiority(
     theta = wins_a.estimate / scale_a
     covariance = float(np.sum(wins_a.influence * wins_b.influence)) / (scale_a * scale_b)
     n_clusters = labels.size
-    variance = wins_a.variance / scale_a**2 + wins_b.variance / scale_b**2
-    variance += 2 * n_clusters / max(n_clusters - 1, 1) * covariance
-    if not variance > 0:
+    parts = wins_a.variance / scale_a**2 + wins_b.variance / scale_b**2
+    variance = parts + 2 * n_clusters / max(n_clusters - 1, 1) * covariance
+    if not _is_above_rounding(variance, parts):
         return Interval(theta, math.nan, math.nan)
     from scipy.special import expit, logit
 
