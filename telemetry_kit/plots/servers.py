@@ -105,7 +105,7 @@ def plot_versions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if not len(parts):
         return style.say_empty(ax, "no servers", title=title, xlabel=DATE, ylabel=ylabel)
     at = _days(parts.shown[0].rows)
-    colors = colormaps["viridis"](np.linspace(0.95, 0.05, len(parts)))
+    colors = colormaps["viridis"](np.linspace(0.9, 0.15, len(parts)))
     counts = [groups.numbers(group.rows["n_servers"]) for group in parts.shown]
     if len(at) == 1:
         at, counts = np.append(at, at + 1), [count.repeat(2) for count in counts]

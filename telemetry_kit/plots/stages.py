@@ -88,7 +88,9 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     style.legend(ax, handles, parts.title)
     told = "" if parts.title else f"n = {_incidents(parts.shown[0])}"
     counted = "in the bars: reached / with that stage" if n_stages * len(parts) <= MOST_ANNOTATED_BARS else ""
-    style.describe(ax, title, groups.joined([told, counted, parts.note()]), STAGE, ylabel)
+    n_immature = groups.total(table["n_immature"].groupby(table["stage"]).sum().head(1)) if "n_immature" in table else 0
+    young = f"{groups.count(n_immature, 'incident')} too young to count" if n_immature else ""
+    style.describe(ax, title, groups.joined([told, counted, young, parts.note()]), STAGE, ylabel)
     return ax
 
 

@@ -96,8 +96,10 @@ def whiskers(
 ) -> None:
     """Draw limits as whiskers around estimates; where they are null there is none."""
     reach = np.array([estimate - lower, upper - estimate])
-    # An estimate at 0 or 1 may stick out of its limits by a rounding error, which Matplotlib refuses.
-    reach = np.where(np.isnan(reach), np.nan, np.maximum(reach, 0))
+    # A limit that is alone makes half a whisker. An estimate at 0 or 1 may stick out of its limits by a rounding error,
+    # which Matplotlib refuses.
+    is_alone = np.isnan(reach) & ~np.isnan(reach).all(axis=0)
+    reach = np.where(is_alone, 0, np.maximum(reach, 0))
     drawn: dict[str, Any] = {"fmt": "none", "capsize": 2.5, "elinewidth": 1.2, "color": INK} | looks
     if horizontal:
         ax.errorbar(estimate, at, xerr=reach, **drawn)
