@@ -123,4 +123,6 @@ def compare_playbook_sizes(
             }
         )
     sides = {side: names.iloc[[pair[at] for pair in pairs]].array for at, side in enumerate(("first", "second"))}
-    return pd.concat([pd.DataFrame(sides), pd.DataFrame(rows, columns=list(_PAIRS)).astype(_PAIRS)], axis="columns")
+    table = pd.concat([pd.DataFrame(sides), pd.DataFrame(rows, columns=list(_PAIRS)).astype(_PAIRS)], axis="columns")
+    table.attrs["level"] = level
+    return table

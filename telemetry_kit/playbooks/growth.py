@@ -100,16 +100,14 @@ def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_check
     is_last = nw.col("_until_us").is_null()
     result = (
         states.with_columns(
-            first_seen_at=nw.col("event_timestamp").min().over(*KEYS),
-            n_updates=nw.col("_is_update").sum().over(*KEYS),
             largest=nw.col("_value").max().over(*KEYS),
         )
         .filter(is_last)
         .select(
             *KEYS,
-            "first_seen_at",
-            "n_updates",
+            first_seen_at=nw.col("_first_seen_at"),
             last_changed_at=nw.col("event_timestamp"),
+            n_updates=nw.col("_n_updates"),
             from_create=nw.col("_from_create"),
             is_deleted=nw.col("_is_deleted"),
             first=nw.col("_first"),
@@ -117,8 +115,7 @@ def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_check
             largest=nw.col("largest"),
         )
     )
-    order = ["first_seen_at", "last_changed_at", "n_updates", "from_create", "is_deleted", "first", "last", "largest"]
-    return engine.give_back(result.select(*KEYS, *order).sort(*KEYS), like=playbooks)
+    return engine.give_back(result.sort(*KEYS), like=playbooks)
 
 
 def playbook_growth(

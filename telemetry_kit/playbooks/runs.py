@@ -186,7 +186,9 @@ def playbook_weightings(
     in_server = table.groupby("server_id")["_n"].transform("sum").to_numpy(np.float64)
     weights = {"playbook": n.astype(np.float64), "server": n / in_server, "run": (n * n_runs).astype(np.float64)}
     rows = [_weighted_row(table, weighting, weights[weighting], level) for weighting in WEIGHTINGS]
-    return pd.DataFrame(rows, columns=list(_WEIGHTED)).assign(measure=measure).astype(_WEIGHTED)
+    result = pd.DataFrame(rows, columns=list(_WEIGHTED)).assign(measure=measure).astype(_WEIGHTED)
+    result.attrs["level"] = level
+    return result
 
 
 def _weighted_row(table: pd.DataFrame, weighting: str, weights: np.ndarray, level: float) -> dict[str, Any]:

@@ -16,31 +16,51 @@ if TYPE_CHECKING:
 
 KEYS = ("server_id", "playbook_id")
 _NEEDED = (*KEYS, "event_id", "event_timestamp", "action")
-_STATE = ("_from_us", "_until_us", "_update", "_is_update", "_is_deleted")
+_STATE = ("_from_us", "_until_us", "_update", "_is_deleted", "_first_seen_at", "_n_updates")
 
 
-def playbook_states(playbooks: IntoFrame) -> nw.LazyFrame[Any]:
+def playbook_states(playbooks: IntoFrame, *, until: int | None = None) -> nw.LazyFrame[Any]:
     """Open a frame of playbook events as the states that they left behind.
+
+    Parameters
+    ----------
+    playbooks
+        A frame of playbook events of any kind.
+    until
+        Epoch microseconds of the last moment to look at.
 
     Returns
     -------
     narwhals.LazyFrame
         The columns of ``playbooks`` and ``_from_us`` and ``_until_us``, between which the state held (epoch
         microseconds; the latter is null for the last state), ``_update`` (0 for the first recorded state, then 1, 2,
-        …), ``_is_update`` (0 or 1) and ``_is_deleted``.
+        …), ``_is_deleted``, ``_first_seen_at`` (the time of the first recorded state) and ``_n_updates`` up to now.
     """
     events = engine.open_frame(playbooks, _NEEDED, parameter="playbooks", order="_row")
     events = engine.add_epoch_us(events, _from_us="event_timestamp")
+    if until is not None:
+        events = events.filter(nw.col("_from_us") <= until)
     action = nw.col("action").cast(nw.String)
+    # All of it in the one order of time, so that an engine sorts once.
     in_time = {"order_by": ["_from_us", "_row", "event_id"]}
-    states = events.with_columns(_one=nw.lit(1)).with_columns(
-        _until_us=nw.col("_from_us").shift(-1).over(*KEYS, **in_time),
-        _update=nw.col("_one").cum_sum().over(*KEYS, **in_time) - 1,
+    states = events.with_columns(
+        _one=nw.lit(1),
+        _is_update=nw.when(action == "update").then(1).otherwise(0),
+        _is_unnamed=nw.when(action.is_null()).then(1).otherwise(0),
         _is_deleted=(action == "delete").fill_null(value=False),
+    ).with_columns(
+        _until_us=nw.col("_from_us").shift(-1).over(*KEYS, **in_time),
+        _number=nw.col("_one").cum_sum().over(*KEYS, **in_time),
+        _first_seen_at=nw.col("event_timestamp").cum_min().over(*KEYS, **in_time),
+        _n_named=nw.col("_is_update").cum_sum().over(*KEYS, **in_time),
+        _n_unnamed=nw.col("_is_unnamed").cum_sum().over(*KEYS, **in_time),
     )
-    # Where no action is known, whatever follows the first event of a playbook has changed it.
-    is_update = nw.coalesce(action == "update", nw.col("_update") > 0)
-    return states.with_columns(_is_update=nw.when(is_update).then(1).otherwise(0)).drop("_one", "_row")
+    # Where no event of a playbook names its action, the first is no update.
+    n_firsts = nw.when(nw.col("_n_unnamed") == nw.col("_number")).then(1).otherwise(0)
+    states = states.with_columns(
+        _update=nw.col("_number") - 1, _n_updates=nw.col("_n_named") + nw.col("_n_unnamed") - n_firsts
+    )
+    return states.drop("_one", "_row", "_is_update", "_is_unnamed", "_number", "_n_named", "_n_unnamed")
 
 
 def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Timestamp) -> IntoFrameT:
@@ -65,7 +85,7 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
         first_seen_at, last_changed_at : datetime64[us, UTC]
             Its first recorded event, and its latest one up to ``as_of``.
         n_updates : Int64
-            Updates between the two. In the published form, which names no action, every event after the first
+            Updates up to ``as_of``. In the published form, which names no action, every event after the first
             counts as one, and no delete can be seen.
 
     Raises
@@ -84,17 +104,12 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
     1               4                     28          4
     2               5                     26          2
     """
-    until = engine.epoch_us(engine.moment(as_of, parameter="as_of"))
-    states = playbook_states(playbooks)
+    states = playbook_states(playbooks, until=engine.epoch_us(engine.moment(as_of, parameter="as_of")))
     columns = [name for name in states.collect_schema().names() if name not in _STATE]
-    result = states.with_columns(
-        first_seen_at=nw.col("event_timestamp").min().over(*KEYS),
+    result = states.filter(nw.col("_until_us").is_null(), ~nw.col("_is_deleted")).select(
+        *columns,
+        first_seen_at=nw.col("_first_seen_at"),
         last_changed_at=nw.col("event_timestamp"),
-        n_updates=nw.col("_is_update").cum_sum().over(*KEYS, order_by="_update"),
-    ).filter(
-        nw.col("_from_us") <= until,
-        (nw.col("_until_us") > until).fill_null(value=True),
-        ~nw.col("_is_deleted"),
+        n_updates=nw.col("_n_updates"),
     )
-    result = result.select(*columns, "first_seen_at", "last_changed_at", "n_updates").sort(*KEYS)
-    return engine.give_back(result, like=playbooks)
+    return engine.give_back(result.sort(*KEYS), like=playbooks)

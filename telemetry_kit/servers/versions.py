@@ -184,7 +184,7 @@ def version_adoption(
     days = (servers["taken_up"].fillna(servers["last"]) - start) / engine.DAY_US
     is_observed = servers["taken_up"].notna()
     curve = uncertainty.kaplan_meier(days, is_observed, np.arange(len(days)), level=level)
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "days": curve.time,
             "n_at_risk": pd.array(curve.n_at_risk, dtype="Int64"),
@@ -195,3 +195,5 @@ def version_adoption(
             "upper": 1 - curve.lower,
         }
     )
+    table.attrs["level"] = level
+    return table
