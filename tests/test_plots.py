@@ -275,6 +275,13 @@ def test_a_limit_that_is_alone_draws_half_a_whisker():
     assert [segment[:, 0].tolist() for segment in whisker.get_segments()] == [[900.0, 5400.0]]
 
 
+def test_a_funnel_in_which_all_incidents_are_too_young_is_drawn_without_bars():
+    table = funnel().assign(n_eligible=0, n_reached=0, n_open=0, estimate=None, lower=None, upper=None, n_immature=4)
+    ax = drawn(plots.plot_stage_funnel(table.convert_dtypes()))
+    assert "0/0" in words_of(ax)
+    assert "4 incidents too young to count" in words_of(ax).replace("\n", " ")
+
+
 def test_the_funnel_says_how_many_incidents_were_too_young_to_count():
     ax = plots.plot_stage_funnel(funnel().assign(n_immature=[3, 2]))
     assert "3 incidents too young to count" in words_of(ax).replace("\n", " ")

@@ -71,7 +71,7 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         rows = group.rows
         at = groups.numbers(rows["stage"]) + (position - (len(parts) - 1) / 2) * width
         estimate = groups.numbers(rows["estimate"])
-        still = groups.numbers(rows["n_open"]) / groups.numbers(rows["n_eligible"])
+        still = groups.numbers(rows["n_open"]) / np.maximum(groups.numbers(rows["n_eligible"]), 1)
         looks: dict[str, Any] = {"width": width * 0.92, "color": group.color}
         ax.bar(at, estimate, **looks)
         ax.bar(at, still, bottom=estimate, alpha=0.25, hatch="////", edgecolor="white", linewidth=0, **looks)
