@@ -84,7 +84,7 @@ def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq | None = "
 
 def _fill_days(daily: pd.DataFrame, windows: Sequence[int], freq: Freq | None, cutoff: int | None) -> Calendar:
     days = daily["_day"].to_numpy(np.int64)
-    final = int(days.max(initial=0)) if cutoff is None else cutoff // engine.DAY_US
+    final = max(int(days.max(initial=0)), (cutoff or 0) // engine.DAY_US)
     spans = daily.assign(day=days).groupby("server_id")["day"].agg(["min", "max"]).reset_index()
     spans = engine.sort_rows(spans, ["server_id"])
     first = spans["min"].to_numpy(np.int64)
