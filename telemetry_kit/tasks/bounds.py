@@ -41,6 +41,9 @@ _BOUNDS = ("n_tasks_min", "n_tasks_max", *(f"n_{each}_{bound}" for each in NEW_S
 _SETS = (*NEW_STATES, *(f"not_{each}" for each in NEW_STATES))
 """The states alone, and in pairs, each named after the state that is not in it."""
 
+_WORD = 2**31
+"""More than any number of tasks, so that two numbers fit into one."""
+
 
 def open_task_bounds(
     tasks: IntoFrameT, incidents: IntoFrame, *, cutoff: str | dt.datetime | pd.Timestamp
@@ -82,7 +85,7 @@ def open_task_bounds(
     Raises
     ------
     ParameterError
-        Where a frame lacks columns, the frames differ in kind, or ``cutoff`` is no point in time.
+        Where a frame lacks columns, the two are on different engines, or ``cutoff`` is no point in time.
 
     Examples
     --------
@@ -126,7 +129,7 @@ def _events(tasks: IntoFrame, incidents: IntoFrame, until_us: int) -> nw.LazyFra
     # The published form has no action, and there a change to open may come from work in progress, which it calls open.
     leaves = {each: to == each for each in NEW_STATES} | {"open": (to == "open") & (action != "")}
     return events.filter(nw.col("_us") <= until_us).with_columns(
-        _one=nw.lit(1),
+        _one=nw.lit(1, nw.Int64),
         _n=_count(is_added) - _count(action == "remove_task"),
         _unnamed=_count(is_task & (to == "") & ~action.is_in(ACTIONS["tasks"])),
         **{f"_{each}": _count((to == each) | is_added if each == "open" else to == each) for each in NEW_STATES},
@@ -138,73 +141,77 @@ def _events(tasks: IntoFrame, incidents: IntoFrame, until_us: int) -> nw.LazyFra
 
 
 def _count(flag: nw.Expr) -> nw.Expr:
-    return nw.when(flag).then(1).otherwise(0)
+    return nw.when(flag).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
 
 
 def _walk(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Return one row per incident with what running sums and minima over its events tell.
 
-    ``_start`` is the number of tasks before the first event, ``_sum_X`` what the events can have added to the states
-    X at most, ``_room_X`` the least that was left over from a larger set, and ``_most_X`` the most in X at its least.
+    ``_start`` is the number of tasks before the first event. It is known in the end only, and the bounds on the way
+    are less that number: ``_most_X`` is the most tasks in the states X, ``_room_X`` the least that larger sets of
+    states left to them, less what events can have added since, and ``_created`` what a new incident holds in states
+    other than open.
     """
     in_time = {"order_by": _IN_TIME}
-    sums = nw.col("_one", "_n", *(f"_{name}" for name in _SETS)).cum_sum().over(*INCIDENT, **in_time)
-    has_total = ~nw.col("_total").is_null()
-    walked = events.with_columns(sums.name.prefix("_sum")).with_columns(
-        _start=(nw.col("_total") - nw.col("_sum_n")).max().over(*INCIDENT),
-        _start_least=(nw.col("_total") - nw.col("_sum_n")).min().over(*INCIDENT),
-        _from_start=_count((nw.col("_rank") == 0) & (nw.col("_sum_one") == 1)).max().over(*INCIDENT),
-        _last=nw.when(has_total).then(nw.col("_sum_one")).max().over(*INCIDENT),
+    sums = nw.col("_one", "_n", "_unnamed", *(f"_{name}" for name in _SETS)).cum_sum().over(*INCIDENT, **in_time)
+    is_create = (nw.col("_rank") == 0) & (nw.col("_sum_one") == 1)
+    walked = events.with_columns(sums.cast(nw.Int64).name.prefix("_sum")).with_columns(
+        _start=nw.col("_total") - nw.col("_sum_n"),
+        _from_start=_count(is_create),
+        _created=nw.when(is_create).then(-nw.col("_total")).otherwise(nw.lit(0, nw.Int64)),
+        _unnamed_before=nw.when(~nw.col("_total").is_null()).then(nw.col("_sum_unnamed")),
+        **{f"_room_not_{each}": nw.col("_sum_n") - nw.col(f"_sum_not_{each}") for each in NEW_STATES},
     )
-    room = {each: nw.col("_start") + nw.col("_sum_n") - nw.col(f"_sum_not_{each}") for each in NEW_STATES}
-    walked = walked.with_columns(**{f"_room_not_{each}": room[each] for each in NEW_STATES})
     walked = walked.with_columns(
+        nw.col("_created", *(f"_room_not_{each}" for each in NEW_STATES)).cum_min().over(*INCIDENT, **in_time),
+        # The latest is the largest of the numbers that begin with the place of the event.
+        _latest=nw.col("_sum_one") * _WORD + nw.col("_start") + _WORD // 2,
+    ).with_columns(
         **{
             f"_most_not_{each}": nw.col(f"_sum_not_{each}")
-            + nw.min_horizontal(
-                _at_start(f"not_{each}"), nw.col(f"_room_not_{each}").cum_min().over(*INCIDENT, **in_time)
-            )
+            + nw.min_horizontal(_at_start(f"not_{each}"), nw.col(f"_room_not_{each}"))
             for each in NEW_STATES
         }
     )
-    others = {each: [nw.col(f"_most_not_{other}") for other in NEW_STATES if other != each] for each in NEW_STATES}
+    larger = {each: [nw.col(f"_most_not_{other}") for other in NEW_STATES if other != each] for each in NEW_STATES}
     walked = walked.with_columns(
-        _after=nw.when(nw.col("_sum_one") > nw.col("_last")).then(1).otherwise(0),
-        _last_total=nw.when(nw.col("_sum_one") == nw.col("_last")).then(nw.col("_total")),
-        **{f"_room_{each}": nw.min_horizontal(*others[each]) - nw.col(f"_sum_{each}") for each in NEW_STATES},
-    ).with_columns(_n_after=nw.col("_n") * nw.col("_after"), _unnamed_after=nw.col("_unnamed") * nw.col("_after"))
+        **{f"_room_{each}": nw.min_horizontal(*larger[each]) - nw.col(f"_sum_{each}") for each in NEW_STATES}
+    )
     return walked.group_by(*INCIDENT).agg(
-        nw.col("_start", "_start_least", "_from_start", "_last_total").max(),
-        nw.col("_unnamed", "_n_after", "_unnamed_after", "_n", *(f"_{name}" for name in _SETS)).sum(),
-        nw.col(*(f"_room_{name}" for name in _SETS), *(f"_most_not_{each}" for each in NEW_STATES)).min(),
+        nw.col("_start", "_from_start", "_latest", "_unnamed_before").max(),
+        nw.col("_n", "_unnamed", *(f"_{name}" for name in _SETS)).sum(),
+        nw.col("_created", *(f"_room_{name}" for name in _SETS), *(f"_most_not_{each}" for each in NEW_STATES)).min(),
+        _start_least=nw.col("_start").min(),
     )
 
 
 def _at_start(name: str) -> nw.Expr:
-    """Return the most tasks that a set of states can have held before the first event."""
-    if name in {"open", "not_in_progress", "not_done"}:
-        return nw.col("_start")
-    return nw.when(nw.col("_from_start") == 1).then(0).otherwise(nw.col("_start"))
+    """Return the most tasks in a set of states before the first event, less their number."""
+    return nw.lit(0, nw.Int64) if name in {"open", "not_in_progress", "not_done"} else nw.col("_created")
 
 
 def _bounds(walked: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Return the bounds of each incident, and what they rest on."""
-    n_tasks, zero = nw.col("_start") + nw.col("_n"), nw.lit(0)
-    is_possible = nw.min_horizontal(*(nw.col(f"_most_not_{each}") for each in NEW_STATES)) >= 0
+    n_tasks, zero = nw.col("_start") + nw.col("_n"), nw.lit(0, nw.Int64)
+    least = nw.min_horizontal(*(nw.col(f"_most_not_{each}") for each in NEW_STATES))
+    is_possible = nw.col("_start") + least >= 0
     is_told = is_possible & (nw.col("_start") == nw.col("_start_least")) & (nw.col("_unnamed") == 0)
-    by_total = nw.col("_last_total") + nw.col("_n_after")
+    by_total = nw.col("_latest") % _WORD - _WORD // 2 + nw.col("_n")
+    unnamed = nw.col("_unnamed") - nw.col("_unnamed_before")
     counted = walked.with_columns(
-        basis=nw.when(nw.col("_last_total").is_null())
+        basis=nw.when(nw.col("_start").is_null())
         .then(nw.lit("none"))
         .when(~is_told)
         .then(nw.lit("total"))
         .when(nw.col("_from_start") == 1)
         .then(nw.lit("from_start"))
         .otherwise(nw.lit("left_truncated")),
-        _total_min=nw.max_horizontal(zero, by_total - nw.col("_unnamed_after")),
-        _total_max=nw.max_horizontal(zero, by_total + nw.col("_unnamed_after")),
+        _total_min=nw.max_horizontal(zero, by_total - unnamed),
+        _total_max=nw.max_horizontal(zero, by_total + unnamed),
         **{
-            f"_held_{name}": nw.col(f"_{name}") + nw.min_horizontal(_at_start(name), nw.col(f"_room_{name}"))
+            f"_held_{name}": nw.col("_start")
+            + nw.col(f"_{name}")
+            + nw.min_horizontal(_at_start(name), nw.col(f"_room_{name}"))
             for name in _SETS
         },
     )

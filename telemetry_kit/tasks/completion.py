@@ -13,7 +13,7 @@ import numpy as np
 
 from telemetry_kit import uncertainty
 from telemetry_kit.summaries import summarise
-from telemetry_kit.tasks.state_changes import COMPLETERS, UNKNOWN, cluster_totals
+from telemetry_kit.tasks.state_changes import COMPLETERS, MADE_BY, UNKNOWN, cluster_totals
 from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_mean
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ _DIFFERENCE = {
 }
 
 _FLAGS = {
-    f"{flag}_{kind}": nw.col(flag) & (nw.col("completer") == kind)
-    for flag in ("is_completion", "is_reopening")
-    for kind in (*COMPLETERS, UNKNOWN)
+    f"{change}_{kind}": nw.col(f"_is_{change}") & flag
+    for change in ("completion", "reopening")
+    for kind, flag in MADE_BY.items()
 }
 
 
@@ -139,19 +139,19 @@ def task_completion(
     totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        completions = part[[f"is_completion_{kind}" for kind in COMPLETERS]].to_numpy()
+        completions = part[[f"completion_{kind}" for kind in COMPLETERS]].to_numpy()
         in_cluster = completions.sum(axis=1)
         shares = [uncertainty.share_interval(mine, in_cluster, level=level) for mine in completions.T]
         return [
             {
                 "completer": kind,
                 "n_completed": mine.sum(),
-                "n_reopened": part[f"is_reopening_{kind}"].sum(),
+                "n_reopened": part[f"reopening_{kind}"].sum(),
                 "n_clusters": (in_cluster > 0).sum(),
                 "estimate": estimate,
                 "lower": lower,
                 "upper": upper,
-                "n_unknown": part[f"is_completion_{UNKNOWN}"].sum(),
+                "n_unknown": part[f"completion_{UNKNOWN}"].sum(),
                 "largest_cluster_share": uncertainty.largest_cluster_share(in_cluster),
                 "n_effective": uncertainty.effective_sample_size(mine, in_cluster).n_effective,
             }
@@ -228,7 +228,7 @@ def commander_vs_assignee(
     0          1.0.0          314       0.455  0.391   0.52
     1          1.1.0         1480       0.429  0.389   0.47
     """
-    flags = {kind: nw.col("is_completion") & (nw.col("completer") == kind) for kind in (*COMPLETERS, UNKNOWN)}
+    flags = {kind: nw.col("_is_completion") & flag for kind, flag in MADE_BY.items()}
     check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_DIFFERENCE)
 
@@ -335,8 +335,7 @@ def task_reopening(
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         completed, reopened = (
-            part[[f"{flag}_{kind}" for kind in (*COMPLETERS, UNKNOWN)]].to_numpy().T
-            for flag in ("is_completion", "is_reopening")
+            part[[f"{change}_{kind}" for kind in MADE_BY]].to_numpy().T for change in ("completion", "reopening")
         )
         n_unknown = completed[-1].sum() + reopened[-1].sum()
         # The unknown come last: in their place stand all together.

@@ -11,7 +11,7 @@ import numpy as np
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.summaries import summarise
-from telemetry_kit.tasks.state_changes import COMPLETERS, cluster_totals
+from telemetry_kit.tasks.state_changes import COMPLETERS, MADE_BY, cluster_totals
 from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_mean
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def detectable_difference(
         raise ParameterError("between", between, "a column to compare, or freq in its place, and not both")
     totals, groups = cluster_totals(
         tasks,
-        {kind: nw.col("is_completion") & (nw.col("completer") == kind) for kind in COMPLETERS},
+        {kind: nw.col("_is_completion") & MADE_BY[kind] for kind in COMPLETERS},
         by=by,
         between=between,
         freq=freq,

@@ -55,7 +55,7 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
     Raises
     ------
     ParameterError
-        Where a frame lacks columns, ``tasks`` already has one of the new ones, or the frames differ in kind.
+        Where a frame lacks columns, ``tasks`` already has one of the new ones, or the two are on different engines.
 
     See Also
     --------

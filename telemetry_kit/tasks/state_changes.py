@@ -23,12 +23,19 @@ if TYPE_CHECKING:
     from telemetry_kit.periods import Freq
 
 INCIDENT = ("server_id", "incident_id")
-COMPLETERS = ("commander", "assignee", "both", "neither")
-"""Who made a state change: the commander alone, the assignee alone, one person who was both, or neither."""
-
 UNKNOWN = "unknown"
-"""Who made a state change that lacks a flag."""
+_WAS_COMMANDER, _WAS_ASSIGNEE = nw.col("was_commander"), nw.col("was_assignee")
+MADE_BY: dict[str, nw.Expr] = {
+    "commander": _WAS_COMMANDER & ~_WAS_ASSIGNEE,
+    "assignee": ~_WAS_COMMANDER & _WAS_ASSIGNEE,
+    "both": _WAS_COMMANDER & _WAS_ASSIGNEE,
+    "neither": ~_WAS_COMMANDER & ~_WAS_ASSIGNEE,
+    UNKNOWN: _WAS_COMMANDER.is_null() | _WAS_ASSIGNEE.is_null(),
+}
+"""Who made a state change: the commander alone, the assignee alone, one person who was both, or neither of them; and
+unknown where a flag is missing. Exactly one of these is true."""
 
+COMPLETERS = tuple(kind for kind in MADE_BY if kind != UNKNOWN)
 IN_TIME = ("_us", "_order", "event_id")
 """How state changes are sorted."""
 
@@ -37,19 +44,8 @@ PERIOD = "period"
 
 
 def completer() -> nw.Expr:
-    """Return the expression for who made a state change, from its two flags."""
-    was_commander, was_assignee = nw.col("was_commander"), nw.col("was_assignee")
-    return (
-        nw.when(was_commander.is_null() | was_assignee.is_null())
-        .then(nw.lit(UNKNOWN))
-        .when(was_commander & was_assignee)
-        .then(nw.lit("both"))
-        .when(was_commander)
-        .then(nw.lit("commander"))
-        .when(was_assignee)
-        .then(nw.lit("assignee"))
-        .otherwise(nw.lit("neither"))
-    )
+    """Return the expression for who made a state change."""
+    return nw.coalesce(*(nw.when(flag).then(nw.lit(kind)) for kind, flag in MADE_BY.items()))
 
 
 def state() -> nw.Expr:
@@ -99,7 +95,8 @@ def cluster_totals(
     tasks
         A frame of tasks events of any kind.
     columns
-        For each name the flag to count, an expression over ``completer``, ``is_completion`` and ``is_reopening``.
+        For each name the flag to count, an expression over the columns of ``tasks`` and two flags, ``_is_completion``
+        and ``_is_reopening``.
     by, freq, cluster, between
         As the caller gave them.
     reserved
@@ -121,9 +118,8 @@ def cluster_totals(
     if between is not None:
         check_column("between", between, [column for column in present if column not in groups])
         groups = [*groups, between]
-    frame = frame.filter(state().is_in(["done", "open"])).with_columns(
-        completer=completer(), is_completion=state() == "done", is_reopening=state() == "open"
-    )
+    frame = frame.with_columns(_is_completion=state() == "done", _is_reopening=state() == "open")
+    frame = frame.filter(nw.col("_is_completion") | nw.col("_is_reopening"))
     if freq:
         frame = engine.add_epoch_us(frame, _us="event_timestamp").with_columns(_day=nw.col("_us") // engine.DAY_US)
         frame = add_period(frame, freq).with_columns(nw.col("_period").alias(PERIOD))

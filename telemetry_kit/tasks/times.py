@@ -69,7 +69,7 @@ def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     Raises
     ------
     ParameterError
-        Where a frame lacks columns, ``tasks`` already has one of the new ones, or the frames differ in kind.
+        Where a frame lacks columns, ``tasks`` already has one of the new ones, or the two are on different engines.
 
     Examples
     --------
@@ -161,8 +161,8 @@ def time_to_completion(
     groups = engine.group_columns(by, timed.select(*columns), reserved=_TIMES)
     check_column("cluster", cluster, columns)
     keys = list(dict.fromkeys([*groups, cluster]))
-    # A quantile needs the values themselves: two numbers and the group of each completion come home.
-    values = engine.collect(timed.select(*keys, "completer", "_elapsed_us"))
+    # Quantiles need the values themselves; the engine is the one to sort them.
+    values = engine.collect(timed.select(*keys, "completer", "_elapsed_us").sort("_elapsed_us"))
     values["_cluster"] = values.groupby(cluster, dropna=False, observed=True).ngroup()
     return summarise(
         values, groups, lambda part: [_times(part, kind, level) for kind in COMPLETERS], _TIMES, level=level
