@@ -261,6 +261,11 @@ def test_the_funnel_says_how_many_reached_each_stage_of_how_many():
     assert [text.get_text() for text in ax.texts if "/" in text.get_text()][:2] == ["8/8", "3/6"]
 
 
+def test_the_legend_speaks_of_open_incidents_only_where_there_are_any():
+    assert "still open at the cutoff" in words_of(plots.plot_stage_funnel(funnel()))
+    assert "still open" not in words_of(plots.plot_stage_funnel(funnel().assign(n_open=0)))
+
+
 def test_null_limits_draw_no_whisker():
     ax = plots.plot_stage_funnel(funnel())
     (lines,) = [container.lines[2][0] for container in ax.containers if hasattr(container, "lines")]

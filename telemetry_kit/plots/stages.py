@@ -83,7 +83,8 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xticks(range(n_stages))
     ax.set_xlim(-0.6, n_stages - 0.4)
     handles = [Patch(color=group.color, label=_incidents(group)) for group in parts.shown if parts.title]
-    handles.append(Patch(facecolor="#BBBBBB", hatch="////", edgecolor="white", label=STILL_OPEN))
+    if groups.total(table["n_open"]):
+        handles.append(Patch(facecolor="#BBBBBB", hatch="////", edgecolor="white", label=STILL_OPEN))
     handles.append(style.limits_handle(groups.limits_name(table)))
     style.legend(ax, handles, parts.title)
     told = "" if parts.title else f"n = {_incidents(parts.shown[0])}"
