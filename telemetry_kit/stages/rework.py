@@ -110,7 +110,7 @@ def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, le
     frame = engine.open_frame(visits, _NEEDED, parameter="visits")
     groups = engine.group_columns(by, frame, reserved=_REWORK)
     totals = engine.collect(_count_per_server(frame, groups))
-    return summarise(totals, groups, lambda part: _rework(part, level), _REWORK)
+    return summarise(totals, groups, lambda part: _rework(part, level), _REWORK, level=level)
 
 
 def _count_per_server(frame: nw.LazyFrame[Any], groups: Sequence[str]) -> nw.LazyFrame[Any]:
