@@ -41,6 +41,7 @@ UNIT = 256 * 1024 * 1024
 IN_PLACE = 64 * 1024 * 1024
 """A plain file of lines at least this large is read where it lies."""
 _OBJECT_LINE = re.compile(rb'(?:^|\n)[ \t\r]*\{\s*"[^"\n]{1,200}"\s*:')
+_ARRAY = re.compile(rb"\[\s*(\{|$)")
 _OBJECT_SPAN = 1024
 """How long the beginning of a line may be in which ``_OBJECT_LINE`` finds an object."""
 
@@ -212,16 +213,25 @@ def _text_form(stream: io.BufferedReader) -> Form:
     lines = [line for line in head.split(b"\n") if line and not line.isspace()]
     if not lines:
         return "lines" if len(head) == BLOCK else "empty"
-    first = lines[0].strip()
-    if first[:1] in (b"{", b"["):
-        return _json_form(first, lines)
-    if delimiter_of(lines[0]) is not None:
+    if _holds_documents(lines[0].strip(), lines[1].strip() if len(lines) > 1 else b""):
+        return "documents"
+    if delimiter_of(lines[0]) is not None and not _OBJECT_LINE.match(lines[0]):
         return "csv"
     # Junk may precede events; an example in a page of prose is no event.
     n_objects = len(_OBJECT_LINE.findall(head))
     if n_objects:
         return "lines" if n_objects * 2 >= len(lines) else "unknown"
     return "lines" if _has_object_line(stream, head[-_OBJECT_SPAN:]) else "unknown"
+
+
+def _holds_documents(first: bytes, second: bytes) -> bool:
+    """Tell by its first lines whether a text is JSON, but not one event or body a line."""
+    try:
+        whole = json.loads(first)
+    except (ValueError, RecursionError):
+        # The beginning of an array, or of an object that goes on in the next line.
+        return bool(_ARRAY.match(first)) or first == b"{" or (first[:1] == b"{" and second[:1] == b'"')
+    return isinstance(whole, list) and not second.startswith(b"{")
 
 
 def _has_object_line(stream: io.BufferedReader, before: bytes) -> bool:
@@ -233,21 +243,6 @@ def _has_object_line(stream: io.BufferedReader, before: bytes) -> bool:
     except UNPACK_ERRORS:
         pass
     return False
-
-
-def _json_form(first: bytes, lines: list[bytes]) -> Form:
-    second = lines[1].strip() if len(lines) > 1 else b""
-    try:
-        whole = json.loads(first)
-    except (ValueError, RecursionError):
-        whole = None
-    if whole is not None:
-        is_array_of_events = isinstance(whole, list) and not second.startswith(b"{")
-        return "documents" if is_array_of_events else "lines"
-    if first.startswith(b"["):
-        return "documents"
-    is_pretty = first == b"{" or (second[:1] == b'"' and not first.endswith(b"}"))
-    return "documents" if is_pretty else "lines"
 
 
 def _unknown(path: Path, source: int) -> Damage:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -20,7 +21,6 @@ from telemetry_kit.sources import SOURCE_EXPECTED, Damage, Lines, find_files, sh
 
 if TYPE_CHECKING:
     import datetime as dt
-    import os
     from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
@@ -124,7 +124,7 @@ def _items(source: Any) -> Iterator[Any]:  # noqa: ANN401 - as load_events
 
 def _qualified(item: str | os.PathLike[str], file: str) -> str:
     """Return the name of a file of one source among several: it begins with the name of its folder."""
-    path = Path(item).absolute()
+    path = Path(os.path.abspath(item))  # noqa: PTH100 - a link keeps its own name
     return f"{shown(path.name)}/{file}" if path.is_dir() else file
 
 
@@ -150,32 +150,31 @@ def _take_given(intake: Intake, table_name: str, table: pa.Table | str) -> None:
 
 
 def _take_table_file(intake: Intake, file: TableFile) -> None:
-    import duckdb
-    import pyarrow as pa
-
-    unreadable = (duckdb.Error, pa.ArrowException, OSError, ValueError)
-    source: int | None = None
     try:
         for table in tables.table_file(intake.connection, file):
             source = intake.add_source(table.name)
-            intake.take_relation(source, table)
-            source = None
-    except unreadable as error:
-        source = intake.add_source(file.name) if source is None else source
-        try:
-            _take_row_groups(intake, source, file)
-        except unreadable:
-            reason = f"record: the {file.form} file cannot be read: {why(error)}"
-            intake.take_damage(Damage(source, 1, reason, b""))
+            try:
+                intake.take_relation(source, table)
+            except tables.table_errors() as error:
+                _take_pieces(intake, source, file, error)
+    except tables.table_errors() as error:
+        _take_pieces(intake, intake.add_source(file.name), file, error)
 
 
-def _take_row_groups(intake: Intake, source: int, file: TableFile) -> None:
-    for piece in tables.row_groups(intake.connection, file):
-        if isinstance(piece, tables.Table):
-            intake.take_relation(source, piece)
-        else:
-            record, fault = piece
-            intake.take_damage(Damage(source, record, f"record: {fault}", b""))
+def _take_pieces(intake: Intake, source: int, file: TableFile, error: Exception) -> None:
+    """Take what can be read of a damaged table."""
+    try:
+        if file.form != "parquet":
+            raise error
+        for piece in tables.row_groups(intake.connection, file):
+            if isinstance(piece, tables.Table):
+                intake.take_relation(source, piece)
+            else:
+                intake.take_damage(Damage(source, *piece, b""))
+    except tables.table_errors():
+        # The words of the error may name the place of the file on this machine.
+        reason = why(error).replace(str(file.path), file.name)
+        intake.take_damage(Damage(source, 1, f"record: the {file.form} file cannot be read: {reason}", b""))
 
 
 def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:

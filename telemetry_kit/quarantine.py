@@ -27,7 +27,7 @@ from telemetry_kit.sources import fetch_lines
 from telemetry_kit.texts import Text, elements, json_fault, kept, text_table
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import duckdb
 
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
 NAME_LIMIT = 64
+NESTED = "properties."
+"""What stands before the name of a property where nested events were made flat."""
 KNOWN_COLUMNS = 2
 """How many columns of a table must be known, so that it can hold events."""
 ARRIVAL = "COALESCE(place, events.rowid), position, events.rowid"
@@ -253,13 +255,23 @@ class Intake:
             self._reject(source, table.first + number + 1, event_type, reason, text.encode())
 
     def _take_documents(self, source: int, table: Table) -> None:
-        cursor = self.connection.cursor()
-        cursor.execute(f"SELECT number, json FROM ({table.query}) ORDER BY number")
-        while rows := cursor.fetchmany(FETCH_ROWS):
-            self._take_texts(Text(source, table.first + number + 1, None, text.encode()) for number, text in rows)
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE documents AS {table.query}")
+        self._take_texts(
+            Text(source, table.first + number + 1, None, text.encode()) for number, text in self._documents()
+        )
+
+    def _documents(self) -> Iterator[tuple[int, str]]:
+        (n,) = self.connection.execute("SELECT count(*) FROM documents").fetchall()[0]
+        for first in range(0, n, FETCH_ROWS):
+            # No result stays open, for what is done with these rows uses the same connection.
+            some = f"number BETWEEN {first} AND {first + FETCH_ROWS - 1}"
+            yield from self.connection.execute(
+                f"SELECT number, json FROM documents WHERE {some} ORDER BY number"
+            ).fetchall()
 
     def _take_table(self, source: int, table_name: str, relation: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         stem = table_name.rsplit("/", 1)[-1].split(".", 1)[0]
+        columns = [column.removeprefix(NESTED) for column in columns]
         made = expressions((column, f"c{n}") for n, column in enumerate(columns))
         if not rules.PROPERTY_COLUMNS & made.keys():
             # The table that repeats the envelope of every event, without what the event says.

@@ -32,7 +32,6 @@ BLOCK = 1024 * 1024
 GZIP, ZSTD = (b"\x1f\x8b",), (b"\x28\xb5\x2f\xfd", *(bytes([kind, 0x2A, 0x4D, 0x18]) for kind in range(0x50, 0x60)))
 """How a file of each kind begins; some writers of zstd begin with a frame that is to be skipped."""
 ZSTD_BLOCK = 64 * 1024
-"""How much is unpacked at a time: what comes before the damage in such a block is lost with it."""
 PACKED_LIMIT = 3
 """How often a file may be packed: an archive can be made that holds itself."""
 
@@ -115,15 +114,20 @@ def check_regular(path: Path) -> None:
     OSError
         Where it is not, or does not exist.
     """
-    if not stat.S_ISREG(path.stat().st_mode):
+    mode = path.stat().st_mode
+    if stat.S_ISDIR(mode):
+        os.scandir(path).close()
+    if not stat.S_ISREG(mode):
         raise OSError(0, "it is not a regular file")
 
 
 def _matches(pattern: Path) -> list[tuple[str, Path]]:
     magic = [glob.has_magic(part) for part in pattern.parts]
     root = Path(*pattern.parts[: magic.index(True)])
-    found = {path for match in glob.glob(str(pattern), recursive=True) for path in _files_at(Path(match))}  # noqa: PTH207 - pathlib has no absolute patterns
-    return sorted((shown(path.relative_to(root).as_posix()), path) for path in found)
+    paths = sorted(Path(match) for match in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - pathlib has no absolute patterns
+    # A pattern can find a file on many ways, where a link leads back.
+    found = {path.resolve(): path for match in reversed(paths) for path in _files_at(match)}
+    return sorted((shown(path.relative_to(root).as_posix()), path) for path in found.values())
 
 
 def _files_at(path: Path) -> list[Path]:
@@ -166,22 +170,66 @@ def shown(file_name: str) -> str:
 @contextlib.contextmanager
 def open_plain(path: Path) -> Iterator[io.BufferedReader]:
     """Open a file for reading, unpacked where its content is gzip or zstd, or one in the other."""
-    import pyarrow as pa
-
     # No layer closes the one below it.
     with contextlib.ExitStack() as layers:
         stream: Any = layers.enter_context(path.open("rb"))
         for _ in range(PACKED_LIMIT):
             head = stream.peek(8)
             if head.startswith(GZIP):
-                stream = layers.enter_context(gzip.GzipFile(fileobj=stream))
+                stream = layers.enter_context(gzip.GzipFile(fileobj=stream, mode="rb"))
             elif head.startswith(ZSTD):
-                # PyArrow raises where the archive ends early; other readers of zstd end without a word.
-                unpacked = pa.CompressedInputStream(pa.PythonFile(stream, "r"), "zstd")
-                stream = layers.enter_context(io.BufferedReader(unpacked, ZSTD_BLOCK))
+                stream = layers.enter_context(io.BufferedReader(_Zstd(stream), ZSTD_BLOCK))
             else:
                 break
         yield stream
+
+
+class _Zstd(io.RawIOBase):
+    """A stream unpacked from zstd; all that comes before the damage of a damaged archive can be read."""
+
+    def __init__(self, packed: Any) -> None:  # noqa: ANN401 - a stream of bytes that can go back to its beginning
+        self.packed = packed
+        self.opened: list[Any] = []
+        self.open_again()
+        self.position = 0
+        self.damage: OSError | None = None
+
+    def open_again(self) -> None:
+        import pyarrow as pa
+
+        self.packed.seek(0)
+        # PyArrow raises where the archive ends early; other readers of zstd end without a word. A stream of its that
+        # nobody holds any more closes the file below it.
+        self.unpacked: Any = pa.CompressedInputStream(pa.PythonFile(self.packed, "r"), "zstd")
+        self.opened.append(self.unpacked)
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:  # noqa: ANN401 - any writable buffer
+        if self.damage is not None:
+            raise self.damage
+        try:
+            block = self.unpacked.read(len(buffer))
+        except OSError as error:
+            self.damage = error
+            block = self._rescued(len(buffer))
+            if not block:
+                raise
+        self.position += len(block)
+        buffer[: len(block)] = block
+        return len(block)
+
+    def _rescued(self, size: int) -> bytes:
+        """Read a damaged block once more, byte by byte: PyArrow gives none of a block with damage in it."""
+        self.open_again()
+        for done in range(0, self.position, BLOCK):
+            self.unpacked.read(min(BLOCK, self.position - done))
+        block = bytearray()
+        with contextlib.suppress(OSError):
+            while len(block) < size and (byte := self.unpacked.read(1)):
+                block += byte
+        return bytes(block)
 
 
 def is_plain(stream: io.BufferedReader) -> bool:

@@ -58,6 +58,14 @@ def is_url(source: object) -> bool:
     return True
 
 
+def table_errors() -> tuple[type[Exception], ...]:
+    """Return what a damaged table raises while it is read."""
+    import duckdb
+    import pyarrow as pa
+
+    return duckdb.Error, pa.ArrowException, OSError, ValueError
+
+
 def table_file(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[Table]:
     """Give the tables of a file."""
     path = quoted(str(file.path))
@@ -79,10 +87,9 @@ def row_groups(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterat
 
     Raises
     ------
-    pyarrow.ArrowException, OSError
+    pyarrow.ArrowException, OSError, ValueError
         Where not even the list of its pieces can be read.
     """
-    import pyarrow as pa
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(file.path) as parquet:
@@ -91,8 +98,8 @@ def row_groups(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterat
             n_rows = parquet.metadata.row_group(n).num_rows
             try:
                 yield arrow_table(connection, file.name, parquet.read_row_group(n))._replace(first=first)
-            except (pa.ArrowException, OSError, ValueError) as error:
-                yield first + 1, f"rows {first + 1} to {first + n_rows} cannot be read: {why(error)}"
+            except table_errors() as error:
+                yield first + 1, f"record: rows {first + 1} to {first + n_rows} cannot be read: {why(error)}"
             first += n_rows
 
 
@@ -113,7 +120,8 @@ def _attached(connection: duckdb.DuckDBPyConnection, file_name: str, path: str) 
 
 def arrow_table(connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table) -> Table:
     """Give an Arrow table under a name; DuckDB reads it where it lies."""
-    connection.register("given_table", table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
+    if table.num_columns:
+        connection.register("given_table", table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
     return _as_text(connection, table_name, "given_table", table.column_names)
 
 
@@ -176,16 +184,24 @@ def _to_arrow(place: str, frame: Any) -> pa.Table:  # noqa: ANN401 - any frame
 
     if isinstance(frame, pa.Table):
         return frame
+    if isinstance(frame, pd.DataFrame):
+        return _pandas_to_arrow(frame)
     try:
         opened: Any = nw.from_native(frame)
     except TypeError:
         raise ParameterError(place, type(frame).__name__, SOURCE_EXPECTED) from None
-    if not opened.implementation.is_pandas_like():
-        table: pa.Table = opened.lazy().collect("pyarrow").to_native()
-        return table
-    pandas = opened.to_pandas()
-    columns = [pandas.iloc[:, n] for n in range(pandas.shape[1])]
-    return pa.Table.from_arrays([_column(cells) for cells in columns], names=[str(key) for key in pandas.columns])
+    if opened.implementation.is_pandas_like():
+        return _pandas_to_arrow(opened.to_pandas())
+    table: pa.Table = opened.lazy().collect("pyarrow").to_native()
+    return table
+
+
+def _pandas_to_arrow(frame: pd.DataFrame) -> pa.Table:
+    import pyarrow as pa
+
+    # Column by column: names may stand twice, and a column of mixed types has no type.
+    columns = [_column(frame.iloc[:, n]) for n in range(frame.shape[1])]
+    return pa.Table.from_arrays(columns, names=[str(key) for key in frame.columns])
 
 
 def _column(cells: pd.Series) -> pa.Array:

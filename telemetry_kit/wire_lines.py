@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
     from telemetry_kit.sources import Lines
 
+_AS_IT_IS = "ignore_errors=true, compression='none', hive_partitioning=false"
+"""Neither the name of a file nor those of its folders tell what it holds."""
 SAMPLE = 4096
 """How many lines tell the keys to expect."""
+KEYS_LIMIT = 200
+"""How many keys lines may have in all to be read in one way."""
 _BARE = frozenset(
     schemas.fold(field.wire)
     for field in schemas.FIELDS
@@ -44,7 +48,7 @@ class Keys(NamedTuple):
 
 def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool = False) -> Keys:
     """List the keys that the lines of a file have, of its first lines or of all."""
-    lines = f"read_ndjson_objects({quoted(str(path))}, ignore_errors=true)"
+    lines = f"read_ndjson_objects({quoted(str(path))}, {_AS_IT_IS})"
     some = f"(SELECT json FROM {lines} LIMIT {SAMPLE})" if sample else lines
     shapes = [
         (keys[0] or [], keys[1] or [])
@@ -56,7 +60,10 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
     is_twice = any(len(set(part)) < len(part) for shape in shapes for part in shape)
     has_bodies = any("batch" in top for top, _ in shapes)
     top = sorted({key for keys, _ in shapes for key in keys})
-    return Keys(top, sorted({key for _, keys in shapes for key in keys}), is_wire and not is_twice and not has_bodies)
+    properties = sorted({key for _, keys in shapes for key in keys})
+    # A struct does not tell apart what differs in case only, and one with keys beyond number is damage.
+    can_be_struct = all(len({key.lower() for key in keys}) == len(keys) <= KEYS_LIMIT for keys in (top, properties))
+    return Keys(top, properties, is_wire and can_be_struct and not is_twice and not has_bodies)
 
 
 def read_query(lines: Lines, keys: Keys) -> str:
@@ -68,9 +75,8 @@ def read_query(lines: Lines, keys: Keys) -> str:
     members = ", ".join(f"{name(key)} {'VARCHAR' if key in properties else 'JSON'}" for key in keys.properties)
     columns["properties"] = f"STRUCT({members})"
     struct = ", ".join(f"{quoted(key)}: {quoted(kind)}" for key, kind in columns.items())
-    reader = (
-        f"read_json({quoted(str(lines.path))}, format='newline_delimited', ignore_errors=true, columns={{{struct}}})"
-    )
+    form = f"format='newline_delimited', records=true, {_AS_IT_IS}, columns={{{struct}}}"
+    reader = f"read_json({quoted(str(lines.path))}, {form})"
     measured = [
         *(_measure(name(key), key, is_text=key in known) for key in keys.top if key != "properties"),
         *(_measure(f"properties.{name(key)}", key, is_text=key in properties) for key in keys.properties),
@@ -101,5 +107,5 @@ def unknown_query(path: Path, keys: Iterable[str]) -> str:
     wanted = ", ".join(quoted(key) for key in keys if not is_known(key))
     return (
         "SELECT * FROM (SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
-        f"FROM read_ndjson_objects({quoted(str(path))}, ignore_errors=true)) WHERE key IN ({wanted})"
+        f"FROM read_ndjson_objects({quoted(str(path))}, {_AS_IT_IS})) WHERE key IN ({wanted})"
     )
