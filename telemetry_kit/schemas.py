@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import functools
 import re
+import warnings
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import pandas as pd
-import pandera.pandas as pa
+
+with warnings.catch_warnings():
+    # Where Spark is installed, Pandera imports it, and Spark warns of every pandas of today.
+    warnings.filterwarnings("ignore", "PySpark does not yet", FutureWarning)
+    import pandera.pandas as pa
 
 EventType = Literal["incident", "tasks", "playbook"]
 Kind = Literal["text", "category", "count", "integer", "flag", "time"]

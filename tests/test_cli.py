@@ -191,10 +191,8 @@ def test_schema_prints_every_field_of_every_type(capsys):
 
 
 def test_a_reader_that_stops_early_is_no_error():
-    process = subprocess.Popen(
-        [sys.executable, "-m", "telemetry_kit.cli", "schema"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    process.stdout.close()
-    assert process.stderr.read() == b""
-    process.stderr.close()
-    assert process.wait() == 0
+    command = [sys.executable, "-m", "telemetry_kit.cli", "schema"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 0

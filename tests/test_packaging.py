@@ -99,6 +99,13 @@ def test_importing_the_package_loads_nothing_that_only_pictures_or_reports_need(
     assert run.stdout.split() == []
 
 
+def test_importing_the_package_warns_of_nothing():
+    run = subprocess.run(
+        [sys.executable, "-W", "error", "-c", "import telemetry_kit"], check=False, capture_output=True
+    )
+    assert (run.returncode, run.stderr) == (0, b"")
+
+
 def test_there_is_a_lock_for_development_one_for_reports_and_one_for_spark():
     assert [lock.stem for lock in LOCKS] == ["dev", "lab", "spark"]
 
