@@ -54,6 +54,42 @@ def as_kind(request: pytest.FixtureRequest) -> Callable[[pd.DataFrame], Any]:
     return kinds[request.param]
 
 
+@pytest.fixture(scope="session")
+def incident_log() -> Callable[..., pd.DataFrame]:
+    """Write incident events as lines: incident (its first letter is the server), minute, action, stage/stages.
+
+    The stage of a closed incident has an ``x`` before it, an unknown one is ``?``; ``-`` stands for no action.
+    """
+
+    def write(*lines: str) -> pd.DataFrame:
+        words = [line.split() for line in lines]
+        start = pd.Timestamp("2020-11-02T00:00:00Z").as_unit("us")
+        stages = [word[3].split("/") for word in words]
+        minutes = pd.Series([float(word[1]) for word in words], dtype="float64")
+        frame = pd.DataFrame(
+            {
+                "server_id": [word[0][0] for word in words],
+                "incident_id": [word[0] for word in words],
+                "event_id": [f"e{number:03}" for number in range(len(words))],
+                "event_timestamp": start + pd.to_timedelta(minutes * 60, unit="s"),
+                "action": [None if word[2] == "-" else word[2] for word in words],
+                "created_at": start,
+                "is_active": [not stage.startswith("x") for stage, _ in stages],
+                "active_stage": [None if stage == "?" else int(stage.strip("x")) for stage, _ in stages],
+                "num_checklists": [int(number) for _, number in stages],
+                "team_id": "t",
+                "plugin_version": "1.1.0",
+                "public": [True if word[2] == "create" else None for word in words],
+            }
+        )
+        kinds = dict.fromkeys(["server_id", "incident_id", "event_id", "action", "team_id", "plugin_version"], "str")
+        kinds |= {"is_active": "boolean", "public": "boolean", "active_stage": "Int64", "num_checklists": "Int64"}
+        kinds |= dict.fromkeys(["event_timestamp", "created_at"], "datetime64[us, UTC]")
+        return frame.astype(kinds)
+
+    return write
+
+
 @pytest.fixture(autouse=True)
 def _close_figures() -> Iterator[None]:
     yield

@@ -106,13 +106,16 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
     >>> tk.time_to_stage(visits)[["stage", "n_eligible", "n_reached", "n_open", "n_ended"]].head(2)
+       stage  n_eligible  n_reached  n_open  n_ended
+    0      1         265        215       9       41
+    1      2         243        136      15       92
     """
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED, parameter="visits")
     groups = engine.group_columns(by, frame, reserved=_ARRIVALS)
     arrivals = _arrivals(frame, list(dict.fromkeys([*groups, *INCIDENT])))
     collected = engine.collect(arrivals.select(*dict.fromkeys([*groups, *_OF_INCIDENT, *_OF_ARRIVAL])))
-    return summarise(collected, groups, lambda part: _time_to_stages(part, level), _ARRIVALS)
+    return summarise(collected, groups, lambda part: _time_to_stages(part, level), _ARRIVALS, level=level)
 
 
 def _arrivals(frame: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFrame[Any]:

@@ -97,6 +97,10 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> durations = tk.incident_durations(log.incident, cutoff=log.cutoff)
     >>> durations[["n_ends", "n_restarts", "is_censored", "from_start"]].head(3)
+       n_ends  n_restarts  is_censored  from_start
+    0       1           0        False        True
+    1       2           1        False        True
+    2       1           0        False        True
     """
     until = engine.moment(cutoff, parameter="cutoff")
     until_us = engine.epoch_us(until)
@@ -211,4 +215,4 @@ def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, 
         counts = (len(known), n_ended, len(known) - n_ended, len(part) - len(known), known["server_id"].nunique())
         return [dict(zip(_ENDS, (*counts, *quartiles_of(curve).values()), strict=True))]
 
-    return summarise(lengths, groups, rows, _ENDS)
+    return summarise(lengths, groups, rows, _ENDS, level=level)

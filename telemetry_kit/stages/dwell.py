@@ -83,8 +83,8 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
     >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
     >>> tk.stage_dwell(visits)[["stage", "n_visits", "n_observed", "n_censored", "n_servers"]].head(2)
        stage  n_visits  n_observed  n_censored  n_servers
-    0      0       424         402          22         38
-    1      1       195         192           3         36
+    0      0       449         420          29         38
+    1      1       285         277           8         34
     """
     dwells, groups = _collect_dwells(visits, by, reserved=["stage", *_DWELL], level=level)
 

@@ -102,7 +102,15 @@ def stage_funnel(
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
     >>> tk.stage_funnel(visits)[["stage", "n_eligible", "n_reached", "n_open", "n_servers"]].head(3)
+       stage  n_eligible  n_reached  n_open  n_servers
+    0      0         374        374       0         38
+    1      1         265        215       9         34
+    2      2         243        136      15         31
     >>> tk.stage_funnel(visits, within="4h")[["stage", "n_eligible", "n_reached", "n_immature"]].head(3)
+       stage  n_eligible  n_reached  n_immature
+    0      0         374        374           0
+    1      1         265        182           0
+    2      2         243         89           0
     """
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED if within is None else _NEEDED_IN_TIME, parameter="visits")
@@ -114,7 +122,9 @@ def stage_funnel(
     else:
         frame = _give_time(frame, incident, engine.span_us(within, parameter="within"))
     counts = engine.collect(_count_incidents(frame, incident, list(dict.fromkeys([*groups, "server_id"]))))
-    return summarise(counts, groups, lambda part: _funnel(part, level, is_timed=within is not None), _FUNNEL)
+    return summarise(
+        counts, groups, lambda part: _funnel(part, level, is_timed=within is not None), _FUNNEL, level=level
+    )
 
 
 def _give_time(frame: nw.LazyFrame[Any], incident: Sequence[str], span_us: int) -> nw.LazyFrame[Any]:
@@ -143,11 +153,10 @@ def _count_incidents(frame: nw.LazyFrame[Any], incident: Sequence[str], groups: 
     visited = (
         frame.with_columns(_is_open=nw.when(nw.col("is_censored")).then(1).otherwise(0))
         .group_by(*incident, "stage")
-        .agg(nw.col("num_stages", "_is_open", "_status", "_is_in_time").max())
+        .agg(nw.col("_is_open", "_status", "_is_in_time").max(), _n_stages=nw.col("num_stages").max())
         .with_columns(
-            _n_stages=nw.col("num_stages").max().over(*incident),
+            nw.col("_n_stages", "_is_open").max().over(*incident),
             _furthest=nw.when(is_in_time).then(nw.col("stage")).max().over(*incident),
-            _is_open=nw.col("_is_open").max().over(*incident),
         )
     )
     alike = ("stage", "_n_stages", "_furthest", "_is_open", "_status")

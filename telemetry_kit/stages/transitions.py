@@ -82,6 +82,13 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
     >>> tk.stage_transitions(visits).query("stage == 1")[["stage", "exit", "next_stage", "n"]]
+        stage      exit  next_stage    n
+    6       1  advanced           2  155
+    7       1  advanced           3    1
+    8       1  advanced           4    1
+    9       1  returned           0   40
+    10      1     ended        <NA>   80
+    11      1      open        <NA>    8
     """
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED, parameter="visits")

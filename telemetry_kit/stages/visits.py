@@ -102,6 +102,10 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
     >>> visits[["visit", "stage", "num_stages", "dwell_s", "exit", "next_stage"]].head(3)
+       visit  stage  num_stages    dwell_s      exit  next_stage
+    0      0      0           2   3089.157  advanced           1
+    1      1      1           2   6014.524  returned           0
+    2      2      0           2  15119.103  advanced           1
     """
     until = engine.moment(cutoff, parameter="cutoff")
     until_us = engine.epoch_us(until)

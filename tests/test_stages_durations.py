@@ -1,0 +1,144 @@
+"""How long incidents take to end, and how long they are open."""
+
+import gzip
+import json
+
+import pandas as pd
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit import engine
+from telemetry_kit.errors import ParameterError
+
+START = pd.Timestamp("2020-11-02T00:00:00Z")
+COLUMNS = [
+    "server_id", "incident_id", "started_at", "first_ended_at", "last_ended_at", "n_ends", "n_restarts", "first_end_s",
+    "last_end_s", "open_s", "is_censored", "from_start", "num_stages", "team_id", "plugin_version", "public",
+]  # fmt: skip
+
+
+def minute(number):
+    return START + pd.Timedelta(number, "min")
+
+
+def test_an_incident_that_ends_for_good(incident_log):
+    events = incident_log("a1 5 create 0/3", "a1 10 change_stage 1/3", "a1 25 end x1/3", "a1 30 change_stage x2/3")
+    durations = tk.incident_durations(events, cutoff=minute(60))
+    assert list(durations.columns) == COLUMNS
+    row = durations.iloc[0]
+    assert row[["started_at", "first_ended_at", "last_ended_at"]].to_list() == [minute(5), minute(25), minute(25)]
+    assert row[["n_ends", "n_restarts", "num_stages", "is_censored", "from_start"]].to_list() == [1, 0, 3, False, True]
+    assert row[["first_end_s", "last_end_s", "open_s"]].to_list() == [1200, 1200, 1200]
+
+
+def test_time_open_leaves_out_the_time_between_an_end_and_a_restart(incident_log):
+    events = incident_log("a1 0 create 0/3", "a1 10 end x0/3", "a1 30 restart 0/3", "a1 35 end x0/3")
+    row = tk.incident_durations(events, cutoff=minute(60)).iloc[0]
+    assert row[["first_ended_at", "last_ended_at"]].to_list() == [minute(10), minute(35)]
+    assert row[["n_ends", "n_restarts"]].to_list() == [2, 1]
+    assert row[["first_end_s", "last_end_s", "open_s"]].to_list() == [600, 2100, 900]
+
+
+def test_what_is_open_at_the_cutoff_lasts_at_least_until_then(incident_log):
+    events = incident_log("a1 0 create 0/3", "b1 0 create 0/3", "b1 10 end x0/3", "b1 30 restart 0/3", "b1 90 end x0/3")
+    durations = tk.incident_durations(events, cutoff=minute(60))
+    assert durations["is_censored"].all()
+    assert durations["n_ends"].to_list() == [0, 1]
+    assert durations["first_ended_at"].isna().to_list() == [True, False]
+    assert durations[["first_end_s", "last_end_s", "open_s"]].to_numpy().tolist() == [[3600] * 3, [600, 3600, 2400]]
+
+
+def test_incidents_without_stages_count_and_those_that_tell_nothing_do_not(incident_log):
+    events = incident_log("a1 0 create 0/0", "a1 10 end x0/0", "b1 0 create ?/3")
+    events.loc[2, "is_active"] = None
+    durations = tk.incident_durations(events, cutoff=minute(60))
+    assert durations[["incident_id", "num_stages", "open_s"]].to_numpy().tolist() == [["a1", 0, 600]]
+
+
+def test_without_a_recorded_create_nobody_knows_how_long(incident_log):
+    events = incident_log("a1 10 change_commander 0/3", "a1 20 end x0/3", "a1 30 restart 0/3", "b1 9 change_stage x1/3")
+    durations = tk.incident_durations(events, cutoff=minute(60))
+    assert not durations["from_start"].any()
+    assert durations[["started_at", "first_end_s", "last_end_s", "open_s"]].isna().all(axis=None)
+    assert durations["first_ended_at"].isna().to_list() == [False, True]
+    assert durations[["n_ends", "n_restarts"]].to_numpy().tolist() == [[1, 1], [0, 0]]
+
+
+def test_an_event_of_another_node_just_before_the_create_moves_no_start(incident_log):
+    events = incident_log("a1 4 change_commander 0/3", "a1 5 create 0/3", "a1 25 end x0/3")
+    row = tk.incident_durations(events, cutoff=minute(60)).iloc[0]
+    assert row["started_at"] == minute(5)
+    assert row["first_end_s"] == 1200
+
+
+def test_ends_and_restarts_are_those_of_the_sender(recordings, oct2020):
+    with gzip.open(recordings / "truth" / "oct2020.json.gz", "rt") as file:
+        truth = [incident for incident in json.load(file)["incidents"] if incident["fully_tracked"]]
+    durations = tk.incident_durations(oct2020.incident, cutoff=oct2020.cutoff).set_index("incident_id")
+    assert len(truth) > 350
+    for incident in truth:
+        row = durations.loc[incident["incident_id"]]
+        assert (row["n_ends"], row["n_restarts"]) == (len(incident["ends"]), len(incident["restarts"]))
+        assert row["is_censored"] == incident["is_active_at_end_of_run"]
+        assert row["from_start"]
+        began = pd.Timestamp(incident["create_call_t"])
+        openings = [began, *(pd.Timestamp(step["t"]) for step in incident["restarts"])]
+        closings = [pd.Timestamp(step["t"]) for step in incident["ends"]]
+        open_s = sum(
+            (until - since).total_seconds()
+            for since, until in zip(openings, [*closings, oct2020.cutoff][: len(openings)], strict=True)
+        )
+        assert row["open_s"] == pytest.approx(open_s, abs=0.01)
+        first, last = (*closings[:1], oct2020.cutoff)[0], oct2020.cutoff if row["is_censored"] else closings[-1]
+        assert row["first_end_s"] == pytest.approx((first - began).total_seconds(), abs=0.01)
+        assert row["last_end_s"] == pytest.approx((last - began).total_seconds(), abs=0.01)
+
+
+def test_later_versions_have_no_durations(recordings):
+    log = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz")
+    assert len(log.incident)
+    assert tk.incident_durations(log.incident, cutoff=log.cutoff).empty
+
+
+def test_events_without_rows_give_durations_without_rows(incident_log):
+    empty = tk.incident_durations(incident_log(), cutoff=minute(1))
+    assert empty.empty
+    whole = tk.incident_durations(incident_log("a1 0 create 0/3"), cutoff=minute(1))
+    pd.testing.assert_series_equal(empty.dtypes, whole.dtypes)
+    table = tk.time_to_end(empty, by="public")
+    assert table.empty
+    pd.testing.assert_series_equal(table.dtypes, tk.time_to_end(whole, by="public").dtypes)
+
+
+def test_every_kind_of_frame_gives_the_same_durations_of_its_own_kind(oct2020, as_kind):
+    events = as_kind(oct2020.incident)
+    durations = tk.incident_durations(events, cutoff=oct2020.cutoff)
+    assert type(durations) is type(events)
+    expected = tk.incident_durations(oct2020.incident, cutoff=oct2020.cutoff)
+    pd.testing.assert_frame_equal(engine.collect(engine.open_frame(durations, [], parameter="frame")), expected)
+    pd.testing.assert_frame_equal(tk.time_to_end(durations, by="public"), tk.time_to_end(expected, by="public"))
+
+
+def test_time_to_end_counts_open_incidents_as_lasting(incident_log):
+    events = incident_log(
+        "a1 0 create 0/3", "a1 10 end x0/3",
+        "a2 0 create 0/3", "a2 20 end x0/3", "a2 30 restart 0/3",
+        "b1 0 create 0/3",
+        "c1 0 change_commander 0/3", "c1 9 end x0/3",
+    )  # fmt: skip
+    row = tk.time_to_end(tk.incident_durations(events, cutoff=minute(60))).iloc[0]
+    assert row[["n_incidents", "n_ended", "n_censored", "n_excluded", "n_servers"]].to_list() == [3, 2, 1, 1, 2]
+    assert row["median_s"] == 1200
+    assert pd.isna(row["q75_s"])
+
+
+def test_mistakes_are_named(incident_log):
+    durations = tk.incident_durations(incident_log("a1 0 create 0/3"), cutoff=minute(1))
+    with pytest.raises(ParameterError, match="cutoff: got 'soon'"):
+        tk.incident_durations(incident_log(), cutoff="soon")
+    with pytest.raises(ParameterError, match="durations: got 'a frame without first_end_s'"):
+        tk.time_to_end(durations.drop(columns="first_end_s"))
+    with pytest.raises(ParameterError, match=r"level: got 1\.5"):
+        tk.time_to_end(durations, level=1.5)
+    with pytest.raises(ParameterError, match="by: got 'stage'"):
+        tk.time_to_end(durations, by="stage")
