@@ -50,30 +50,45 @@ class Row:
 HEADER = ["work", "peer", "wall, ours / peer", "ratio", "peak, ours / peer", "ratio", "wanted"]
 
 
-def run(work: str, *arguments: str) -> Run:
+def run(work: str, *arguments: str, python: str = sys.executable) -> Run:
     """Run ``work`` of ``benchmarks.works`` once in a process of its own."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.works", work, *arguments]
-    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [python, "-W", "ignore", "-m", "benchmarks.works", work, *arguments]
+    # A peer that reports its use to its makers is asked not to.
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "RETENTIONEERING_NO_TRACK": "1", "DO_NOT_TRACK": "1"}
     done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)
     if done.returncode:
         raise SystemExit(f"benchmarks: {work} failed:\n{done.stderr}")
     return Run(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def compare(what: str, ours: list[str], peer: str, theirs: list[str], *, limit: str = "", times: int = 5) -> Row:
-    """Run two works in turn, after one uncounted run of each, and take the medians; ratios are taken pair by pair."""
-    run(*ours)
-    run(*theirs)
-    pairs = [(run(*ours), run(*theirs)) for _ in range(times)]
+def compare(
+    what: str, peer: str, works: tuple[str, str], path: Path, *, limit: str, times: int, python: str = sys.executable
+) -> Row:
+    """Run our work and the peer's in turn, after one uncounted run of each; ratios are taken pair by pair.
+
+    ``python`` is what runs the peer, where it lives in an environment of its own.
+    """
+    ours, theirs = works
+    pairs = [(run(ours, str(path)), run(theirs, str(path), python=python)) for _ in range(times + 1)][1:]
     return Row(
-        what,
-        peer,
+        f"{what} (`{ours}`)",
+        f"{peer} (`{theirs}`)",
         _median([mine for mine, _ in pairs]),
         _median([other for _, other in pairs]),
         statistics.median(mine.wall / other.wall for mine, other in pairs),
         statistics.median(mine.peak / other.peak for mine, other in pairs),
         limit,
     )
+
+
+def import_seconds(modules: str, times: int) -> float:
+    """Return how long it takes to import modules in a new process, the median of several."""
+    code = f"import time; begin = time.perf_counter(); import {modules}; print(time.perf_counter() - begin)"
+    done = [
+        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+        for _ in range(times + 1)
+    ]
+    return statistics.median(float(one.stdout) for one in done[1:])
 
 
 def _median(runs: list[Run]) -> Run:

@@ -1,10 +1,13 @@
-"""The works that are measured, ours and the peers'; each runs once in a process of its own and tells what it took."""
+"""The works that are measured, ours and the peers'; each runs once in a process of its own and tells what it took.
+
+A work is a function of a path that gets ready (reads its input, imports what it needs by a first small call) and
+returns what is then measured.
+"""
 
 from __future__ import annotations
 
 import json
 import resource
-import shutil
 import sys
 import tempfile
 import time
@@ -14,13 +17,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import pandas as pd
+
 INTEGERS = ("NumChecklists", "TotalChecklistItems", "ActiveStage", "NumMembers", "NumSlashCommands", "CreateAt")
 FLAGS = ("IsActive", "Public", "WasCommander", "WasAssignee", "IsPublic")
 TEXTS = (
     *("Action", "UserActualID", "ServerVersion", "PluginVersion", "IncidentID", "CommanderUserID", "TeamID", "PostID"),
     *("NewState", "PlaybookID", "CurrentStatus"),
 )
-EVERY = ("messageId", "event", "userId", "timestamp", "originalTimestamp", "Action", "UserActualID", "ServerVersion", "PluginVersion")
+EVERY = (
+    *("messageId", "event", "userId", "timestamp", "originalTimestamp", "Action", "UserActualID", "ServerVersion"),
+    "PluginVersion",
+)
 OWN = {
     "incident": (
         *("IncidentID", "IsActive", "CommanderUserID", "PlaybookID", "TeamID", "CreateAt", "PostID", "NumChecklists"),
@@ -77,21 +85,131 @@ def load_pandas(path: str) -> Callable[[], object]:
     return work
 
 
-def convert_telemetry_kit(path: str) -> Callable[[], object]:
+def convert_telemetry_kit(path: str, directory: str = "") -> Callable[[], object]:
+    """Convert to Parquet, into a directory that is thrown away unless one is named."""
     import telemetry_kit as tk
 
     def work() -> object:
-        folder = Path(tempfile.mkdtemp())
-        try:
-            return tk.convert_events(path, folder / "log")
-        finally:
-            shutil.rmtree(folder)
+        with tempfile.TemporaryDirectory() as folder:
+            return tk.convert_events(path, directory or f"{folder}/log")
 
     return work
 
 
-def nothing(path: str) -> Callable[[], object]:
-    return lambda: path
+def simulate_telemetry_kit(path: str) -> Callable[[], object]:
+    """Simulate as many events as the name of the file says."""
+    from telemetry_kit.simulate import write_simulation
+
+    target = Path(path)
+    return lambda: write_simulation(target, n_events=int(target.stem.rpartition("-")[2]), seed=7)
+
+
+def _incidents(path: str) -> tuple[pd.DataFrame, pd.Timestamp]:
+    import telemetry_kit as tk
+
+    log = tk.load_events(path)
+    return log.incident, log.cutoff
+
+
+def stages_telemetry_kit(path: str) -> Callable[[], object]:
+    import telemetry_kit as tk
+
+    incidents, cutoff = _incidents(path)
+
+    def work(incidents: pd.DataFrame = incidents) -> object:
+        visits = tk.stage_visits(incidents, cutoff=cutoff)
+        return visits, tk.stage_funnel(visits), tk.stage_dwell(visits)
+
+    work(incidents.head(5000))
+    return work
+
+
+def stages_duckdb(path: str) -> Callable[[], object]:
+    import duckdb
+
+    from benchmarks import stages_sql
+
+    incidents, cutoff = _incidents(path)
+    connection = duckdb.connect()
+
+    def work() -> object:
+        connection.register("incident", incidents)
+        connection.execute(stages_sql.VISITS, {"cutoff": cutoff.to_pydatetime()})
+        return [connection.sql(query).df() for query in ("FROM visits", stages_sql.FUNNEL, stages_sql.DWELL)]
+
+    return work
+
+
+def _stage_events(path: str) -> pd.DataFrame:
+    """Read the incident events with a stage, as other tools want them; runs where telemetry_kit is not installed."""
+    import pandas as pd
+
+    columns = ["server_id", "incident_id", "event_timestamp", "active_stage"]
+    events = pd.read_parquet(f"{path}/incident.parquet", columns=columns).dropna(subset="active_stage")
+    return pd.DataFrame(
+        {
+            "case": events["server_id"].astype(object) + "/" + events["incident_id"].astype(object),
+            "activity": "stage " + events["active_stage"].astype(int).astype(str).astype(object),
+            "timestamp": events["event_timestamp"].dt.tz_localize(None).astype("datetime64[ns]"),
+        }
+    )
+
+
+def stages_pm4py(path: str) -> Callable[[], object]:
+    """Discover the performance graph: mean times between consecutive events of a case, by their stages."""
+    import pm4py
+
+    events = _stage_events(path)
+
+    def work(events: pd.DataFrame = events) -> object:
+        log = pm4py.format_dataframe(events, case_id="case", activity_key="activity", timestamp_key="timestamp")
+        return pm4py.discover_performance_dfg(log)
+
+    work(events.head(5000))
+    return work
+
+
+def stages_retentioneering(path: str) -> Callable[[], object]:
+    """Count how many cases come to each stage after all stages before it."""
+    from retentioneering import Eventstream
+
+    events = _stage_events(path)
+    steps = sorted(events["activity"].unique())
+    schema = {"path_cols": ["case"], "event_col": "activity", "timestamp_col": "timestamp"}
+
+    def work(events: pd.DataFrame = events) -> object:
+        return Eventstream(events, schema=schema).funnel_data(steps=steps)
+
+    work(events.head(5000))
+    return work
+
+
+def tasks_telemetry_kit(path: str) -> Callable[[], object]:
+    import telemetry_kit as tk
+
+    tasks = tk.load_events(path).tasks
+    tk.commander_vs_assignee(tasks.head(5000)), tk.task_completion(tasks.head(5000))
+    return lambda: (tk.task_completion(tasks), tk.commander_vs_assignee(tasks, by="plugin_version"))
+
+
+def tasks_duckdb(path: str) -> Callable[[], object]:
+    import duckdb
+
+    import telemetry_kit as tk
+
+    tasks = tk.load_events(path).tasks
+    connection = duckdb.connect()
+    query = """
+        SELECT {by} server_id, was_commander, was_assignee, count(*) FILTER (new_state = 'done') AS n_completed,
+            count(*) FILTER (new_state = 'open') AS n_reopened
+        FROM tasks WHERE new_state IS NOT NULL GROUP BY ALL
+    """
+
+    def work() -> object:
+        connection.register("tasks", tasks)
+        return [connection.sql(query.format(by=by)).df() for by in ("", "plugin_version,")]
+
+    return work
 
 
 def main() -> None:
