@@ -40,10 +40,10 @@ UNIT = 256 * 1024 * 1024
 """How much text is gathered before it is read: what is read at a time stays bounded."""
 IN_PLACE = 64 * 1024 * 1024
 """A plain file of lines at least this large is read where it lies."""
-_OBJECT_LINE = re.compile(rb'(?:^|\n)[ \t\r]*\{\s*"[^"\n]{1,200}"\s*:')
+_OBJECT = re.compile(rb'\{\s*"[^"]{1,200}"\s*:')
 _ARRAY = re.compile(rb"\[\s*(\{|$)")
 _OBJECT_SPAN = 1024
-"""How long the beginning of a line may be in which ``_OBJECT_LINE`` finds an object."""
+"""How long the beginning of a line may be that tells an object."""
 
 
 @dataclass(frozen=True)
@@ -215,10 +215,10 @@ def _text_form(stream: io.BufferedReader) -> Form:
         return "lines" if len(head) == BLOCK else "empty"
     if _holds_documents(lines[0].strip(), lines[1].strip() if len(lines) > 1 else b""):
         return "documents"
-    if delimiter_of(lines[0]) is not None and not _OBJECT_LINE.match(lines[0]):
+    if delimiter_of(lines[0]) is not None and not _is_object(lines[0]):
         return "csv"
     # Junk may precede events; an example in a page of prose is no event.
-    n_objects = len(_OBJECT_LINE.findall(head))
+    n_objects = sum(map(_is_object, lines))
     if n_objects:
         return "lines" if n_objects * 2 >= len(lines) else "unknown"
     return "lines" if _has_object_line(stream, head[-_OBJECT_SPAN:]) else "unknown"
@@ -234,12 +234,17 @@ def _holds_documents(first: bytes, second: bytes) -> bool:
     return isinstance(whole, list) and not second.startswith(b"{")
 
 
+def _is_object(line: bytes) -> bool:
+    return bool(_OBJECT.match(line.lstrip()))
+
+
 def _has_object_line(stream: io.BufferedReader, before: bytes) -> bool:
     try:
         for block in _blocks(stream):
-            if _OBJECT_LINE.search(before + block):
+            text = before + block
+            if b"{" in block and any(map(_is_object, text.split(b"\n"))):
                 return True
-            before = block[-_OBJECT_SPAN:]
+            before = text[-_OBJECT_SPAN:]
     except UNPACK_ERRORS:
         pass
     return False

@@ -154,12 +154,14 @@ class Intake:
         self.connection.execute("""
             CREATE OR REPLACE TEMP TABLE records AS
             WITH valid AS (SELECT * REPLACE (CAST(json AS JSON) AS json) FROM texts WHERE is_json),
-            told AS (SELECT *, json_type(json, '$.batch') IS NOT DISTINCT FROM 'ARRAY'
-                AND len(list_filter(json_keys(json), lambda key: key = 'batch')) = 1 AS is_body FROM valid)
+            told AS MATERIALIZED (SELECT *, json_type(json, '$.batch') IS NOT DISTINCT FROM 'ARRAY'
+                AND len(list_filter(json_keys(json), lambda key: key = 'batch')) = 1 AS is_body FROM valid),
+            bodies AS MATERIALIZED (
+                SELECT number, source, place, json -> '$.batch[*]' AS events, json ->> 'sentAt' AS sent
+                FROM told WHERE is_body)
             SELECT number, source, place, -1 AS position, json, NULL AS sent FROM told WHERE NOT is_body
             UNION ALL
-            SELECT number, source, place, unnest(range(CAST(json_array_length(json, '$.batch') AS BIGINT))),
-                unnest(json -> '$.batch[*]'), json ->> 'sentAt' FROM told WHERE is_body
+            SELECT number, source, place, unnest(range(len(events))), unnest(events), sent FROM bodies
         """)
         shapes = self.connection.execute("""
             SELECT DISTINCT json_keys(json), json_keys(json, '$.properties')
