@@ -3,7 +3,7 @@
 from telemetry_kit import errors, plots, schemas
 from telemetry_kit.convert import convert_events
 from telemetry_kit.eventlog import EventLog
-from telemetry_kit.load import load_events
+from telemetry_kit.load import load_events, load_incidents, load_playbooks, load_tasks
 from telemetry_kit.places import notebooks, samples
 from telemetry_kit.playbooks import (
     compare_playbook_sizes,
@@ -58,6 +58,9 @@ __all__ = [
     "incident_durations",
     "incident_sizes",
     "load_events",
+    "load_incidents",
+    "load_playbooks",
+    "load_tasks",
     "notebooks",
     "open_task_bounds",
     "playbook_ecdf",

@@ -71,3 +71,12 @@ class RejectedEventsError(TelemetryKitError):
         self.n_rejected = n_rejected
         lines = "".join(f"\n  {line}" for line in first)
         super().__init__(f"{n_rejected} record{'s were' if n_rejected != 1 else ' was'} rejected; the first:{lines}")
+
+
+class RejectedEventsWarning(UserWarning):
+    """Records were rejected, and what is returned does not tell which."""
+
+    def __init__(self, n_rejected: int) -> None:
+        self.n_rejected = n_rejected
+        were = "record was" if n_rejected == 1 else "records were"
+        super().__init__(f"{n_rejected} {were} rejected; load_events(source).quarantine tells which, and why")

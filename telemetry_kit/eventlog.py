@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,8 +12,9 @@ import pandas as pd
 import pandera.pandas as pa
 
 from telemetry_kit import engine, schemas
-from telemetry_kit.errors import SourceError
+from telemetry_kit.errors import ParameterError, SourceError
 from telemetry_kit.notes import find_notes
+from telemetry_kit.sources import why
 
 if TYPE_CHECKING:
     import os
@@ -31,8 +32,18 @@ AUDIT_COLUMNS = [
 ]
 MARK = "event-log.json"
 _FORMAT = 1
-_TABLES = ("quarantine", "audit", "seen")
-_ACTIVITIES = {"incident": "action", "tasks": "action"}
+QUARANTINE_COLUMNS = ["source", "record", "event_type", "reason", "raw"]
+_TABLES = {
+    "quarantine": QUARANTINE_COLUMNS,
+    "audit": AUDIT_COLUMNS,
+    "seen": ["finding", "event_type", "detail", "n"],
+}
+_LEFT_OUT = {
+    "duplicate": "duplicates",
+    "rejected": "rejected",
+    "other": "of other types",
+    "after_cutoff": "after the cutoff",
+}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,43 +82,40 @@ class EventLog:
         return find_notes(self.incident, self.tasks, self.playbook, self.seen)
 
     def to_frame(self) -> pd.DataFrame:
-        """Return the incident and task events as one case-centric event log, as process mining tools expect it.
+        """Return the incident and task events as one case-centric event log, as process mining understands it.
+
+        Process-mining tools know these columns under names of their own; for pm4py, rename ``case_id`` to
+        ``case:concept:name``, ``activity`` to ``concept:name``, ``timestamp`` to ``time:timestamp`` and ``resource`` to
+        ``org:resource``.
 
         Returns
         -------
         pandas.DataFrame
-            One row per event, in the order of time: ``case_id`` (server and incident), ``activity`` (event type and
-            action; for a state change the new state too), ``timestamp`` (UTC), ``resource`` (who acted), ``server_id``,
-            ``incident_id`` and ``event_id``. Events without an action are called after their type.
+            One row per event, in the order of time: ``case_id`` (str, server and incident), ``activity`` (str, event
+            type and action; for a state change the new state too; of an event without an action the type alone),
+            ``timestamp`` (UTC), ``resource`` (str, who acted), ``server_id``, ``incident_id`` and ``event_id`` (str),
+            ``active_stage`` (Int64, of incident events).
 
         Examples
         --------
         >>> import telemetry_kit as tk
         >>> log = tk.load_events(tk.samples() / "recorded-autumn")
-        >>> log.to_frame().columns.tolist()[:3]
-        ['case_id', 'activity', 'timestamp']
+        >>> log.to_frame()["activity"].value_counts().index[0]
+        'tasks: add_task'
         """
-        parts = [self.incident, self.tasks]
-        columns = ["server_id", "incident_id", "event_id", "event_timestamp", "user_actual_id", "event_type", "action"]
-        rows = pd.concat(
-            [
-                part[columns].assign(state=part["new_state"].astype("str") if "new_state" in part else None)
-                for part in parts
-            ]
-        ).sort_values("event_timestamp", kind="stable", ignore_index=True)
-        words = [rows["event_type"].astype("str"), rows["action"].astype("str"), rows["state"].astype("str")]
-        activity = words[0]
-        for word in words[1:]:
-            activity = activity.where(word.isna(), activity + ": " + word.fillna(""))
+        shared = ["server_id", "incident_id", "event_id", "event_timestamp", "user_actual_id", "event_type", "action"]
+        rows = pd.concat([self.incident[[*shared, "active_stage"]], self.tasks[[*shared, "new_state"]]])
+        rows = rows.sort_values("event_timestamp", kind="stable", ignore_index=True)
+        activity = rows["event_type"].astype("str")
+        for part in (rows["action"].astype("str"), rows["new_state"].astype("str")):
+            activity = activity.where(part.isna(), activity + ": " + part)
         return pd.DataFrame(
             {
                 "case_id": rows["server_id"] + "/" + rows["incident_id"],
                 "activity": activity,
                 "timestamp": rows["event_timestamp"],
                 "resource": rows["user_actual_id"],
-                "server_id": rows["server_id"],
-                "incident_id": rows["incident_id"],
-                "event_id": rows["event_id"],
+                **{column: rows[column] for column in ("server_id", "incident_id", "event_id", "active_stage")},
             }
         )
 
@@ -137,36 +145,44 @@ class EventLog:
             raise SourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None
 
     def __repr__(self) -> str:
-        """Show the counts of the log in a few lines."""
-        return "EventLog: " + "\n  ".join(self._summary())
-
-    def _summary(self) -> list[str]:
-        total = self.audit.drop(columns="source").sum()
-        events = [self.incident, self.tasks, self.playbook]
-        times = [moment for frame in events if len(frame) for moment in (frame["event_timestamp"].iloc[[0, -1]])]
-        servers = pd.concat([frame["server_id"] for frame in events]).nunique()
-        span = f"{min(times):%Y-%m-%d %H:%M} to {max(times):%Y-%m-%d %H:%M} UTC" if times else "no events"
-        counts = ", ".join(f"{total[f'n_{kind}']:,} {kind}" for kind in schemas.EVENT_TYPES)
-        left = {
-            "duplicate": "duplicates",
-            "rejected": "rejected",
-            "other": "of other types",
-            "after_cutoff": "after the cutoff",
-        }
-        rest = ", ".join(f"{total[f'n_{key}']:,} {words}" for key, words in left.items())
-        sources = f"{len(self.audit):,} source{'s' if len(self.audit) != 1 else ''}"
-        cutoff = "none" if self.cutoff is engine.NO_TIME else f"{self.cutoff:%Y-%m-%d %H:%M:%S} UTC"
-        return [
-            f"{sum(map(len, events)):,} valid events of {servers:,} servers, {span}",
-            f"valid: {counts}",
-            f"not taken: {rest}",
-            f"read: {total['n_read']:,} records from {sources}; cutoff {cutoff}",
-        ]
+        """Show what the log holds in a few lines."""
+        return f"EventLog: {self._scope()}\n{self._events().to_string()}\n{self._account()}"
 
     def _repr_html_(self) -> str:
-        rows = "".join(f"<div>{line}</div>" for line in self._summary())
-        total = self.audit.drop(columns="source").sum().rename("records").to_frame().T
-        return f"<div><b>EventLog</b>{rows}</div>{total.to_html(border=0)}"
+        table = self._events().to_html(border=0)
+        return f"<div><p><b>EventLog</b>: {self._scope()}</p>{table}<p>{self._account()}</p></div>"
+
+    def _frames(self) -> dict[str, pd.DataFrame]:
+        return {kind: getattr(self, kind) for kind in schemas.EVENT_TYPES}
+
+    def _scope(self) -> str:
+        servers = pd.concat([frame["server_id"] for frame in self._frames().values()]).nunique()
+        events = sum(map(len, self._frames().values()))
+        until = "" if self.cutoff is engine.NO_TIME else f", up to {self.cutoff:%Y-%m-%d %H:%M:%S} UTC"
+        return f"{_counted(events, 'valid event')} of {_counted(servers, 'server')}{until}"
+
+    def _events(self) -> pd.DataFrame:
+        """Tell the events of each type: how many, of how many servers, and when."""
+
+        def day(frame: pd.DataFrame, position: int) -> str:
+            return f"{frame['event_timestamp'].iloc[position]:%Y-%m-%d}" if len(frame) else "–"
+
+        rows = {
+            kind: [f"{len(frame):,}", f"{frame['server_id'].nunique():,}", day(frame, 0), day(frame, -1)]
+            for kind, frame in self._frames().items()
+        }
+        return pd.DataFrame.from_dict(rows, orient="index", columns=["events", "servers", "first", "last"])
+
+    def _account(self) -> str:
+        total = self.audit.drop(columns="source").sum()
+        n_events = sum(map(len, self._frames().values()))
+        left_out = ", ".join(f"{total[f'n_{key}']:,} {words}" for key, words in _LEFT_OUT.items())
+        read = f"{_counted(total['n_read'], 'record')} read from {_counted(len(self.audit), 'source')}"
+        return f"{read}: {n_events:,} valid, {left_out}"
+
+
+def _counted(n: int, word: str) -> str:
+    return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
 def write_mark(folder: Path, cutoff: pd.Timestamp) -> None:
@@ -193,35 +209,54 @@ def read_saved(folder: Path, until: pd.Timestamp | None) -> EventLog:
     Raises
     ------
     SourceError
-        Where a part of the log is missing or does not pass its model.
+        Where a part of the log is missing, or is not as it was written.
+    ParameterError
+        Where ``until`` is later than a cutoff by which events were left out before.
     """
+    try:
+        log = _read_parts(folder)
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError, pa.errors.SchemaErrors) as error:
+        raise SourceError(f"source: the saved log in {folder.name!r} cannot be read: {why(error)}") from None
+    return log if until is None else _cut(log, until, folder.name)
+
+
+def _read_parts(folder: Path) -> EventLog:
     import pyarrow.parquet as pq
 
-    try:
-        about = json.loads((folder / MARK).read_text(encoding="utf-8"))
-        parts: dict[str, Any] = {part: pd.read_parquet(folder / f"{part}.parquet") for part in _TABLES}
-        for kind in schemas.EVENT_TYPES:
-            table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
-            parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
-            schemas.MODELS[kind].validate(parts[kind], lazy=True)
-    except (OSError, ValueError, KeyError, pa.errors.SchemaErrors) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise SourceError(f"source: the saved log in {folder.name!r} cannot be read: {reason}") from None
-    cutoff = engine.NO_TIME if about["cutoff"] is None else engine.moment(about["cutoff"], parameter="cutoff")
-    log = EventLog(**parts, cutoff=cutoff)
-    if until is None:
-        return log
-    frames: dict[str, pd.DataFrame] = {}
+    about = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    if about["format"] != _FORMAT:
+        raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}")
+    parts: dict[str, Any] = {part: pd.read_parquet(folder / f"{part}.parquet") for part in _TABLES}
+    for part, columns in _TABLES.items():
+        if parts[part].columns.to_list() != columns:
+            raise ValueError(f"{part}.parquet has other columns than {', '.join(columns)}")
     for kind in schemas.EVENT_TYPES:
-        frames[kind] = parts[kind][parts[kind]["event_timestamp"] <= until].reset_index(drop=True)
-    left_out = sum(len(parts[kind]) - len(frames[kind]) for kind in schemas.EVENT_TYPES)
-    if not left_out:
-        return EventLog(**{**parts, "cutoff": until})
-    # The parts no longer say from which file an event came: the saved log itself is the source.
+        table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
+        parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
+        schemas.MODELS[kind].validate(parts[kind], lazy=True)
+    moment = about["cutoff"]
+    cutoff = engine.NO_TIME if moment is None else engine.moment(moment, parameter="cutoff")
+    return EventLog(**parts, cutoff=cutoff)
+
+
+def _cut(log: EventLog, until: pd.Timestamp, source: str) -> EventLog:
+    """Leave out what is after ``until``."""
+    if until > log.cutoff and log.audit["n_after_cutoff"].any():
+        raise ParameterError("cutoff", str(until), f"a moment up to {log.cutoff}, where the saved log was cut off")
+    frames: dict[str, pd.DataFrame] = {}
+    n_left_out = 0
+    for kind in schemas.EVENT_TYPES:
+        frame = getattr(log, kind)
+        kept = frame[frame["event_timestamp"] <= until].reset_index(drop=True)
+        n_left_out += len(frame) - len(kept)
+        text = {f.column: "str" for f in schemas.fields_of(kind) if f.kind == "category"}
+        frames[kind] = schemas.with_categories(kept.astype(text), kind)
+    if not n_left_out:
+        return replace(log, cutoff=until)
+    # The events no longer say from which file they came: the saved log itself is their source.
     audit = log.audit.drop(columns="source").sum().to_frame().T
     for kind in schemas.EVENT_TYPES:
         audit[f"n_{kind}"] = len(frames[kind])
-    audit["n_after_cutoff"] += left_out
-    audit.insert(0, "source", folder.name)
-    parts.update(frames, audit=audit, cutoff=until)
-    return EventLog(**parts)
+    audit["n_after_cutoff"] += n_left_out
+    audit.insert(0, "source", source)
+    return replace(log, **frames, audit=audit.astype({"source": "str"}), cutoff=until)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+import warnings
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,9 +16,10 @@ from telemetry_kit import engine, schemas, tables
 from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.containers import read_files
 from telemetry_kit.delimited import Rows
-from telemetry_kit.errors import ParameterError, RejectedEventsError
-from telemetry_kit.eventlog import EventLog, is_saved, read_saved
+from telemetry_kit.errors import ParameterError, RejectedEventsError, RejectedEventsWarning
+from telemetry_kit.eventlog import QUARANTINE_COLUMNS, EventLog, is_saved, read_saved
 from telemetry_kit.quarantine import Intake
+from telemetry_kit.rules import quoted
 from telemetry_kit.sources import SOURCE_EXPECTED, Damage, Lines, find_files, shown, why
 
 if TYPE_CHECKING:
@@ -76,20 +79,138 @@ def load_events(
     if is_saved(source):
         log = read_saved(Path(source), until)
     else:
-        with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder:
-            connection = engine.connect()
+        with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder, closing(engine.connect()) as connection:
             connection.execute("SET arrow_large_buffer_size = true")
+            connection.execute(f"SET temp_directory = {quoted(str(Path(folder, 'spill')))}")
             intake = Intake(connection)
             take(intake, source, Path(folder))
             intake.mark_duplicates()
             log = _log(intake, until)
-            connection.close()
     if on_error == "raise" and len(log.quarantine):
         rows = log.quarantine.head(_FAULTS_SHOWN).itertuples()
         raise RejectedEventsError(
             len(log.quarantine), [f"{row.source}, record {row.record}: {row.reason}" for row in rows]
         )
     return log
+
+
+def load_incidents(
+    source: Any,  # noqa: ANN401 - as load_events
+    *,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    on_error: OnError = "quarantine",
+) -> pd.DataFrame:
+    """Load the incident events of a source.
+
+    The whole source is read and judged, as by ``load_events``, whose account of the records goes with it; a frame
+    alone cannot tell what was rejected, so that rejected records give a warning.
+
+    Parameters
+    ----------
+    source, cutoff, on_error
+        As for ``load_events``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``load_events(source).incident``, which passes ``tk.schemas.IncidentEvents``.
+
+    Warns
+    -----
+    RejectedEventsWarning
+        Where records were rejected.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be used at all.
+    RejectedEventsError
+        Where ``on_error="raise"`` and a record was rejected.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> len(tk.load_incidents(tk.samples() / "recorded-autumn"))
+    1873
+    """
+    return _load_one("incident", source, cutoff, on_error)
+
+
+def load_tasks(
+    source: Any,  # noqa: ANN401 - as load_events
+    *,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    on_error: OnError = "quarantine",
+) -> pd.DataFrame:
+    """Load the task events of a source, as ``load_incidents`` loads its incident events.
+
+    Parameters
+    ----------
+    source, cutoff, on_error
+        As for ``load_events``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``load_events(source).tasks``, which passes ``tk.schemas.TaskEvents``.
+
+    Warns
+    -----
+    RejectedEventsWarning
+        Where records were rejected.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> len(tk.load_tasks(tk.samples() / "recorded-autumn"))
+    5811
+    """
+    return _load_one("tasks", source, cutoff, on_error)
+
+
+def load_playbooks(
+    source: Any,  # noqa: ANN401 - as load_events
+    *,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    on_error: OnError = "quarantine",
+) -> pd.DataFrame:
+    """Load the playbook events of a source, as ``load_incidents`` loads its incident events.
+
+    Parameters
+    ----------
+    source, cutoff, on_error
+        As for ``load_events``.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``load_events(source).playbook``, which passes ``tk.schemas.PlaybookEvents``.
+
+    Warns
+    -----
+    RejectedEventsWarning
+        Where records were rejected.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> len(tk.load_playbooks(tk.samples() / "recorded-autumn"))
+    480
+    """
+    return _load_one("playbook", source, cutoff, on_error)
+
+
+def _load_one(
+    event_type: EventType,
+    source: Any,  # noqa: ANN401 - as load_events
+    cutoff: str | dt.datetime | pd.Timestamp | None,
+    on_error: OnError,
+) -> pd.DataFrame:
+    log = load_events(source, cutoff=cutoff, on_error=on_error)
+    if len(log.quarantine):
+        warnings.warn(RejectedEventsWarning(len(log.quarantine)), stacklevel=3)
+    frame: pd.DataFrame = getattr(log, event_type)
+    return frame
 
 
 def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
@@ -180,7 +301,7 @@ def _take_pieces(intake: Intake, source: int, file: TableFile, error: Exception)
 def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
     cutoff = newest(intake) if until is None else until
     frames = {kind: _frame(intake, kind, cutoff) for kind in schemas.EVENT_TYPES}
-    quarantine = pd.DataFrame(intake.rejected, columns=["source", "record", "event_type", "reason", "raw"])
+    quarantine = pd.DataFrame(intake.rejected, columns=QUARANTINE_COLUMNS)
     quarantine = quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True)
     quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
     quarantine = quarantine.astype(

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from math import isnan
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import pandas as pd
 
@@ -238,7 +239,8 @@ def database(url: str) -> Iterator[tuple[str, pa.Table | str]]:
     try:
         connection = driver.connect(url, autocommit=True)
     except driver.Error as error:
-        raise SourceError(f"source: the database cannot be reached: {_postgresql_fault(error)}") from None
+        reason = _postgresql_fault(error).replace(urlsplit(url).password or url, "…")
+        raise SourceError(f"source: the database cannot be reached: {reason}") from None
     with connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT table_schema, table_name FROM information_schema.tables "
