@@ -164,7 +164,7 @@ def _count_incidents(frame: nw.LazyFrame[Any], incident: Sequence[str], groups: 
 
 
 def _funnel(counts: pd.DataFrame, level: float, *, is_timed: bool) -> Iterator[dict[str, Any]]:
-    servers, labels = counts["server_id"].factorize()
+    servers, labels = counts["server_id"].factorize(sort=True)
     stages, n_stages, furthest, is_open, status, n = (
         counts[name].to_numpy(np.int64) for name in ("stage", "_n_stages", "_furthest", "_is_open", "_status", "_n")
     )

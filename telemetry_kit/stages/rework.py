@@ -109,7 +109,7 @@ def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, le
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED, parameter="visits")
     groups = engine.group_columns(by, frame, reserved=_REWORK)
-    totals = engine.collect(_count_per_server(frame, groups))
+    totals = engine.sort_rows(engine.collect(_count_per_server(frame, groups)), ["server_id"])
     return summarise(totals, groups, lambda part: _rework(part, level), _REWORK, level=level)
 
 

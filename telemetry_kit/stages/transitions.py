@@ -97,7 +97,7 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
     counts = engine.collect(frame.group_by(*keys).agg(_n=nw.len()))
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        servers, labels = part["server_id"].factorize()
+        servers, labels = part["server_id"].factorize(sort=True)
         n = part["_n"].to_numpy(np.int64)
         totals = np.bincount(servers, n, minlength=len(labels))
         ways = []

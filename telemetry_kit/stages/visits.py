@@ -49,7 +49,7 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
     ----------
     incidents
         A frame of incident events of any kind, as in ``EventLog.incident``. Events of one moment follow each other
-        in the order of the rows; on engines whose rows have no order (other than DuckDB's), in that of ``event_id``.
+        in the order of the rows; on SQL engines, where rows have no order, in that of ``event_id``.
     cutoff
         When the observation ended; without a zone it is in UTC. Later events are left out.
 
