@@ -187,3 +187,14 @@ def test_the_largest_cluster():
 def test_a_level_that_is_none_is_named(interval, level):
     with pytest.raises(ParameterError, match=r"^level: got .*, expected a number between 0 and 1"):
         interval([1], [2], level=level)
+
+
+def test_the_order_of_clusters_does_not_show_in_the_last_digit():
+    successes, totals = np.array([3, 17, 1, 40, 7, 2, 9]), np.array([10, 31, 3, 97, 13, 7, 29])
+    straight = share_interval(successes, totals)
+    assert all(share_interval(successes[order], totals[order]) == straight for order in permutations_of(len(totals)))
+
+
+def permutations_of(n):
+    rng = np.random.default_rng(1)
+    return [rng.permutation(n) for _ in range(50)]
