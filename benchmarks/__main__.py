@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.measuring import HEADER, compare, import_seconds, run, table
 
 GROWTH = (1, 2, 4)
-SMALL = 20
+SMALL = 10
 """By how much the log is smaller on which the slowest peer is measured."""
 
 
