@@ -26,7 +26,8 @@ def test_a_converted_source_loads_as_the_source_itself(recordings, tmp_path, sou
 
 
 def test_rejected_records_are_kept_with_their_place(recordings, tmp_path):
-    lines = gzip.open(recordings / "batch-bodies" / "prev.jsonl.gz", "rt").read().splitlines()[:20]
+    recorded = gzip.decompress((recordings / "batch-bodies" / "prev.jsonl.gz").read_bytes())
+    lines = recorded.decode().splitlines()[:20]
     damaged = tmp_path / "damaged.jsonl"
     damaged.write_text("\n".join([*lines[:5], lines[5][:80], "[]", *lines[6:]]) + "\n")
     tk.convert_events(damaged, tmp_path / "log")
