@@ -139,4 +139,4 @@ def _out_of_place(
 
 def _epoch_us(frame: pd.DataFrame) -> NDArray[np.int64]:
     # By way of integers: pandas turns times with a zone into objects one by one.
-    return frame["event_timestamp"].astype("int64").to_numpy(np.int64)
+    return np.asarray(frame["event_timestamp"].astype("int64"), np.int64)

@@ -31,10 +31,13 @@ def read_documents(stream: io.BufferedReader, source: int) -> Iterator[bytes | D
     A damaged element ends where the next object begins, and leaves a blank line in its place.
     """
     for number, document in enumerate(_documents(_Ahead(stream)), 1):
-        if document.fault is None:
-            yield _as_bytes(document.text.replace("\n", " ").replace("\r", " ")) + b"\n"
+        raw, fault = _as_bytes(document.text), document.fault
+        if fault is None and len(raw) > LINE_LIMIT:
+            fault = f"record: an element of {len(raw)} bytes, expected at most {LINE_LIMIT}"
+        if fault is None:
+            yield raw.replace(b"\n", b" ").replace(b"\r", b" ") + b"\n"
         else:
-            yield Damage(source, number, document.fault, _as_bytes(document.text.rstrip(" \t\r\n,")))
+            yield Damage(source, number, fault, raw.rstrip(b" \t\r\n,"))
             yield b"\n"
 
 

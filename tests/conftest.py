@@ -40,6 +40,56 @@ def oct2020(recordings: Path) -> tk.EventLog:
     return tk.load_events(recordings / "batch-bodies" / "oct2020.jsonl.gz")
 
 
+_PROPERTIES = {
+    "incident": {
+        "Action": "create", "IncidentID": "incidentaaaaaaaaaaaaaaaaaa", "IsActive": True, "ActiveStage": 0,
+        "CommanderUserID": "commanderaaaaaaaaaaaaaaaaa", "TeamID": "teamaaaaaaaaaaaaaaaaaaaaaa", "PostID": "",
+        "CreateAt": 1604311200000, "NumChecklists": 3, "TotalChecklistItems": 7, "Public": True,
+    },
+    "tasks": {"Action": "add_task", "IncidentID": "incidentaaaaaaaaaaaaaaaaaa"},
+    "playbook": {
+        "Action": "create", "PlaybookID": "playbookaaaaaaaaaaaaaaaaaa", "TeamID": "teamaaaaaaaaaaaaaaaaaaaaaa",
+        "NumChecklists": 3, "TotalChecklistItems": 7, "IsPublic": True, "NumMembers": 2, "NumSlashCommands": 1,
+    },
+}  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def make_event() -> Callable[..., dict[str, Any]]:
+    """Make an event of the wire; the number tells its id and its time, in seconds after ten o'clock."""
+
+    def make(number: int = 0, event: str = "tasks", without: tuple[str, ...] = (), **properties: Any) -> dict[str, Any]:
+        given = {"PluginVersion": "1.1.0", "ServerVersion": "5.28.0", "UserActualID": "useraaaaaaaaaaaaaaaaaaaaaa"}
+        given |= _PROPERTIES.get(event, {}) | properties
+        return {
+            "messageId": f"message-{number}",
+            "event": event,
+            "userId": "serveraaaaaaaaaaaaaaaaaaaa",
+            "timestamp": f"{pd.Timestamp('2020-11-02T10:00:00Z') + pd.Timedelta(seconds=number):%Y-%m-%dT%H:%M:%SZ}",
+            "properties": {key: value for key, value in given.items() if key not in without},
+        }
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def account() -> Callable[[tk.EventLog], dict[str, int]]:
+    """Sum up the account of a log, and see that it adds up for every source."""
+
+    def sum_up(log: tk.EventLog) -> dict[str, int]:
+        parts = log.audit.drop(columns=["source", "n_read"])
+        assert (log.audit["n_read"] == parts.sum(axis=1)).all()
+        assert len(log.quarantine) == log.audit["n_rejected"].sum()
+        valid = parts[["n_incident", "n_tasks", "n_playbook"]].to_numpy().sum()
+        assert valid == len(log.incident) + len(log.tasks) + len(log.playbook)
+        return {
+            "read": int(log.audit["n_read"].sum()), "valid": int(valid), "duplicate": int(parts["n_duplicate"].sum()),
+            "rejected": int(parts["n_rejected"].sum()), "other": int(parts["n_other"].sum()),
+        }  # fmt: skip
+
+    return sum_up
+
+
 @pytest.fixture(params=["pandas", "polars", "polars-lazy", "pyarrow", "duckdb"])
 def as_kind(request: pytest.FixtureRequest) -> Callable[[pd.DataFrame], Any]:
     """Turn pandas frames into frames of each kind in turn; frames of one test share an engine."""

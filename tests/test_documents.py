@@ -1,0 +1,114 @@
+"""JSON documents that are not one a line: arrays, and documents over several lines."""
+
+import gzip
+import io
+import json
+
+import pytest
+
+from telemetry_kit.documents import read_documents
+from telemetry_kit.sources import BLOCK, LINE_LIMIT, Damage
+
+
+def read(data):
+    """Read documents; return those that are whole as text by their record, and the damaged ones likewise."""
+    lines, damages = [], {}
+    for part in read_documents(io.BufferedReader(io.BytesIO(data)), source=0):
+        if isinstance(part, Damage):
+            damages[part.record] = part
+        else:
+            lines.append(part)
+    return {n: json.loads(line) for n, line in enumerate(lines, 1) if line.strip()}, damages
+
+
+EVENTS = [{"id": n, "of": {"deep": ["a,b", "}{"]}} for n in range(3)]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        json.dumps(EVENTS),
+        json.dumps(EVENTS, indent=2),
+        json.dumps(EVENTS, indent="\t").replace("\n", "\r\n"),
+        "\n\n".join(json.dumps(event, indent=1) for event in EVENTS),
+        "\n".join(json.dumps([event]) for event in EVENTS),
+        json.dumps([EVENTS]),
+    ],
+)
+def test_every_document_becomes_one_line_numbered_in_order(data):
+    assert read(data.encode()) == ({1: EVENTS[0], 2: EVENTS[1], 3: EVENTS[2]}, {})
+
+
+def test_an_empty_array_holds_no_record():
+    assert read(b"[\n]") == ({}, {})
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        '{"id": 1, "of": }',
+        '{"id" 1}',
+        '{"id": "1}',
+        "{id: 1}",
+        '{"id": 1',
+        '{"id": [1, 2}',
+        '"',
+        "nothing",
+        '{"id": 01}',
+    ],
+)
+def test_a_damaged_element_leaves_its_neighbours_whole(damaged):
+    data = f'[{json.dumps(EVENTS[0])},\n{damaged},\n{{"id": 2}},\n{{"id": 3}}]'
+    whole, damages = read(data.encode())
+    assert EVENTS[0] in whole.values()
+    assert {"id": 3} in whole.values()
+    assert len(damages) == 1
+    assert list(damages) == [2]
+    assert damages[2].reason.startswith("record: not JSON: ")
+    assert damages[2].raw.startswith(damaged[:3].encode())
+
+
+def test_the_end_of_a_truncated_array_is_one_damaged_element():
+    whole, damages = read(json.dumps(EVENTS).encode()[:-20])
+    assert list(whole) == [1, 2]
+    assert list(damages) == [3]
+
+
+def test_what_came_before_the_damage_of_an_archive_is_read():
+    events = [{"id": n, "text": "x" * (n % 7)} for n in range(30_000)]
+    packed = gzip.compress(json.dumps(events).encode())[:-5000]
+    parts = list(read_documents(gzip.GzipFile(fileobj=io.BytesIO(packed)), source=3))
+    *whole, damage, blank = parts
+    assert [json.loads(part) for part in whole] == events[: len(whole)]
+    assert len(whole) > 10_000
+    assert blank == b"\n"
+    assert damage.source == 3
+    assert damage.record == len(whole) + 1
+    assert damage.reason.startswith("record: the archive is damaged: Compressed file ended")
+
+
+def test_an_element_longer_than_a_block_is_read():
+    long = {"id": 1, "text": "x" * (3 * BLOCK)}
+    assert read(json.dumps([EVENTS[0], long, EVENTS[2]]).encode()) == ({1: EVENTS[0], 2: long, 3: EVENTS[2]}, {})
+
+
+@pytest.mark.parametrize("length", [LINE_LIMIT + 1, LINE_LIMIT + 5 * BLOCK])
+@pytest.mark.parametrize("last", [b'"}', b'""}'])
+def test_an_element_that_is_too_long_is_told_once_and_what_follows_survives(length, last):
+    text = b'{"text": "' + b"x" * (length - 10 - len(last)) + last
+    whole, damages = read(b'[{"id": 0},' + text + b',{"id": 2}]')
+    assert whole == {1: {"id": 0}, 3: {"id": 2}}
+    assert list(damages) == [2]
+    assert str(length) in damages[2].reason or len(damages[2].raw) == length
+
+
+def test_deep_nesting_is_damage_and_no_crash():
+    deep = b'{"a":' * 100_000 + b"1" + b"}" * 100_000
+    whole, damages = read(b'[{"id": 0}, ' + deep + b', {"id": 2}]')
+    assert whole == {1: {"id": 0}, 3: {"id": 2}}
+    assert damages[2].reason == "record: not JSON: nested too deeply"
+
+
+def test_bytes_that_are_no_text_stay_in_their_own_element():
+    parts = list(read_documents(io.BufferedReader(io.BytesIO(b'[{"id": "\xff"}, {"id": 1}]')), source=0))
+    assert parts == [b'{"id": "\xff"}\n', b'{"id": 1}\n']
