@@ -6,6 +6,8 @@ import hashlib
 import io
 import json
 import re
+import signal
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -200,6 +202,23 @@ def test_a_failing_notebook_leaves_an_earlier_report_as_it_was(report, source, t
     with pytest.raises(ReportError, match="the kernel died"):
         write_report(source, report, notebooks=folder)
     assert files_of(report) == before
+
+
+def test_an_interrupt_ends_the_kernel_and_leaves_nothing(source, tmp_path):
+    folder = write_notebook(tmp_path / "n", "00_long", parameters(), new_code_cell("import time\ntime.sleep(600)"))
+    out = tmp_path / "report"
+    code = f"""
+from telemetry_kit.reports import write_report
+try:
+    write_report({str(source)!r}, {str(out)!r}, notebooks={str(folder)!r}, on_progress=lambda *step: print(step, flush=True))
+except KeyboardInterrupt:
+    print("interrupted")
+"""
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert [process.stdout.readline().strip() for _ in range(3)][-1] == "(2, 3, '00_long')"
+        process.send_signal(signal.SIGINT)
+        assert process.stdout.read() == "interrupted\n"
+    assert not out.exists()
 
 
 def test_a_cutoff_reaches_the_notebooks(source, tmp_path):

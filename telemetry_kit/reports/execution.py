@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,9 @@ from telemetry_kit.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from subprocess import Popen
 
+    from jupyter_client.manager import KernelManager
     from nbformat import NotebookNode
 
 PARAMETERS_TAG = "parameters"
@@ -93,14 +98,30 @@ def execute_notebook(
             extra_arguments=[f"--InteractiveShellApp.extra_extensions={EXTENSION}"],
             on_cell_executed=lambda **_: on_cell(),
         )
-        try:
-            client.execute(cleanup_kc=True, cwd=folder, env=_environment(Path(folder)))
-        except CellExecutionError as error:
-            message = _ANSI.sub("", str(error.evalue)).strip()
-            first = message.splitlines()[0] if message else "no message"
-            raise ReportError(name, f"{_failed_cell(notebook)}: {error.ename}: {first}") from None
-        except (CellControlSignal, DeadKernelError) as error:
-            raise ReportError(name, f"the kernel died ({error})") from None
+        executing = client.async_execute(cleanup_kc=True, cwd=folder, env=_environment(Path(folder)))
+        # In a thread of its own, nbclient leaves the signals alone: an interrupt arrives here, and ends the kernel.
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            execution = thread.submit(asyncio.run, executing)
+            try:
+                execution.result()
+            except CellExecutionError as error:
+                message = _ANSI.sub("", str(error.evalue)).strip()
+                first = message.splitlines()[0] if message else "no message"
+                raise ReportError(name, f"{_failed_cell(notebook)}: {error.ename}: {first}") from None
+            except (CellControlSignal, DeadKernelError) as error:
+                raise ReportError(name, f"the kernel died ({error})") from None
+            except KeyboardInterrupt:
+                while not execution.done():
+                    _kill_kernel(manager)
+                    time.sleep(0.1)
+                raise
+
+
+def _kill_kernel(manager: KernelManager) -> None:
+    """Kill the kernel's process, if it has begun."""
+    process: Popen[bytes] | None = getattr(manager.provisioner, "process", None)
+    if process is not None:
+        process.kill()
 
 
 def tags_of(cell: NotebookNode) -> list[str]:
