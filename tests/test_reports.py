@@ -210,7 +210,8 @@ def test_an_interrupt_ends_the_kernel_and_leaves_nothing(source, tmp_path):
     code = f"""
 from telemetry_kit.reports import write_report
 try:
-    write_report({str(source)!r}, {str(out)!r}, notebooks={str(folder)!r}, on_progress=lambda *step: print(step, flush=True))
+    show = lambda *step: print(step, flush=True)
+    write_report({str(source)!r}, {str(out)!r}, notebooks={str(folder)!r}, on_progress=show)
 except KeyboardInterrupt:
     print("interrupted")
 """
