@@ -8,6 +8,7 @@ is told in a ``Damage`` with its place, and leaves a blank line there, so that t
 from __future__ import annotations
 
 import contextlib
+import errno
 import glob
 import gzip
 import io
@@ -124,10 +125,20 @@ def check_regular(path: Path) -> None:
 def _matches(pattern: Path) -> list[tuple[str, Path]]:
     magic = [glob.has_magic(part) for part in pattern.parts]
     root = Path(*pattern.parts[: magic.index(True)])
-    paths = sorted(Path(match) for match in glob.glob(str(pattern), recursive=True))  # noqa: PTH207 - pathlib has no absolute patterns
-    # A pattern can find a file on many ways, where a link leads back.
-    found = {path.resolve(): path for match in reversed(paths) for path in _files_at(match)}
+    matches = [Path(match) for match in glob.glob(str(pattern), recursive=True)]  # noqa: PTH207 - pathlib has no absolute patterns
+    paths = {path for match in matches for path in _files_at(match)}
+    by_length = sorted(paths, key=lambda path: (len(path.parts), path), reverse=True)
+    # Where a link leads back, a pattern finds a file on many ways, of which the shortest names it, and one without end.
+    found = {path.resolve(): path for path in by_length if not _is_endless(path)}
     return sorted((shown(path.relative_to(root).as_posix()), path) for path in found.values())
+
+
+def _is_endless(path: Path) -> bool:
+    try:
+        path.stat()
+    except OSError as error:
+        return error.errno == errno.ELOOP
+    return False
 
 
 def _files_at(path: Path) -> list[Path]:
@@ -296,9 +307,11 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
                 reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
                 yield Damage(source, n_lines + 1, reason, head)
                 return
-            n_lines += 1
-            yield Damage(source, n_lines, _too_long(length), head)
-            yield b"\n"
+            yield Damage(source, n_lines + 1, _too_long(length), head)
+            cut = rest.rfind(b"\n") + 1
+            yield b"\n" + rest[:cut]
+            n_lines += 1 + rest.count(b"\n")
+            rest = rest[cut:]
     if rest:
         yield rest + b"\n"
 
