@@ -73,7 +73,7 @@ def _time(x: str) -> str:
     written = f"CASE WHEN length({x}) >= 16 AND {x} < ':' AND {x} > '0' AND contains({x}, '-') THEN {zoned} END"
     count = f"TRY_CAST(split_part({x}, '.', 1) AS BIGINT)"
     counted = (
-        f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}([.]0*)?') THEN CAST(make_timestamp(CASE "
+        f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,19}}([.]0*)?') THEN CAST(make_timestamp(CASE "
         f"WHEN abs({count}) < {_SECONDS_BELOW} THEN {count} * 1000000 "
         f"WHEN abs({count}) < {_MILLISECONDS_BELOW} THEN {count} * 1000 "
         f"WHEN abs({count}) < {_MICROSECONDS_BELOW} THEN {count} ELSE {count} // 1000 END) AS TIMESTAMPTZ) END"
