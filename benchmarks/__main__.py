@@ -9,8 +9,12 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.measuring import HEADER, compare, import_seconds, run, table
+
+if TYPE_CHECKING:
+    from benchmarks.measuring import Row
 
 GROWTH = (1, 2, 4)
 SMALL = 10
@@ -36,32 +40,32 @@ def _measure(folder: Path, options: argparse.Namespace) -> None:
         f"{options.events:,} events as object storage has them, {paths[1].stat().st_size / 1e9:.2f} GB of JSON lines.\n"
     )
     times = options.times
-    rows = [
-        compare("load", "DuckDB, typed `read_json` into three frames, no checks", ("load_telemetry_kit", "load_duckdb"),
-                paths[1], limit="<= 1.5, peak <= 1.5", times=times),
-        compare(f"load {options.events // SMALL:,}", "pandas, `read_json` and `json_normalize`",
-                ("load_telemetry_kit", "load_pandas"), small, limit="<= 0.067", times=times),
-    ]  # fmt: skip
+    print(table(HEADER, []), flush=True)
     log = folder / "log"
     run("convert_telemetry_kit", str(paths[1]), str(log))
-    rows += [
-        compare("visits, funnel, dwell", "hand-written SQL", ("stages_telemetry_kit", "stages_duckdb"), log,
-                limit="<= 1.5", times=times),
-        compare("completion, difference", "hand-written SQL, no limits", ("tasks_telemetry_kit", "tasks_duckdb"), log,
-                limit="", times=times),
+    bare = "DuckDB, typed `read_json` into three frames, no checks"
+    sql, stages = "hand-written SQL", "visits, funnel, dwell"
+    wanted = [
+        ("load", bare, ("load_telemetry_kit", "load_duckdb"), paths[1], "<= 1.5, peak <= 1.5"),
+        (f"load {options.events // SMALL:,}", "pandas, `read_json` and `json_normalize`",
+         ("load_telemetry_kit", "load_pandas"), small, "<= 0.067"),
+        (stages, f"{sql}, no limits", ("stages_telemetry_kit", "stages_duckdb"), log, "<= 1.5"),
+        ("completion, difference", f"{sql}, no limits", ("tasks_telemetry_kit", "tasks_duckdb"), log, ""),
     ]  # fmt: skip
+    for what, peer, works, path, limit in wanted:
+        _show(compare(what, peer, works, path, limit=limit, times=times))
     if options.peers:
-        rows += [
-            compare("visits, funnel, dwell", "performance graph", ("stages_telemetry_kit", "stages_pm4py"), log,
-                    limit="< 1", times=times, python=options.peers),
-            compare("visits, funnel, dwell", "funnel", ("stages_telemetry_kit", "stages_retentioneering"), log,
-                    limit="< 1", times=times, python=options.peers),
-        ]  # fmt: skip
-    print(table(HEADER, [row.cells() for row in rows]), "\n")
+        for peer, work in (("performance graph", "stages_pm4py"), ("funnel", "stages_retentioneering")):
+            works = ("stages_telemetry_kit", work)
+            _show(compare(stages, peer, works, log, limit="< 1", times=times, python=options.peers))
     ours, theirs = import_seconds("telemetry_kit", times), import_seconds("pandas, pandera.pandas", times)
-    print(f"Import: {ours:.2f} s, of pandas and Pandera alone {theirs:.2f} s; ratio {ours / theirs:.2f} (<= 1.2).\n")
+    print(f"\nImport: {ours:.2f} s, of pandas and Pandera alone {theirs:.2f} s; ratio {ours / theirs:.2f} (<= 1.2).\n")
     for work in ("load_telemetry_kit", "convert_telemetry_kit", "simulate_telemetry_kit"):
-        print(_growth(work, paths, options.events))
+        print(_growth(work, paths, options.events), flush=True)
+
+
+def _show(row: Row) -> None:
+    print("| " + " | ".join(row.cells()) + " |", flush=True)
 
 
 def _simulated(folder: Path, n: int) -> Path:

@@ -174,11 +174,10 @@ def stages_retentioneering(path: str) -> Callable[[], object]:
     from retentioneering import Eventstream
 
     events = _stage_events(path)
-    steps = sorted(events["activity"].unique())
     schema = {"path_cols": ["case"], "event_col": "activity", "timestamp_col": "timestamp"}
 
     def work(events: pd.DataFrame = events) -> object:
-        return Eventstream(events, schema=schema).funnel_data(steps=steps)
+        return Eventstream(events, schema=schema).funnel_data(steps=sorted(events["activity"].unique()))
 
     work(events.head(5000))
     return work
