@@ -215,13 +215,13 @@ def _text_form(stream: io.BufferedReader) -> Form:
         return "lines" if len(head) == BLOCK else "empty"
     if _holds_documents(lines[0].strip(), lines[1].strip() if len(lines) > 1 else b""):
         return "documents"
-    if delimiter_of(lines[0]) is not None and not _is_object(lines[0]):
-        return "csv"
     # Junk may precede events; an example in a page of prose is no event.
     n_objects = sum(map(_is_object, lines))
-    if n_objects:
-        return "lines" if n_objects * 2 >= len(lines) else "unknown"
-    return "lines" if _has_object_line(stream, head[-_OBJECT_SPAN:]) else "unknown"
+    if n_objects * 2 >= len(lines):
+        return "lines"
+    if delimiter_of(lines[0]) is not None:
+        return "csv"
+    return "lines" if not n_objects and _has_object_line(stream, head[-_OBJECT_SPAN:]) else "unknown"
 
 
 def _holds_documents(first: bytes, second: bytes) -> bool:
