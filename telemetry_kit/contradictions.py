@@ -35,9 +35,8 @@ def find_contradictions(incident: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataF
     now = incident.iloc[order]
     follows = np.diff(incident_case[order], prepend=-1) == 0
     tables = [_count("incident", now["server_id"], name, n & follows) for name, n in _steps(now).items()]
-    tables.append(
-        _count("incident", incident["server_id"], "create that was never recorded", _uncreated(incident, tasks))
-    )
+    uncreated = _uncreated(incident, tasks, incident_case)
+    tables.append(_count("incident", incident["server_id"], "create that was never recorded", uncreated))
     unseen = _unseen_items(incident, tasks, case)
     tables.append(_count("tasks", incident["server_id"], "tasks added or removed unseen", unseen != 0, unseen))
     for name, n in _out_of_place(incident, tasks, incident_case, task_case).items():
@@ -94,15 +93,17 @@ def _steps(now: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
     }
 
 
-def _uncreated(incident: pd.DataFrame, tasks: pd.DataFrame) -> NDArray[np.bool_]:
-    """Tell the first event of each incident whose create is missing, though its server sent events before it."""
-    sent = pd.concat([frame[["server_id", "event_timestamp"]] for frame in (incident, tasks)])
-    first_sent = incident["server_id"].map(sent.groupby("server_id")["event_timestamp"].min())
-    is_first = ~incident.duplicated(["server_id", "incident_id"])
-    created = incident[incident["action"] == "create"]
-    has_create = _case(incident).isin(_case(created))
-    later = incident["created_at"] > first_sent
-    return (is_first & later & ~has_create & incident["action"].notna()).to_numpy(bool)
+def _uncreated(incident: pd.DataFrame, tasks: pd.DataFrame, incident_case: NDArray[np.intp]) -> NDArray[np.bool_]:
+    """Tell the first event of each incident whose create is missing, though its server had sent events before it."""
+    server = pd.factorize(pd.concat([incident["server_id"], tasks["server_id"]], ignore_index=True))[0]
+    first_sent = np.full(len(server), np.iinfo(np.int64).max)
+    np.minimum.at(first_sent, server, np.concatenate([_epoch_us(incident), _epoch_us(tasks)]))
+    is_first = np.zeros(len(incident), np.bool_)
+    is_first[np.unique(incident_case, return_index=True)[1]] = True
+    is_create = (incident["action"] == "create").to_numpy()
+    begun_before = _epoch_us(incident, "created_at") <= first_sent[server[: len(incident)]]
+    is_told = incident["action"].notna().to_numpy()
+    return is_first & is_told & ~begun_before & ~np.isin(incident_case, incident_case[is_create])
 
 
 def _unseen_items(incident: pd.DataFrame, tasks: pd.DataFrame, case: NDArray[np.intp]) -> NDArray[np.int64]:
@@ -137,6 +138,6 @@ def _out_of_place(
     }
 
 
-def _epoch_us(frame: pd.DataFrame) -> NDArray[np.int64]:
+def _epoch_us(frame: pd.DataFrame, column: str = "event_timestamp") -> NDArray[np.int64]:
     # By way of integers: pandas turns times with a zone into objects one by one.
-    return np.asarray(frame["event_timestamp"].astype("int64"), np.int64)
+    return np.asarray(frame[column].astype("int64"), np.int64)

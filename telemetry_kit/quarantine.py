@@ -112,7 +112,7 @@ class Intake:
         if doubtful:
             found = fetch_lines(lines, [row for (row,) in doubtful])
             self._take_texts(Text(source, record, first + row, line) for row, source, record, line in found)
-        if not all(map(is_known, keys.properties)):
+        if not all(map(rules.is_property, keys.properties)):
             self._note_unknown(wire_lines.unknown_query(lines.path, keys.properties))
         return True
 
@@ -122,10 +122,12 @@ class Intake:
 
     def _note_unknown(self, query: str) -> None:
         """Count the keys that a query gives with the name of their event, where no field of ours has such a key."""
-        counted = self.connection.execute(f"SELECT type_name, key, count(*) FROM ({query}) GROUP BY ALL").fetchall()
-        for type_name, key, n in counted:
+        counted = self.connection.execute(
+            f"SELECT type_name, key, is_nested, count(*) FROM ({query}) GROUP BY ALL"
+        ).fetchall()
+        for type_name, key, is_nested, n in counted:
             event_type = rules.event_type_of(type_name)
-            if event_type and not is_known(key):
+            if event_type and not (rules.is_property(key) if is_nested else is_known(key)):
                 self.unknown[event_type, key[:NAME_LIMIT]] += n
 
     def _take_texts(self, texts: Iterable[Text]) -> None:
@@ -162,6 +164,7 @@ class Intake:
             SELECT number, source, place, -1 AS position, json, NULL AS sent FROM told WHERE NOT is_body
             UNION ALL
             SELECT number, source, place, unnest(range(len(events))), unnest(events), sent FROM bodies
+            ORDER BY number, position
         """)
         shapes = self.connection.execute("""
             SELECT DISTINCT json_keys(json), json_keys(json, '$.properties')
@@ -203,10 +206,10 @@ class Intake:
             self._reject(text.source, text.record, event_type, fault or reason, raw_text)
         # What was looked at once more has been noted before.
         self._note_unknown(f"""
-            SELECT {made.get("type_name", "NULL")} AS type_name, unnest(
-                CASE WHEN json_type(json, '$.properties') = 'OBJECT' THEN json_keys(json, '$.properties')
-                     ELSE json_keys(json) END) AS key
-            FROM shaped WHERE json_type(json) = 'OBJECT' AND place IS NULL
+            SELECT {made.get("type_name", "NULL")} AS type_name, is_nested,
+                unnest(CASE WHEN is_nested THEN json_keys(json, '$.properties') ELSE json_keys(json) END) AS key
+            FROM (SELECT *, json_type(json, '$.properties') IS NOT DISTINCT FROM 'OBJECT' AS is_nested FROM shaped)
+            WHERE json_type(json) = 'OBJECT' AND place IS NULL
         """)
 
     def _take_careful(self, typed: str, source: str, place: str, position: str) -> None:
@@ -289,7 +292,7 @@ class Intake:
         for n, column in enumerate(columns):
             if not is_known(column):
                 self._note_unknown(
-                    f"SELECT {made.get('type_name', 'NULL')} AS type_name, {quoted(column)} AS key "
+                    f"SELECT {made.get('type_name', 'NULL')} AS type_name, {quoted(column)} AS key, false AS is_nested "
                     f"FROM ({relation}) WHERE c{n} IS NOT NULL"
                 )
         return self._faults("event_type", "reason")

@@ -256,12 +256,19 @@ _ENVELOPE = frozenset(
      "sentat", "traits", "uuidts", "version", "writekey")
 )  # fmt: skip
 _ARRIVAL = ("receivedat", "sentat")
+_NAMES = frozenset(n for field in schemas.FIELDS for n in (field.wire, field.column, field.published, *field.aliases))
 
 
 def is_read(key: str) -> bool:
     """Tell whether a key names a field, or a time at which the record arrived."""
     folded = schemas.fold(key)
     return folded in _ARRIVAL or _spelling(folded) is not None
+
+
+def is_property(key: str) -> bool:
+    """Tell whether a key among the properties of an event names a field; the envelope has no place there."""
+    match = _spelling(schemas.fold(key))
+    return match is not None and match[0] in PROPERTY_COLUMNS
 
 
 def is_known(key: str) -> bool:
@@ -285,11 +292,11 @@ def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str,
 
     ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
     """
-    found: dict[str, list[tuple[int, str]]] = {}
+    found: dict[str, list[tuple[tuple[bool, int, bool], str]]] = {}
     for key, x in properties:
         match = _spelling(schemas.fold(key))
         if match and match[0] in PROPERTY_COLUMNS:
-            found.setdefault(match[0], []).append((match[1], x))
+            found.setdefault(match[0], []).append(((False, match[1], key not in _NAMES), x))
     for key, x in keys:
         folded = schemas.fold(key)
         match = _spelling(folded)
@@ -297,9 +304,9 @@ def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str,
             # The client library says "track" of every event; only the published form has the event type there.
             value = f"NULLIF({x}, 'track')" if folded == "type" else x
             value = f"NULLIF({value}, '')" if match[0] == "event_type" else value
-            found.setdefault(match[0], []).append((len(schemas.FIELDS) + match[1], value))
+            found.setdefault(match[0], []).append(((True, match[1], key not in _NAMES), value))
         elif folded in _ARRIVAL:
-            found.setdefault("received_at", []).append((_ARRIVAL.index(folded), x))
+            found.setdefault("received_at", []).append(((True, _ARRIVAL.index(folded), False), x))
     ways = {column: [x for _, x in sorted(options, key=operator.itemgetter(0))] for column, options in found.items()}
     made = {column: f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0] for column, way in ways.items()}
     if "event_type" in made:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
-from telemetry_kit.rules import expressions, is_known, is_read, name, quoted, raw_columns
+from telemetry_kit.rules import expressions, is_property, is_read, name, quoted, raw_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,15 +61,18 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
     has_bodies = any("batch" in top for top, _ in shapes)
     top = sorted({key for keys, _ in shapes for key in keys})
     properties = sorted({key for _, keys in shapes for key in keys})
-    # A struct does not tell apart what differs in case only, and one with keys beyond number is damage.
-    can_be_struct = all(len({key.lower() for key in keys}) == len(keys) <= KEYS_LIMIT for keys in (top, properties))
+    # A struct does not tell apart what differs in case only, and cannot have every name; keys without number are damage.
+    can_be_struct = all(
+        len({key.lower() for key in keys if key and key.isprintable()}) == len(keys) <= KEYS_LIMIT
+        for keys in (top, properties)
+    )
     return Keys(top, properties, is_wire and can_be_struct and not is_twice and not has_bodies)
 
 
 def read_query(lines: Lines, keys: Keys) -> str:
     """Return the query for the raw records of a file, one row a line in their order, each with its ``n_bytes``."""
     known = [key for key in keys.top if key != "properties" and is_read(key)]
-    properties = [key for key in keys.properties if is_read(key)]
+    properties = [key for key in keys.properties if is_property(key)]
     # What is no field of ours is read as it stands, only to be measured.
     columns = {key: "VARCHAR" if key in known else "JSON" for key in keys.top if key != "properties"}
     members = ", ".join(f"{name(key)} {'VARCHAR' if key in properties else 'JSON'}" for key in keys.properties)
@@ -104,8 +107,9 @@ def n_bytes(lines: Lines, rows: int) -> int:
 
 def unknown_query(path: Path, keys: Iterable[str]) -> str:
     """Return the query for ``type_name`` and ``key`` of every property that is no field of ours."""
-    wanted = ", ".join(quoted(key) for key in keys if not is_known(key))
+    wanted = ", ".join(quoted(key) for key in keys if not is_property(key))
     return (
-        "SELECT * FROM (SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
+        "SELECT *, true AS is_nested FROM ("
+        "SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
         f"FROM read_ndjson_objects({quoted(str(path))}, {_AS_IT_IS})) WHERE key IN ({wanted})"
     )
