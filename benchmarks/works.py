@@ -140,16 +140,22 @@ def stages_duckdb(path: str) -> Callable[[], object]:
     return work
 
 
-def _stage_events(path: str) -> pd.DataFrame:
-    """Read the incident events with a stage, as other tools want them; runs where telemetry_kit is not installed."""
+def _read_incidents(path: str) -> pd.DataFrame:
+    """Read the incident events where telemetry_kit is not installed."""
     import pandas as pd
 
-    columns = ["server_id", "incident_id", "event_timestamp", "active_stage"]
-    events = pd.read_parquet(f"{path}/incident.parquet", columns=columns).dropna(subset="active_stage")
+    return pd.read_parquet(f"{path}/incident.parquet")
+
+
+def _as_cases(incidents: pd.DataFrame) -> pd.DataFrame:
+    """Turn incident events into what process mining tools read: one column for the case, one for the activity."""
+    import pandas as pd
+
+    events = incidents.dropna(subset="active_stage")
     return pd.DataFrame(
         {
-            "case": events["server_id"].astype(object) + "/" + events["incident_id"].astype(object),
-            "activity": "stage " + events["active_stage"].astype(int).astype(str).astype(object),
+            "case": (events["server_id"] + "/" + events["incident_id"]).astype(object),
+            "activity": ("stage " + events["active_stage"].astype(int).astype(str)).astype(object),
             "timestamp": events["event_timestamp"].dt.tz_localize(None).astype("datetime64[ns]"),
         }
     )
@@ -159,28 +165,29 @@ def stages_pm4py(path: str) -> Callable[[], object]:
     """Discover the performance graph: mean times between consecutive events of a case, by their stages."""
     import pm4py
 
-    events = _stage_events(path)
-
-    def work(events: pd.DataFrame = events) -> object:
+    def work(incidents: pd.DataFrame) -> object:
+        events = _as_cases(incidents)
         log = pm4py.format_dataframe(events, case_id="case", activity_key="activity", timestamp_key="timestamp")
         return pm4py.discover_performance_dfg(log)
 
-    work(events.head(5000))
-    return work
+    incidents = _read_incidents(path)
+    work(incidents.head(5000))
+    return lambda: work(incidents)
 
 
 def stages_retentioneering(path: str) -> Callable[[], object]:
     """Count how many cases come to each stage after all stages before it."""
     from retentioneering import Eventstream
 
-    events = _stage_events(path)
     schema = {"path_cols": ["case"], "event_col": "activity", "timestamp_col": "timestamp"}
 
-    def work(events: pd.DataFrame = events) -> object:
+    def work(incidents: pd.DataFrame) -> object:
+        events = _as_cases(incidents)
         return Eventstream(events, schema=schema).funnel_data(steps=sorted(events["activity"].unique()))
 
-    work(events.head(5000))
-    return work
+    incidents = _read_incidents(path)
+    work(incidents.head(5000))
+    return lambda: work(incidents)
 
 
 def tasks_telemetry_kit(path: str) -> Callable[[], object]:

@@ -17,6 +17,9 @@ ATTRIBUTES = ("team_id", "plugin_version", "public")
 FACTS = (*INCIDENT, "event_id", "event_timestamp", "action", "created_at", *ATTRIBUTES)
 """The columns of incident events that ``find_changes`` needs for itself."""
 
+_OF_INCIDENT = (*ATTRIBUTES, "_created_at")
+"""What the first of an incident's events that knows it tells of the whole incident."""
+
 NONE = -(2**31)
 """The state of an incident that is in none: a number, so that null is left for "no event"."""
 
@@ -79,18 +82,19 @@ def find_changes(
             _is_entry=is_create | action.is_in(_ENTERING_ACTIONS).fill_null(value=False),
         )
         .with_columns(
-            nw.col(*ATTRIBUTES).fill_null(strategy="backward").over(*INCIDENT, **in_time),
-            nw.col("_created_at").min().over(*INCIDENT),
+            nw.col(*_OF_INCIDENT).fill_null(strategy="backward").over(*INCIDENT, **in_time),
             _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
         )
     )
     is_first = nw.col("_before").is_null()
-    of_first = {name: nw.when(nw.col("_is_first")).then(nw.col(name)).max().over(*INCIDENT) for name in ATTRIBUTES}
+    of_first = {name: nw.when(nw.col("_is_first")).then(nw.col(name)) for name in _OF_INCIDENT}
     return (
         states.filter(is_first | (nw.col("_before") != nw.col("_state")))
         .with_columns(_is_first=is_first, _is_present=nw.when(nw.col("_state") != NONE).then(1).otherwise(0))
+        .with_columns(**of_first)
+        # Every window has the same partition and order, so that an engine sorts once.
         .with_columns(
-            **of_first,
+            nw.col(*_OF_INCIDENT).fill_null(strategy="forward").over(*INCIDENT, **in_time),
             _next_state=nw.col("_state").shift(-1).over(*INCIDENT, **in_time),
             _left_us=nw.col("_us").shift(-1).over(*INCIDENT, **in_time),
             _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
