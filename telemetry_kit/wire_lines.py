@@ -61,7 +61,7 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
     has_bodies = any("batch" in top for top, _ in shapes)
     top = sorted({key for keys, _ in shapes for key in keys})
     properties = sorted({key for _, keys in shapes for key in keys})
-    # A struct does not tell apart what differs in case only, and cannot have every name; keys without number are damage.
+    # A struct does not tell apart what differs in case only, nor has it every name; keys without number are damage.
     can_be_struct = all(
         len({key.lower() for key in keys if key and key.isprintable()}) == len(keys) <= KEYS_LIMIT
         for keys in (top, properties)

@@ -1,0 +1,335 @@
+"""Tables of every kind: files, databases and frames in memory, raw or canonical."""
+
+import gzip
+import json
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.feather
+import pyarrow.parquet
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit.errors import ParameterError, SourceError
+from telemetry_kit.tables import is_url
+
+ALL_VALID = {"read": 3, "valid": 3, "duplicate": 0, "rejected": 0, "other": 0}
+
+
+@pytest.fixture(scope="module")
+def events(make_event):
+    return [make_event(n, kind) for n, kind in enumerate(["tasks", "incident", "playbook"])]
+
+
+def flat(events):
+    return pd.DataFrame([{k: v for k, v in e.items() if k != "properties"} | e["properties"] for e in events])
+
+
+def reasons(log):
+    return {row.record: row.reason for row in log.quarantine.itertuples()}
+
+
+# Frames ---------------------------------------------------------------------------------------------------------------
+
+RAW = {
+    "dict cells": pd.DataFrame,
+    "json_normalize": pd.json_normalize,
+    "properties as text": lambda events: pd.DataFrame(
+        [e | {"properties": json.dumps(e["properties"])} for e in events]
+    ),
+    "flat": flat,
+    "flat in upper case": lambda events: flat(events).rename(columns=str.upper),
+    "flat with any index": lambda events: flat(events).set_index(pd.Index(["x", "x", "y"])),
+    "flat as objects": lambda events: flat(events).astype(object),
+    "flat with missing counts": lambda events: flat(events).astype({"NumMembers": float, "NumChecklists": float}),
+    "structs of Polars": lambda events: pl.DataFrame(events, infer_schema_length=None),
+    "structs of Arrow": pa.Table.from_pylist,
+    "a lazy frame": lambda events: pl.from_pandas(flat(events)).lazy(),
+    "a relation": lambda events: duckdb.connect().from_arrow(pa.Table.from_pandas(flat(events))),
+    "a mapping": lambda events: {e["event"]: flat([e]).drop(columns="event") for e in events},
+    "a mapping of other names": lambda events: {f"table {n}": flat([e]) for n, e in enumerate(events)},
+    "a list": lambda events: [flat([e]) for e in events],
+}
+
+
+@pytest.mark.parametrize("kind", list(RAW))
+def test_raw_frames_of_every_kind_give_the_same_log(events, account, kind):
+    log = tk.load_events(RAW[kind](events))
+    wanted = tk.load_events(flat(events))
+    assert account(log) == ALL_VALID
+    for part in ("incident", "tasks", "playbook"):
+        pd.testing.assert_frame_equal(getattr(log, part), getattr(wanted, part))
+
+
+def test_canonical_frames_of_every_kind_load_as_they_are(events, as_kind):
+    log = tk.load_events(flat(events))
+    again = tk.load_events({kind: as_kind(getattr(log, kind)) for kind in ("incident", "tasks", "playbook")})
+    for kind in ("incident", "tasks", "playbook"):
+        pd.testing.assert_frame_equal(getattr(again, kind), getattr(log, kind))
+    assert again.audit["source"].to_list() == ["incident", "tasks", "playbook"]
+
+
+def test_no_rows_are_no_records(events, account):
+    assert account(tk.load_events(flat(events).iloc[:0])) == dict.fromkeys(ALL_VALID, 0)
+
+
+@pytest.mark.parametrize(
+    "frame", [pd.DataFrame(), pd.DataFrame({"a": [1, 2], "event": ["x", "y"]}), pd.DataFrame({0: [1]})]
+)
+def test_a_frame_without_columns_of_events_is_one_rejected_record(account, frame):
+    log = tk.load_events(frame)
+    assert account(log) == {"read": 1, "valid": 0, "duplicate": 0, "rejected": 1, "other": 0}
+    assert reasons(log)[1].startswith("record: the table holds no events, expected columns such as ")
+
+
+def test_the_table_of_envelopes_counts_as_other(events, account):
+    log = tk.load_events({"tracks": pd.DataFrame(events).drop(columns="properties")})
+    assert account(log) == {"read": 3, "valid": 0, "duplicate": 0, "rejected": 0, "other": 3}
+    assert log.notes[["finding", "detail", "n"]].to_numpy().tolist() == [["other event type", "tracks", 3]]
+
+
+def test_a_cell_of_a_wrong_type_is_rejected_in_its_row(events, make_event, account):
+    mixed = [*events, make_event(3, "playbook", NumMembers="three"), make_event(4, "playbook", TeamID=["a"])]
+    for frame in (flat(mixed), pd.DataFrame(mixed)):
+        log = tk.load_events(frame)
+        assert account(log) == {"read": 5, "valid": 3, "duplicate": 0, "rejected": 2, "other": 0}
+        assert reasons(log) == {
+            4: 'num_members: got "three", expected a whole number >= 0',
+            5: 'team_id: got "["a"]", expected a text, not a nested value',
+        }
+        assert '"three"' in log.quarantine["raw"].iloc[0]
+
+
+def test_columns_of_one_name_stand_side_by_side(events, account):
+    frame = flat(events)
+    frame["teamid"] = ["x", "y", "z"]
+    frame["TEAM_ID"] = ["other"] * 3
+    double = pd.concat([frame, frame[["event", "teamid"]]], axis=1)
+    double["number"] = double["c0"] = double["record number"] = "3"
+    double.loc[1, "TeamID"] = None
+    log = tk.load_events(double)
+    assert account(log) == ALL_VALID
+    assert log.incident["team_id"].item() in ("y", "other")
+    assert log.playbook["team_id"].item() == "teamaaaaaaaaaaaaaaaaaaaaaa"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (None, "source: got 'NoneType', expected a path, a glob"),
+        (5, "source: got 'int'"),
+        (b"abc", "source: got 'bytes'"),
+        (pd.Series([1]), "source: got 'Series'"),
+        ([], r"source: got \[\]"),
+        ({}, "source: got {}"),
+        ([[]], r"source: got \[\[\]\]"),
+        ({"incident": 5}, r"source\['incident'\]: got 'int'"),
+        ("s3://bucket/key", "source: got 's3://…', expected a path, or the URL of a PostgreSQL"),
+        ("mysql://me:secret@host/db", "source: got 'mysql://…', expected a path, or the URL of a PostgreSQL"),
+    ],
+)
+def test_what_is_no_source_is_told_in_one_line(given, words):
+    with pytest.raises(ParameterError, match=words) as caught:
+        tk.load_events(given)
+    assert "\n" not in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+# Files ----------------------------------------------------------------------------------------------------------------
+
+
+def write_duckdb(frame, path):
+    arrow = pa.Table.from_pandas(frame)
+    with duckdb.connect(str(path)) as connection:
+        connection.from_arrow(arrow).create("events")
+
+
+FILES = {
+    "parquet": lambda frame, path: frame.to_parquet(path, index=False),
+    "arrow": lambda frame, path: pyarrow.feather.write_feather(pa.Table.from_pandas(frame, preserve_index=False), path),
+    "duckdb": write_duckdb,
+}
+
+
+@pytest.mark.parametrize("form", list(FILES))
+@pytest.mark.parametrize("name", ["event=incident/x.csv", "a[1]*?"])
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_the_content_of_a_table_file_decides(tmp_path, events, account, form, name, is_packed):  # noqa: PLR0917 - each tells one thing of the case
+    path = tmp_path / name
+    path.parent.mkdir(exist_ok=True)
+    FILES[form](flat(events), tmp_path / "table")
+    data = (tmp_path / "table").read_bytes()
+    path.write_bytes(gzip.compress(data) if is_packed else data)
+    (tmp_path / "table").unlink()
+    log = tk.load_events(tmp_path)
+    assert account(log) == ALL_VALID
+    assert log.audit["source"].to_list() == [name + "/events" * (form == "duckdb")]
+
+
+def test_nested_columns_and_nan_in_parquet_are_read(tmp_path, events, account):
+    pyarrow.parquet.write_table(pa.Table.from_pylist(events), tmp_path / "nested.parquet")
+    frame = flat(events)
+    frame["NumMembers"] = [np.nan, np.nan, 2.0]
+    frame["PostID"] = np.nan
+    frame["messageId"] += "x"
+    frame.to_parquet(tmp_path / "nan.parquet")
+    assert account(tk.load_events(tmp_path)) == {k: 2 * v for k, v in ALL_VALID.items()}
+
+
+@pytest.mark.parametrize("form", list(FILES))
+@pytest.mark.parametrize("damage", ["head", "cut", "middle", "end"])
+def test_a_damaged_table_file_is_rejected_and_never_a_crash(tmp_path, make_event, account, form, damage):
+    FILES[form](flat([make_event(n) for n in range(2000)]), tmp_path / "whole")
+    data = (tmp_path / "whole").read_bytes()
+    third, junk = len(data) // 3, b"\xa5" * 200
+    (tmp_path / "whole").write_bytes(
+        {
+            "head": data[:20],
+            "cut": data[: 2 * third],
+            "middle": data[:third] + junk + data[third + 200 :],
+            "end": data[:-200] + junk,
+        }[damage]
+    )
+    log = tk.load_events(tmp_path)
+    got = account(log)
+    assert got["rejected"] >= 1 or got["valid"] == 2000
+    assert str(tmp_path) not in log.quarantine.to_csv() + log.audit.to_csv()
+
+
+def test_a_damaged_piece_of_a_parquet_file_costs_no_other_piece(tmp_path, make_event, account):
+    path = tmp_path / "a.parquet"
+    flat([make_event(n) for n in range(4000)]).to_parquet(path, row_group_size=1000)
+    data = bytearray(path.read_bytes())
+    begin = pyarrow.parquet.ParquetFile(path).metadata.row_group(1).column(0).data_page_offset
+    data[begin : begin + 400] = b"\xa5" * 400
+    path.write_bytes(bytes(data))
+    log = tk.load_events(path)
+    assert account(log) == {"read": 3001, "valid": 3000, "duplicate": 0, "rejected": 1, "other": 0}
+    assert reasons(log)[1001].startswith("record: rows 1001 to 2000 cannot be read: ")
+    assert "message-2500" in set(log.tasks["event_id"])
+
+
+def test_a_duckdb_file_has_a_source_for_each_table(tmp_path, events, account):
+    frame = pa.Table.from_pandas(flat(events))
+    with duckdb.connect(str(tmp_path / "a.db")) as connection:
+        connection.from_arrow(frame).create("events")
+        connection.execute("CREATE SCHEMA old; CREATE TABLE old.incident AS FROM events WHERE event = 'incident'")
+        connection.execute("CREATE TABLE nothing AS SELECT 1 AS x")
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 5, "valid": 3, "duplicate": 1, "rejected": 1, "other": 0}
+    assert log.audit["source"].to_list() == ["a.db/events", "a.db/nothing", "a.db/old.incident"]
+
+
+# PostgreSQL -----------------------------------------------------------------------------------------------------------
+
+TYPES = {
+    **dict.fromkeys(["timestamp", "original_timestamp", "sent_at", "received_at"], "timestamptz"),
+    **dict.fromkeys(["is_active", "public", "_public", "was_commander", "was_assignee", "is_public"], "boolean"),
+    **dict.fromkeys(["create_at", "active_stage", "num_checklists", "total_checklist_items"], "bigint"),
+    **dict.fromkeys(["num_members", "num_slash_commands"], "bigint"),
+}
+
+
+@pytest.fixture(scope="module")
+def server():
+    """Give the URL of an empty PostgreSQL: the one of ``DATABASE_URL``, or one that is started for these tests."""
+    if "DATABASE_URL" in os.environ:
+        yield os.environ["DATABASE_URL"]
+        return
+    if not all(map(shutil.which, ("initdb", "pg_ctl"))):
+        pytest.skip("neither DATABASE_URL nor a PostgreSQL to start")
+    with tempfile.TemporaryDirectory(prefix="pg") as name:
+        folder = Path(name)
+        as_user = {"cwd": name, "stdout": subprocess.DEVNULL}
+        if os.geteuid() == 0:
+            # PostgreSQL does not run as root.
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            as_user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        data = str(folder / "data")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        subprocess.run(
+            ["initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], check=True, **as_user
+        )
+        options = f"-p {port} -k {folder} -h 127.0.0.1 -F"
+        subprocess.run(
+            ["pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], check=True, **as_user
+        )
+        try:
+            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run(["pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], check=True, **as_user)
+
+
+@pytest.fixture(scope="module")
+def database(server):
+    """Give a connection to the server, in a schema of its own that the URL has on its search path, and that URL."""
+    driver = pytest.importorskip("adbc_driver_postgresql.dbapi")
+    schema = f"recorded_{os.getpid()}"
+    url = f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+    with driver.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
+        cursor.execute(f"CREATE SCHEMA {schema}")
+        yield cursor, url, schema
+        cursor.execute(f"DROP SCHEMA {schema} CASCADE")
+
+
+def test_a_warehouse_in_postgresql_loads_like_its_export(database, recordings, account):
+    cursor, url, schema = database
+    for path in sorted((recordings / "warehouse-postgres").glob("*.csv.gz")):
+        rows = pd.read_csv(path, dtype="str")
+        table = path.name.removesuffix(".csv.gz")
+        columns = ", ".join(f'"{column}" {TYPES.get(column, "text")}' for column in rows)
+        cells = ", ".join(f'"{column}"::{TYPES.get(column, "text")}' for column in rows)
+        cursor.adbc_ingest("raw", pa.Table.from_pandas(rows, preserve_index=False), mode="replace")
+        cursor.execute(f'CREATE TABLE "{table}" ({columns})')
+        cursor.execute(f'INSERT INTO "{table}" SELECT {cells} FROM raw')
+    cursor.execute("DROP TABLE raw")
+    cursor.execute("CREATE TABLE licences (server_id text, edition text)")
+    cursor.execute("CREATE TABLE odd (id uuid, user_id text, event text, properties jsonb, timestamp timestamptz)")
+    properties = '{"IncidentID":"i","Action":"add_task","PluginVersion":"1.1.0","ServerVersion":"5","UserActualID":"u"}'
+    identity = "3f333df6-90a4-4fda-8dd3-9485d27cee36"
+    cursor.execute(f"INSERT INTO odd VALUES ('{identity}', 's', 'tasks', '{properties}', '2020-01-01T00:00:00Z')")
+    log, export = tk.load_events(url), tk.load_events(recordings / "warehouse-postgres")
+    got, wanted = account(log), account(export)
+    assert got["other"] == wanted["other"]
+    assert got["valid"] == wanted["valid"] + 1
+    assert reasons(log).keys() == {1}
+    tables = {source.removeprefix(f"{schema}.") for source in log.audit["source"]}
+    assert tables == {source.removesuffix(".csv.gz") for source in export.audit["source"]} | {"licences", "odd"}
+    for kind in ("incident", "tasks", "playbook"):
+        left, right = getattr(log, kind), getattr(export, kind)
+        left = left[left["event_id"] != identity].sort_values("event_id", ignore_index=True)
+        pd.testing.assert_frame_equal(left, right.sort_values("event_id", ignore_index=True), check_categorical=False)
+
+
+def test_a_database_that_cannot_be_used_is_one_clear_line_without_the_password(server):
+    pytest.importorskip("adbc_driver_postgresql")
+    for url in (
+        "postgresql://me:hidden@127.0.0.1:1/x",
+        "postgres://me:hid den@127.0.0.1/x",
+        "postgresql://me:hidden@/?x=1",
+    ):
+        with pytest.raises(SourceError, match="source: the database cannot be reached: ") as caught:
+            tk.load_events(url)
+        assert "\n" not in str(caught.value)
+        assert "hid" not in str(caught.value)
+    with pytest.raises(SourceError, match="has no tables"):
+        tk.load_events(f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3Dnothing_here")
+
+
+def test_only_addresses_are_addresses():
+    assert is_url("postgresql://host/db")
+    assert not is_url("C:/events.json")
+    assert not is_url(Path("postgresql://host"))
