@@ -99,10 +99,9 @@ def test_importing_the_package_loads_nothing_that_only_pictures_or_reports_need(
     assert run.stdout.split() == []
 
 
-def test_importing_the_package_warns_of_nothing():
-    run = subprocess.run(
-        [sys.executable, "-W", "error", "-c", "import telemetry_kit"], check=False, capture_output=True
-    )
+def test_importing_the_package_and_loading_events_warn_of_nothing():
+    code = "import telemetry_kit as tk; tk.load_events(tk.samples() / 'recorded-autumn')"
+    run = subprocess.run([sys.executable, "-W", "error", "-c", code], check=False, capture_output=True)
     assert (run.returncode, run.stderr) == (0, b"")
 
 
