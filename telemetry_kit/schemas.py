@@ -229,7 +229,9 @@ MODELS: dict[EventType, type[pa.DataFrameModel]] = {
 def with_categories(frame: pd.DataFrame, event_type: EventType) -> pd.DataFrame:
     """Return a frame of text with its category columns as such: the declared values, or those that occur, in order."""
     for field in fields_of(event_type):
-        if field.kind == "category" and not isinstance(frame[field.column].dtype, pd.CategoricalDtype):
+        # Of no rows, Arrow brings no categories either.
+        is_done = isinstance(frame[field.column].dtype, pd.CategoricalDtype) and len(frame) > 0
+        if field.kind == "category" and not is_done:
             text = frame[field.column].astype("str")
             levels = field.levels or sorted(text.dropna().unique(), key=natural_key)
             frame[field.column] = pd.Categorical(text, pd.Index(levels, dtype="str"))
