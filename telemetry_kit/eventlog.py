@@ -101,7 +101,7 @@ class EventLog:
         >>> import telemetry_kit as tk
         >>> log = tk.load_events(tk.samples() / "recorded-autumn")
         >>> log.to_frame()["activity"].value_counts().index[0]
-        'tasks: add_task'
+        'tasks: modify_task_state: done'
         """
         shared = ["server_id", "incident_id", "event_id", "event_timestamp", "user_actual_id", "event_type", "action"]
         rows = pd.concat([self.incident[[*shared, "active_stage"]], self.tasks[[*shared, "new_state"]]])
