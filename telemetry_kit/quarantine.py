@@ -100,10 +100,14 @@ class Intake:
         self.connection.execute(f"{_insert(f'{source}', 'NULL', '0', n_bytes='n_bytes')} FROM ({typed})")
         rows = f"rowid >= {first}"
         n, size = self.connection.execute(f"SELECT count(*), sum(n_bytes) FROM events WHERE {rows}").fetchall()[0]
-        is_proven = has_all_keys or (n and size == wire_lines.n_bytes(lines, n))
-        if not is_proven and not wire_lines.list_keys(self.connection, lines.path).within(keys):
+        is_proven = n and size == wire_lines.n_bytes(lines, n)
+        if not (is_proven or has_all_keys or wire_lines.list_keys(self.connection, lines.path).within(keys)):
             self.connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
             return False
+        # Such records are looked at once more, as all that are rejected here.
+        self.connection.execute(
+            f"UPDATE events SET status = {REJECTED} WHERE {rows} AND status = {VALID} AND ({rules.NO_TEXT})"
+        )
         if source == "NULL":
             self.segments += [(first + part.first_row, part.source) for part in lines.segments if part.n_rows]
         doubtful = self.connection.execute(

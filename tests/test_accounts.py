@@ -136,7 +136,7 @@ PACKINGS = {
     "zstd": zstd,
     "both": lambda d: zstd(gzip.compress(d, 1)),
 }
-JUNK = st.sampled_from(["junk", "{", '{"a": 1', "[]", "null", '"x"', "{}", '{"batch": 1}', "\0", "{} {}"]) | st.text(
+JUNK = st.sampled_from(["junk", "{", '{"a": 1', "[1]", "null", '"x"', "{}", '{"batch": 1}', "\0", "{} {}"]) | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), min_size=1, max_size=20
 ).map(lambda text: "x" + text)
 HURTS = ("none", "none", "junk line", "blank lines", "cut", "changed byte", "inserted byte")

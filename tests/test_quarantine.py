@@ -49,6 +49,8 @@ def test_both_ways_agree_about_everything(load, carefully, make_event):
         make_event(40, "frontend", Secret="x"),
         make_event(41, "tasks", Secret="x", Other=[1]),
         make_event(42, "incident", NumChecklists="three", ReminderTimerSeconds=5),
+        make_event(42, "playbook", TeamID=float("nan")),
+        make_event(42, "playbook", TeamID="NaN"),
         make_event(43) | {"messageId": None},
         make_event(43) | {"messageId": ""},
         make_event(44) | {"receivedAt": "2019-01-01T00:00:00Z"},
