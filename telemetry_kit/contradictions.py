@@ -7,20 +7,29 @@ whose clocks differ can put events in an order in which they did not happen.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
+import narwhals.stable.v2 as nw
 import pandas as pd
 
+from telemetry_kit import engine
+
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from collections.abc import Sequence
+
+    from narwhals.stable.v2.typing import IntoFrame
 
     from telemetry_kit.schemas import EventType
 
-_ADDED = {"add_task": 1, "remove_task": -1}
+_CASE = ("server_id", "incident_id")
+_KEYS = ("_us", "_order", "event_id")
+_IN_TIME = {"order_by": _KEYS}
+_TOLD = ("event_id", "event_timestamp", "action")
+_STATE = ("is_active", "active_stage", "commander_user_id")
+_UNSEEN = "tasks added or removed unseen"
 
 
-def find_contradictions(incident: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataFrame:
+def find_contradictions(incident: IntoFrame, tasks: IntoFrame) -> pd.DataFrame:
     """Return the contradictions between events, counted by server.
 
     Returns
@@ -29,115 +38,135 @@ def find_contradictions(incident: pd.DataFrame, tasks: pd.DataFrame) -> pd.DataF
         ``finding`` (what does not follow), ``event_type``, ``server_id``, ``n`` (events), and ``n_lost`` (how many
         events at least are missing, 0 where none needs to be).
     """
-    case = pd.factorize(pd.concat([_case(incident), _case(tasks)], ignore_index=True))[0]
-    incident_case, task_case = np.split(case, [len(incident)])
-    order = np.argsort(incident_case, kind="stable")
-    now = incident.iloc[order]
-    follows = np.diff(incident_case[order], prepend=-1) == 0
-    tables = [_count("incident", now["server_id"], name, n & follows) for name, n in _steps(now).items()]
-    uncreated = _uncreated(incident, tasks, incident_case)
-    tables.append(_count("incident", incident["server_id"], "create that was never recorded", uncreated))
-    unseen = _unseen_items(incident, tasks, case)
-    tables.append(_count("tasks", incident["server_id"], "tasks added or removed unseen", unseen != 0, unseen))
-    for name, n in _out_of_place(incident, tasks, incident_case, task_case).items():
-        tables.append(_count("tasks", tasks["server_id"], name, n, np.zeros(len(tasks), np.int64)))
+    incidents = _open(incident, [*_TOLD, "created_at", "total_checklist_items", *_STATE], parameter="incident")
+    changes = _open(tasks, _TOLD, parameter="tasks")
+    tables = [
+        _count("incident", _steps(incidents)),
+        _count("incident", _uncreated(incidents, changes)),
+        _count("tasks", _unseen(incidents, changes)),
+        _count("tasks", _out_of_place(incidents, changes), is_loss=False),
+    ]
     return pd.concat(tables, ignore_index=True)
 
 
-def _case(frame: pd.DataFrame) -> pd.Series:
-    return frame["server_id"] + "/" + frame["incident_id"]
-
-
-def _count(
-    event_type: EventType,
-    server: pd.Series,
-    finding: str,
-    holds: NDArray[np.bool_],
-    lost: NDArray[np.int64] | None = None,
-) -> pd.DataFrame:
-    n_lost = np.ones(int(holds.sum()), np.int64) if lost is None else np.abs(lost[holds])
-    events = pd.DataFrame({"server_id": server.to_numpy()[holds], "n_lost": n_lost})
-    counted = events.groupby("server_id")["n_lost"].agg(["size", "sum"]).reset_index()
-    return pd.DataFrame(
-        {
-            "finding": finding,
-            "event_type": event_type,
-            "server_id": counted["server_id"],
-            "n": counted["size"],
-            "n_lost": counted["sum"],
-        }
+def _open(frame: IntoFrame, columns: Sequence[str], *, parameter: str) -> nw.LazyFrame[Any]:
+    events = engine.open_frame(frame, [*_CASE, *columns], parameter=parameter, order="_order")
+    times = {"_us": "event_timestamp"} | ({"_created_us": "created_at"} if "created_at" in columns else {})
+    kept = [column for column in columns if column not in {"action", *times.values()}]
+    return engine.add_epoch_us(events, **times).select(
+        *_CASE, *kept, *times, "_order", action=nw.col("action").cast(nw.String)
     )
 
 
-def _steps(now: pd.DataFrame) -> dict[str, NDArray[np.bool_]]:
-    """Tell for each event, in the order of its incident, what contradicts the event before it."""
-    action = {
-        name: (now["action"] == name).to_numpy() for name in ("change_stage", "change_commander", "end", "restart")
-    }
-    is_told = now["action"].notna().to_numpy()
-    stage = now["active_stage"].to_numpy(np.float64, na_value=np.nan)
-    is_open = now["is_active"].to_numpy(np.float64, na_value=np.nan)
-    commander = pd.factorize(now["commander_user_id"])[0].astype(np.float64)
-    moved, turned, replaced = (np.diff(values, prepend=np.nan) for values in (stage, is_open, commander))
-    other = {name: is_told & ~done for name, done in action.items()}
-    return {
-        "stage change to the same stage": action["change_stage"] & (moved == 0),
-        "other stage without a stage change": other["change_stage"] & np.isfinite(moved) & (moved != 0),
-        "restart of an open incident": action["restart"] & (turned == 0),
-        "open again without a restart": other["restart"] & (turned == 1),
-        "end of a closed incident": action["end"] & (turned == 0),
-        "closed without an end": other["end"] & (turned == -1),
-        "other commander without a change of commander": other["change_commander"]
-        & np.isfinite(replaced)
-        & (replaced != 0),
-    }
+def _count(event_type: EventType, lost: nw.LazyFrame[Any], *, is_loss: bool = True) -> pd.DataFrame:
+    """Count by server the events of a frame in which each column but ``server_id`` is a finding.
+
+    A number other than 0 means that the finding holds of the event, and how many events must have been lost.
+    """
+    findings = [column for column in lost.collect_schema().names() if column != "server_id"]
+    holds = {f"n {finding}": nw.when(nw.col(finding) != 0).then(1).otherwise(0) for finding in findings}
+    added = engine.collect(lost.with_columns(**holds).group_by("server_id").agg(nw.col(*findings, *holds).sum()))
+    added = added.sort_values("server_id")
+    tables = [
+        pd.DataFrame(
+            {
+                "finding": finding,
+                "event_type": event_type,
+                "server_id": added["server_id"],
+                "n": added[f"n {finding}"].astype("int64"),
+                "n_lost": added[finding].astype("int64") if is_loss else 0,
+            }
+        )
+        for finding in findings
+    ]
+    table = pd.concat(tables)
+    return table[table["n"] > 0]
 
 
-def _uncreated(incident: pd.DataFrame, tasks: pd.DataFrame, incident_case: NDArray[np.intp]) -> NDArray[np.bool_]:
+def _one(holds: nw.Expr) -> nw.Expr:
+    """Return 1 where a condition holds, and 0 where it does not or nobody knows."""
+    return nw.when(holds.fill_null(value=False)).then(1).otherwise(0)
+
+
+def _steps(incidents: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Tell of each event what contradicts the event of its incident before it."""
+    before = {f"_{column}": nw.col(column).shift(1).over(*_CASE, **_IN_TIME) for column in _STATE}
+    action, is_open, was_open = nw.col("action"), nw.col("is_active"), nw.col("_is_active")
+    stage, commander = nw.col("active_stage"), nw.col("commander_user_id")
+    is_same = is_open == was_open
+    findings = {
+        "stage change to the same stage": (action == "change_stage") & (stage == nw.col("_active_stage")),
+        "other stage without a stage change": (action != "change_stage") & (stage != nw.col("_active_stage")),
+        "restart of an open incident": (action == "restart") & is_same,
+        "open again without a restart": (action != "restart") & is_open & ~was_open,
+        "end of a closed incident": (action == "end") & is_same,
+        "closed without an end": (action != "end") & ~is_open & was_open,
+        "other commander without a change of commander": (action != "change_commander")
+        & (commander != nw.col("_commander_user_id")),
+    }
+    return incidents.with_columns(**before).select(
+        "server_id", **{name: _one(holds) for name, holds in findings.items()}
+    )
+
+
+def _uncreated(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Tell the first event of each incident whose create is missing, though its server had sent events before it."""
-    server = pd.factorize(pd.concat([incident["server_id"], tasks["server_id"]], ignore_index=True))[0]
-    first_sent = np.full(len(server), np.iinfo(np.int64).max)
-    np.minimum.at(first_sent, server, np.concatenate([_epoch_us(incident), _epoch_us(tasks)]))
-    is_first = np.zeros(len(incident), np.bool_)
-    is_first[np.unique(incident_case, return_index=True)[1]] = True
-    is_create = (incident["action"] == "create").to_numpy()
-    begun_before = _epoch_us(incident, "created_at") <= first_sent[server[: len(incident)]]
-    is_told = incident["action"].notna().to_numpy()
-    return is_first & is_told & ~begun_before & ~np.isin(incident_case, incident_case[is_create])
+    sent = nw.concat([incidents.select("server_id", "_us"), changes.select("server_id", "_us")])
+    first_sent = sent.group_by("server_id").agg(_first_sent=nw.col("_us").min())
+    is_create = nw.when(nw.col("action") == "create").then(1).otherwise(0)
+    is_first = nw.col("_before").is_null()
+    return (
+        incidents.with_columns(
+            _before=nw.col("_us").shift(1).over(*_CASE, **_IN_TIME), _is_created=is_create.max().over(*_CASE)
+        )
+        .filter(is_first & (nw.col("_is_created") == 0) & ~nw.col("action").is_null())
+        .join(first_sent, on="server_id", how="left")
+        .select("server_id", **{"create that was never recorded": _one(nw.col("_created_us") > nw.col("_first_sent"))})
+    )
 
 
-def _unseen_items(incident: pd.DataFrame, tasks: pd.DataFrame, case: NDArray[np.intp]) -> NDArray[np.int64]:
-    """Tell for each incident event by how many tasks its total differs from the one before and the changes between."""
-    n_incident = len(incident)
-    is_incident = np.arange(len(case)) < n_incident
-    total = np.concatenate([incident["total_checklist_items"].to_numpy(np.int64), np.zeros(len(tasks), np.int64)])
-    added = tasks["action"].astype("str").map(_ADDED).fillna(0).to_numpy(np.int64)
-    change = np.concatenate([np.zeros(n_incident, np.int64), added])
-    times = np.concatenate([_epoch_us(incident), _epoch_us(tasks)])
-    order = np.lexsort([is_incident, times, case])
-    balance = (total[order] - np.cumsum(change[order]))[is_incident[order]]
-    mine = order[is_incident[order]]
-    difference = np.diff(balance, prepend=0)
-    difference[np.diff(case[mine], prepend=-1) != 0] = 0
-    unseen = np.zeros(n_incident, np.int64)
-    # Without actions nothing tells what a task event did.
-    unseen[mine] = difference if tasks["action"].notna().all() else 0
-    return unseen
+def _unseen(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Tell of each incident event by how many tasks its total differs from the one before and the changes between."""
+    action = nw.col("action")
+    added = nw.when(action == "add_task").then(1).when(action == "remove_task").then(-1).otherwise(0)
+    total = nw.col("total_checklist_items").cast(nw.Int64)
+    events = nw.concat(
+        [
+            changes.select(
+                *_CASE,
+                *_KEYS,
+                _added=added,
+                _total=nw.lit(0).cast(nw.Int64),
+                _is_incident=nw.lit(0),
+                _is_told=_one(~action.is_null()),
+            ),
+            incidents.select(
+                *_CASE, *_KEYS, _added=nw.lit(0), _total=total, _is_incident=nw.lit(1), _is_told=nw.lit(1)
+            ),
+        ]
+    )
+    # What a task event changed is in the total of the incident event of the same moment.
+    in_time = {"order_by": ["_us", "_is_incident", "_order", "event_id"]}
+    difference = nw.col("_left") - nw.col("_left").shift(1).over(*_CASE, **in_time)
+    return (
+        events.with_columns(
+            _sum=nw.col("_added").cum_sum().over(*_CASE, **in_time), _told=nw.col("_is_told").min().over(*_CASE)
+        )
+        .filter(nw.col("_is_incident") == 1)
+        .with_columns(_left=nw.col("_total") - nw.col("_sum").cast(nw.Int64))
+        .with_columns(_difference=difference.fill_null(0).abs())
+        # Without actions nothing tells what a task event did.
+        .select("server_id", nw.when(nw.col("_told") == 1).then(nw.col("_difference")).otherwise(0).alias(_UNSEEN))
+    )
 
 
-def _out_of_place(
-    incident: pd.DataFrame, tasks: pd.DataFrame, incident_case: NDArray[np.intp], task_case: NDArray[np.intp]
-) -> dict[str, NDArray[np.bool_]]:
-    is_create = (incident["action"] == "create").to_numpy()
-    created = np.full(int(max(incident_case.max(initial=0), task_case.max(initial=0))) + 1, np.iinfo(np.int64).min)
-    # From the last to the first, so that the first create counts.
-    created[incident_case[is_create][::-1]] = _epoch_us(incident)[is_create][::-1]
-    return {
-        "task event before the incident's create": _epoch_us(tasks) < created[task_case],
-        "task event of an incident that was never recorded": ~np.isin(task_case, incident_case),
+def _out_of_place(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Tell the task events that nothing before them leads to."""
+    created = nw.when(nw.col("action") == "create").then(nw.col("_us"))
+    known = incidents.with_columns(_created=created).group_by(*_CASE).agg(nw.col("_created").min(), _n=nw.len())
+    findings = {
+        "task event before the incident's create": nw.col("_us") < nw.col("_created"),
+        "task event of an incident that was never recorded": nw.col("_n").is_null(),
     }
-
-
-def _epoch_us(frame: pd.DataFrame, column: str = "event_timestamp") -> NDArray[np.int64]:
-    # By way of integers: pandas turns times with a zone into objects one by one.
-    return np.asarray(frame[column].astype("int64"), np.int64)
+    placed = changes.join(known, on=list(_CASE), how="left")
+    return placed.select("server_id", **{name: _one(holds) for name, holds in findings.items()})

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import narwhals.stable.v2 as nw
 import pandas as pd
 
-from telemetry_kit import schemas
+from telemetry_kit import engine, schemas
 from telemetry_kit.contradictions import find_contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from narwhals.stable.v2.typing import IntoFrame
 
     from telemetry_kit.schemas import EventType
 
@@ -19,10 +22,10 @@ Finding = tuple[str, str | None, str | None, int]
 _COLUMNS = ["finding", "event_type", "detail", "n"]
 _SHOWN = 64
 _VERSION = re.compile(r"v?\d+\.\d+(\.\d+)?([-+.][0-9A-Za-z.+-]*)?")
-_ID_FORM = r"[a-z0-9]{26}"
+_ID_FORM = "^[a-z0-9]{26}$"
 
 
-def find_notes(incident: pd.DataFrame, tasks: pd.DataFrame, playbook: pd.DataFrame, seen: pd.DataFrame) -> pd.DataFrame:
+def find_notes(incident: IntoFrame, tasks: IntoFrame, playbook: IntoFrame, seen: pd.DataFrame) -> pd.DataFrame:
     """Return the findings of a log, one row per finding.
 
     Returns
@@ -32,11 +35,11 @@ def find_notes(incident: pd.DataFrame, tasks: pd.DataFrame, playbook: pd.DataFra
         it is about) and ``n`` (how many events). ``events probably lost, at least`` counts by server what must be
         missing for the events to contradict each other as they do.
     """
-    frames: dict[EventType, pd.DataFrame] = {"incident": incident, "tasks": tasks, "playbook": playbook}
+    frames: dict[EventType, IntoFrame] = {"incident": incident, "tasks": tasks, "playbook": playbook}
     rows: list[Finding] = list(seen.itertuples(index=False, name=None))
     for kind, frame in frames.items():
-        rows += _of_single_events(kind, frame)
-    rows += _of_incident_events(incident)
+        rows += _of_single_events(kind, engine.open_frame(frame, schemas.columns_of(kind), parameter=kind))
+    rows += _of_incident_events(engine.open_frame(incident, schemas.columns_of("incident"), parameter="incident"))
     contradictions = find_contradictions(incident, tasks)
     contradictions["detail"] = "server " + contradictions["server_id"].astype("str")
     lost = contradictions.groupby("server_id", as_index=False).agg(detail=("detail", "first"), n=("n_lost", "sum"))
@@ -45,40 +48,54 @@ def find_notes(incident: pd.DataFrame, tasks: pd.DataFrame, playbook: pd.DataFra
     return table.astype({"finding": "str", "event_type": "str", "detail": "str", "n": "int64"}).reset_index(drop=True)
 
 
-def _of_single_events(kind: EventType, frame: pd.DataFrame) -> Iterator[Finding]:
-    for action, n in _counts(frame["action"]):
+def _of_single_events(kind: EventType, events: nw.LazyFrame[Any]) -> Iterator[Finding]:
+    for action, n in _values(events, "action"):
         if action not in schemas.ACTIONS[kind]:
             yield "unknown action", kind, action[:_SHOWN], n
-    differs = (frame["original_timestamp"].notna() & (frame["original_timestamp"] != frame["event_timestamp"])).sum()
-    if differs:
-        yield "timestamps differ", kind, "event_timestamp and original_timestamp", int(differs)
-    for field in schemas.fields_of(kind):
-        if field.is_id:
-            given = frame[field.column].dropna()
-            n = int((~given.str.fullmatch(_ID_FORM)).sum())
-            if n:
-                yield "id of unusual form", kind, field.column, n
+    ids = [field.column for field in schemas.fields_of(kind) if field.is_id]
+    is_odd = {f"odd {column}": ~nw.col(column).str.contains(_ID_FORM) for column in ids}
+    differs = nw.col("original_timestamp") != nw.col("event_timestamp")
+    counted = _count(events, {"differs": differs, **is_odd})
+    if counted["differs"]:
+        yield "timestamps differ", kind, "event_timestamp and original_timestamp", counted["differs"]
+    for column in ids:
+        if counted[f"odd {column}"]:
+            yield "id of unusual form", kind, column, counted[f"odd {column}"]
     for column in ("plugin_version", "server_version"):
-        for version, n in _counts(frame[column]):
+        for version, n in _values(events, column):
             if not _VERSION.fullmatch(version):
                 yield "version that does not parse", kind, f"{column} {version[:_SHOWN]}", n
 
 
-def _of_incident_events(incident: pd.DataFrame) -> Iterator[Finding]:
+def _of_incident_events(incident: nw.LazyFrame[Any]) -> Iterator[Finding]:
+    n = _count(
+        incident,
+        {
+            "staged": ~nw.col("active_stage").is_null(),
+            "with_status": ~nw.col("current_status").is_null(),
+            "early": nw.col("created_at") > nw.col("event_timestamp"),
+            "beyond": (nw.col("num_checklists") > 0) & (nw.col("active_stage") >= nw.col("num_checklists")),
+        },
+    )
     # Up to v1.2 incidents have a stage, from v1.3 on a status instead.
-    n_staged, n_with_status = (int(incident[column].notna().sum()) for column in ("active_stage", "current_status"))
-    if n_staged and n_with_status:
-        yield "eras mixed", "incident", "with a stage (up to v1.2)", n_staged
-        yield "eras mixed", "incident", "with a status (from v1.3)", n_with_status
-    n_early = int((incident["created_at"] > incident["event_timestamp"]).sum())
-    if n_early:
-        yield "event before its incident was created", "incident", "created_at", n_early
-    has_stages = incident["num_checklists"] > 0
-    n_beyond = int((has_stages & (incident["active_stage"] >= incident["num_checklists"]).fillna(value=False)).sum())
-    if n_beyond:
-        yield "stage beyond the number of stages", "incident", "active_stage", n_beyond
+    if n["staged"] and n["with_status"]:
+        yield "eras mixed", "incident", "with a stage (up to v1.2)", n["staged"]
+        yield "eras mixed", "incident", "with a status (from v1.3)", n["with_status"]
+    if n["early"]:
+        yield "event before its incident was created", "incident", "created_at", n["early"]
+    if n["beyond"]:
+        yield "stage beyond the number of stages", "incident", "active_stage", n["beyond"]
 
 
-def _counts(column: pd.Series) -> list[tuple[str, int]]:
-    counted = column.value_counts(sort=False)
-    return [(str(value), int(n)) for value, n in counted.items() if n]
+def _values(events: nw.LazyFrame[Any], column: str) -> list[tuple[str, int]]:
+    """Count the values of a column, in their natural order."""
+    values = events.select(nw.col(column).cast(nw.String)).filter(~nw.col(column).is_null())
+    counted = engine.sort_rows(engine.collect(values.group_by(column).agg(n=nw.len())), [column])
+    return list(zip(counted[column], map(int, counted["n"]), strict=True))
+
+
+def _count(events: nw.LazyFrame[Any], conditions: dict[str, nw.Expr]) -> dict[str, int]:
+    """Count the events for which each condition holds, all in one pass."""
+    flags = {name: nw.when(holds.fill_null(value=False)).then(1).otherwise(0) for name, holds in conditions.items()}
+    counted = engine.collect(events.select(**flags).select(nw.col(*flags).sum()))
+    return {name: int(counted[name].fillna(0).iloc[0]) for name in flags}
