@@ -8,6 +8,9 @@ integers only, so that a sum does not depend on its order. What comes home is sm
 
 from __future__ import annotations
 
+import itertools
+import os
+import tempfile
 import threading
 from typing import TYPE_CHECKING, Any, cast
 
@@ -30,7 +33,10 @@ MICROSECONDS = 1_000_000
 DAY_US = 86_400 * MICROSECONDS
 NO_TIME = cast("pd.Timestamp", pd.NaT)
 """The cutoff of a log without events."""
+ARRIVAL = "arrival"
+"""The column by which a frame that keeps no order of its rows can tell it: ties in time follow it."""
 _local = threading.local()
+_kept = itertools.count(1)
 
 
 def connect(database: str = ":memory:") -> duckdb.DuckDBPyConnection:
@@ -46,11 +52,31 @@ def connect(database: str = ":memory:") -> duckdb.DuckDBPyConnection:
 
 
 def shared_connection() -> duckdb.DuckDBPyConnection:
-    """Return this thread's connection for frames in memory."""
+    """Return this thread's connection for frames in memory and those of ``scan_events``."""
     if not hasattr(_local, "connection"):
         _local.connection = connect()
+        # DuckDB makes the directory when it needs it, and removes it; its own choice would be where the user works.
+        spill = tempfile.gettempdir().replace("'", "''") + f"/telemetry-kit-{os.getpid()}-{threading.get_ident()}"
+        _local.connection.execute(f"SET temp_directory = '{spill}'")
     connection: duckdb.DuckDBPyConnection = _local.connection
     return connection
+
+
+def limit_memory(connection: duckdb.DuckDBPyConnection, memory_limit: str) -> None:
+    """Let a connection use at most so much memory; what does not fit goes to disk.
+
+    Raises
+    ------
+    ParameterError
+        Where ``memory_limit`` is no amount of memory.
+    """
+    import duckdb
+
+    amount = memory_limit.replace("'", "''")
+    try:
+        connection.execute(f"SET memory_limit = '{amount}'")
+    except duckdb.Error:
+        raise ParameterError("memory_limit", memory_limit, "an amount of memory such as '512MB'") from None
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
@@ -74,9 +100,10 @@ def open_frame(
     parameter
         What the caller calls it.
     order
-        The name of a column to add: the place of each row where the frame keeps its rows in order, and 0 where it does
-        not, as on SQL engines. Sorted by time, by this and at last by ``event_id``, ties keep their order where there
-        is one, and have the same order each time where there is none.
+        The name of a column to add: the place of each row where the frame keeps its rows in order. SQL engines do not;
+        there it is the column ``arrival`` where the frame has one, and 0 where it has none. Sorted by time, by this and
+        at last by ``event_id``, ties keep their order where there is one, and have the same order each time where there
+        is none.
 
     Raises
     ------
@@ -96,8 +123,9 @@ def open_frame(
     else:
         lazy = opened.lazy()
         if order:
-            place = nw.lit(0).alias(order)
-            lazy = _lazy(lazy.to_native().with_row_index(order)) if is_ordered(frame) else lazy.with_columns(place)
+            place = nw.col(ARRIVAL) if ARRIVAL in lazy.collect_schema().names() else nw.lit(0)
+            is_placed = is_ordered(frame)
+            lazy = _lazy(lazy.to_native().with_row_index(order)) if is_placed else lazy.with_columns(place.alias(order))
     present = lazy.collect_schema().names()
     missing = [column for column in columns if column not in present]
     if missing:
@@ -135,6 +163,21 @@ def open_alike(
     if opened.implementation is not like.implementation:
         raise ParameterError(parameter, f"a frame on {opened.implementation}", f"one on {like.implementation}")
     return opened
+
+
+def keep_rows(frame: IntoFrameT) -> IntoFrameT:
+    """Compute a lazy frame once, and return it as a frame of the same kind that holds its rows; others as they are."""
+    opened: Any = nw.from_native(frame)
+    if isinstance(opened, nw.DataFrame):
+        return frame
+    native: Any = opened.to_native()
+    if opened.implementation.is_polars():
+        return native.collect().lazy()  # type: ignore[no-any-return]
+    if not opened.implementation.is_duckdb():
+        return native.cache()  # type: ignore[no-any-return]
+    table = f"telemetry_kit_{next(_kept)}"
+    native.query("_given", f"CREATE TEMP TABLE {table} AS FROM _given").fetchall()
+    return native.query("_given", f"FROM {table}")  # type: ignore[no-any-return]
 
 
 def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:

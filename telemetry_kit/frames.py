@@ -1,0 +1,116 @@
+"""Frames of any kind: computed once, counted, brought home."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+from telemetry_kit.errors import ParameterError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+
+
+def keep(frame: IntoFrameT) -> IntoFrameT:
+    """Compute a lazy frame once, for several analyses to use.
+
+    A lazy frame is a question, which each analysis asks anew: the visits of ten million events would be found once for
+    the funnel, once more for the dwell times, and so on. What is kept is answered.
+
+    Parameters
+    ----------
+    frame
+        A frame of any kind.
+
+    Returns
+    -------
+    frame
+        Of the same kind. A frame in memory is returned as it is. Polars keeps the rows in memory; DuckDB in a temporary
+        table of the frame's connection, which goes to disk where its memory ends; Spark and Ibis in their cache.
+
+    Raises
+    ------
+    ParameterError
+        Where ``frame`` is no frame.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.scan_events(tk.samples() / "recorded-autumn")
+    >>> visits = tk.keep(tk.stage_visits(log.incident, cutoff=log.cutoff))
+    >>> len(tk.stage_funnel(visits)), len(tk.stage_dwell(visits))
+    (8, 8)
+    """
+    engine.open_frame(frame, [], parameter="frame")
+    return engine.keep_rows(frame)
+
+
+def n_distinct(frame: IntoFrame, *columns: str) -> int:
+    """Return how many different values a column has, or how many different rows several columns have together.
+
+    Parameters
+    ----------
+    frame
+        A frame of any kind.
+    columns
+        The columns; without any, the number of rows is returned. Rows in which one of them is null count as well.
+
+    Returns
+    -------
+    int
+        The number, counted where the frame is.
+
+    Raises
+    ------
+    ParameterError
+        Where ``frame`` is no frame, or lacks a column.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> tk.n_distinct(log.tasks), tk.n_distinct(log.tasks, "server_id", "incident_id")
+    (5811, 368)
+    """
+    rows = engine.open_frame(frame, columns, parameter="frame")
+    if columns:
+        rows = rows.select(*dict.fromkeys(columns)).unique()
+    return int(engine.collect(rows.select(nw.len().alias("n")))["n"].iloc[0])
+
+
+def to_pandas(frame: IntoFrame, *, limit: int | None = None) -> pd.DataFrame:
+    """Bring a frame of any kind home as pandas.
+
+    Parameters
+    ----------
+    frame
+        A frame of any kind.
+    limit
+        At most how many rows, the first ones where the frame keeps its rows in order; by default all.
+
+    Returns
+    -------
+    pandas.DataFrame
+        The rows on a fresh index, with the types that results have: integers as Int64, flags as boolean, text as str,
+        times in UTC.
+
+    Raises
+    ------
+    ParameterError
+        Where ``frame`` is no frame, or ``limit`` is below zero.
+
+    Examples
+    --------
+    >>> import polars as pl, telemetry_kit as tk
+    >>> tk.to_pandas(pl.LazyFrame({"n": [1, 2, 3]}), limit=2)
+       n
+    0  1
+    1  2
+    """
+    if limit is not None and limit < 0:
+        raise ParameterError("limit", limit, "a number of rows, 0 or more")
+    rows = engine.open_frame(frame, [], parameter="frame")
+    return engine.collect(rows if limit is None else rows.head(limit))

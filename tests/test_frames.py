@@ -1,0 +1,56 @@
+"""Frames of any kind can be kept, counted and brought home."""
+
+import duckdb
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit.errors import ParameterError
+
+ROWS = pd.DataFrame({"a": [1, 1, 2, None], "b": ["x", "x", "x", None]}).astype({"a": "Int64", "b": "str"})
+
+
+def test_what_is_kept_has_the_same_rows_in_a_frame_of_the_same_kind(as_kind):
+    frame = as_kind(ROWS)
+    kept = tk.keep(frame)
+    assert type(kept) is type(frame)
+    pd.testing.assert_frame_equal(tk.to_pandas(kept).sort_values("a", ignore_index=True), ROWS)
+
+
+def test_what_is_in_memory_is_kept_as_it_is():
+    for frame in (ROWS, pl.from_pandas(ROWS), pa.Table.from_pandas(ROWS)):
+        assert tk.keep(frame) is frame
+
+
+def test_what_is_kept_no_longer_asks_where_it_came_from():
+    connection = duckdb.connect()
+    connection.execute("CREATE TABLE numbers AS SELECT 1 AS n")
+    kept = tk.keep(connection.table("numbers"))
+    connection.execute("INSERT INTO numbers VALUES (2)")
+    assert tk.to_pandas(kept)["n"].to_list() == [1]
+    assert tk.n_distinct(connection.table("numbers"), "n") == 2
+
+
+def test_rows_and_different_values_are_counted_nulls_among_them(as_kind):
+    frame = as_kind(ROWS)
+    assert tk.n_distinct(frame) == 4
+    assert tk.n_distinct(frame, "a") == 3
+    assert tk.n_distinct(frame, "a", "b") == 3
+    assert tk.n_distinct(frame, "b", "b") == 2
+
+
+def test_the_first_rows_come_home_alone_where_that_is_asked(as_kind):
+    assert tk.to_pandas(as_kind(ROWS), limit=2)["a"].to_list() == [1, 1]
+    assert len(tk.to_pandas(as_kind(ROWS), limit=0)) == 0
+
+
+def test_what_is_no_frame_is_one_clear_line():
+    for function in (tk.keep, tk.n_distinct, tk.to_pandas):
+        with pytest.raises(ParameterError, match="frame: got 'list', expected a frame"):
+            function([1, 2])
+    with pytest.raises(ParameterError, match="frame: got 'a frame without c'"):
+        tk.n_distinct(ROWS, "c")
+    with pytest.raises(ParameterError, match="limit: got -1, expected a number of rows, 0 or more"):
+        tk.to_pandas(ROWS, limit=-1)
