@@ -3,6 +3,7 @@
 from telemetry_kit import errors, plots, schemas
 from telemetry_kit.convert import convert_events
 from telemetry_kit.eventlog import EventLog
+from telemetry_kit.frames import keep, n_distinct, to_pandas
 from telemetry_kit.load import load_events, load_incidents, load_playbooks, load_tasks
 from telemetry_kit.places import notebooks, samples
 from telemetry_kit.playbooks import (
@@ -16,6 +17,7 @@ from telemetry_kit.playbooks import (
     playbook_snapshot,
     playbook_weightings,
 )
+from telemetry_kit.scan import scan_events
 from telemetry_kit.servers import (
     attach_license,
     server_activity,
@@ -57,10 +59,12 @@ __all__ = [
     "errors",
     "incident_durations",
     "incident_sizes",
+    "keep",
     "load_events",
     "load_incidents",
     "load_playbooks",
     "load_tasks",
+    "n_distinct",
     "notebooks",
     "open_task_bounds",
     "playbook_ecdf",
@@ -72,6 +76,7 @@ __all__ = [
     "playbook_weightings",
     "plots",
     "samples",
+    "scan_events",
     "schemas",
     "server_activity",
     "server_overview",
@@ -87,6 +92,7 @@ __all__ = [
     "time_to_completion",
     "time_to_end",
     "time_to_stage",
+    "to_pandas",
     "version_adoption",
     "versions_in_use",
     "warehouse_metrics",

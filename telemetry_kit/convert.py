@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.metadata
 import shutil
 import tempfile
 from pathlib import Path
@@ -10,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
-from telemetry_kit.errors import ParameterError, SourceError
+from telemetry_kit.errors import SourceError
 from telemetry_kit.eventlog import MARK, write_mark
+from telemetry_kit.inputs import describe_files, input_files
 from telemetry_kit.load import take
 from telemetry_kit.quarantine import ARRIVAL, Intake
 from telemetry_kit.rules import quoted
@@ -78,6 +80,7 @@ def convert_events(
     until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
     target = Path(directory)
     _check_target(target)
+    inputs = describe_files(input_files(source))
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
         folder = Path(name)
         made = folder / "made"
@@ -94,7 +97,7 @@ def convert_events(
             audit = make_audit(intake, moment)
             audit.to_parquet(made / "audit.parquet", index=False)
             make_seen(intake).to_parquet(made / "seen.parquet", index=False)
-        write_mark(made, moment)
+        write_mark(made, moment, version=importlib.metadata.version("telemetry-kit"), inputs=inputs)
         _move(made, target)
     return audit
 
@@ -108,13 +111,8 @@ def _check_target(target: Path) -> None:
 
 
 def _connection(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    import duckdb
-
     connection = engine.connect()
-    try:
-        connection.execute(f"SET memory_limit = {quoted(memory_limit)}")
-    except duckdb.Error:
-        raise ParameterError("memory_limit", memory_limit, "an amount of memory such as '512MB'") from None
+    engine.limit_memory(connection, memory_limit)
     connection.execute(f"SET temp_directory = {quoted(str(folder / 'spill'))}")
     return connection
 

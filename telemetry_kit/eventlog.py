@@ -6,8 +6,9 @@ import functools
 import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+import narwhals.stable.v2 as nw
 import pandas as pd
 import pandera.pandas as pa
 
@@ -18,6 +19,9 @@ from telemetry_kit.sources import why
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
+
+    from narwhals.stable.v2.typing import IntoFrame
 
 AUDIT_COLUMNS = [
     "source",
@@ -54,13 +58,14 @@ class EventLog:
     ----------
     incident, tasks, playbook
         The valid events by type, as ``tk.schemas.IncidentEvents``, ``TaskEvents`` and ``PlaybookEvents`` describe them,
-        in the order of ``event_timestamp`` (ties keep the order of arrival), on a fresh RangeIndex.
+        in the order of ``event_timestamp`` (ties keep the order of arrival), on a fresh RangeIndex. In a log of
+        ``scan_events``, DuckDB relations with the same columns and ``arrival``, the place of an event in that order.
     cutoff
         The moment up to which the log tells what happened, UTC. NaT where the log has no events.
     quarantine
         One row per rejected record: ``source``, ``record`` (1-based; a line number for line formats), ``event_type``
         (null where unknown), ``reason`` (every fault of the record) and ``raw`` (the record as it came, its first
-        64 KiB).
+        64 KiB). A DuckDB relation as well in a log of ``scan_events``.
     audit
         One row per file or table: ``source``, ``n_read``, ``n_incident``, ``n_tasks``, ``n_playbook``, ``n_duplicate``,
         ``n_rejected``, ``n_other`` and ``n_after_cutoff``; the last seven add up to ``n_read``.
@@ -94,7 +99,7 @@ class EventLog:
             One row per event, in the order of time: ``case_id`` (str, server and incident), ``activity`` (str, event
             type and action; for a state change the new state too; of an event without an action the type alone),
             ``timestamp`` (UTC), ``resource`` (str, who acted), ``server_id``, ``incident_id`` and ``event_id`` (str),
-            ``active_stage`` (Int64, of incident events).
+            ``active_stage`` (Int64, of incident events). A DuckDB relation in a log of ``scan_events``.
 
         Examples
         --------
@@ -103,21 +108,28 @@ class EventLog:
         >>> log.to_frame()["activity"].value_counts().index[0]
         'tasks: modify_task_state: done'
         """
-        shared = ["server_id", "incident_id", "event_id", "event_timestamp", "user_actual_id", "event_type", "action"]
-        rows = pd.concat([self.incident[[*shared, "active_stage"]], self.tasks[[*shared, "new_state"]]])
-        rows = rows.sort_values("event_timestamp", kind="stable", ignore_index=True)
-        activity = rows["event_type"].astype("str")
-        for part in (rows["action"].astype("str"), rows["new_state"].astype("str")):
-            activity = activity.where(part.isna(), activity + ": " + part)
-        return pd.DataFrame(
-            {
-                "case_id": rows["server_id"] + "/" + rows["incident_id"],
-                "activity": activity,
-                "timestamp": rows["event_timestamp"],
-                "resource": rows["user_actual_id"],
-                **{column: rows[column] for column in ("server_id", "incident_id", "event_id", "active_stage")},
-            }
-        )
+        ids = ("server_id", "incident_id", "event_id")
+        own = {"incident": "active_stage", "tasks": "new_state"}
+        parts = []
+        for rank, (kind, column) in enumerate(own.items()):
+            needed = [*ids, "event_timestamp", "user_actual_id", "action", column]
+            events = engine.open_frame(getattr(self, kind), needed, parameter=kind, order="_order")
+            told = [nw.col(name).cast(nw.String) for name in ("action", *([column] if kind == "tasks" else []))]
+            stage = nw.col(column) if kind == "incident" else nw.lit(None)
+            parts.append(
+                events.select(
+                    case_id=nw.concat_str("server_id", nw.lit("/"), "incident_id"),
+                    activity=nw.concat_str(nw.lit(kind), *told, separator=": ", ignore_nulls=True),
+                    timestamp="event_timestamp",
+                    resource="user_actual_id",
+                    **dict(zip(ids, ids, strict=True)),
+                    active_stage=stage.cast(nw.Int64),
+                    _rank=nw.lit(rank),
+                    _order="_order",
+                )
+            )
+        rows = nw.concat(parts).sort("timestamp", "_rank", "_order").drop("_rank", "_order")
+        return engine.give_back(rows, like=self.incident)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the log to a directory as Parquet, from which ``load_events`` reads it back as it is.
@@ -138,8 +150,11 @@ class EventLog:
             foreign = sorted({path.name for path in folder.iterdir()} - {MARK, *(f"{n}.parquet" for n in _parts())})
             if foreign:
                 raise SourceError(f"directory: {folder.name!r} holds {foreign[0]!r}, expected a directory of its own")
+            # The frames may lie in this very directory, and are read while they are written.
             for part in _parts():
-                getattr(self, part).to_parquet(folder / f"{part}.parquet", index=False)
+                _write(getattr(self, part), part, folder / f"{part}.new")
+            for part in _parts():
+                (folder / f"{part}.new").replace(folder / f"{part}.parquet")
             write_mark(folder, self.cutoff)
         except OSError as error:
             raise SourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None
@@ -152,42 +167,63 @@ class EventLog:
         table = self._events().to_html(border=0)
         return f"<div><p><b>EventLog</b>: {self._scope()}</p>{table}<p>{self._account()}</p></div>"
 
-    def _frames(self) -> dict[str, pd.DataFrame]:
-        return {kind: getattr(self, kind) for kind in schemas.EVENT_TYPES}
+    @functools.cached_property
+    def _servers(self) -> dict[str, pd.DataFrame]:
+        """The number of events of each type and server, and the times of the first and the last."""
+        return {kind: _by_server(getattr(self, kind), kind) for kind in schemas.EVENT_TYPES}
 
     def _scope(self) -> str:
-        servers = pd.concat([frame["server_id"] for frame in self._frames().values()]).nunique()
-        events = sum(map(len, self._frames().values()))
+        servers = pd.concat([servers["server_id"] for servers in self._servers.values()]).nunique()
+        events = sum(int(servers["n"].sum()) for servers in self._servers.values())
         until = "" if self.cutoff is engine.NO_TIME else f", up to {self.cutoff:%Y-%m-%d %H:%M:%S} UTC"
         return f"{_counted(events, 'valid event')} of {_counted(servers, 'server')}{until}"
 
     def _events(self) -> pd.DataFrame:
         """Tell the events of each type: how many, of how many servers, and when."""
 
-        def day(frame: pd.DataFrame, position: int) -> str:
-            return f"{frame['event_timestamp'].iloc[position]:%Y-%m-%d}" if len(frame) else "–"
+        def day(us: pd.Series[int]) -> str:
+            return f"{pd.Timestamp(us.iloc[0], unit='us', tz='UTC'):%Y-%m-%d}" if len(us) else "–"
 
         rows = {
-            kind: [f"{len(frame):,}", f"{frame['server_id'].nunique():,}", day(frame, 0), day(frame, -1)]
-            for kind, frame in self._frames().items()
+            kind: [
+                f"{servers['n'].sum():,}",
+                f"{len(servers):,}",
+                day(servers["first"].nsmallest(1)),
+                day(servers["last"].nlargest(1)),
+            ]
+            for kind, servers in self._servers.items()
         }
         return pd.DataFrame.from_dict(rows, orient="index", columns=["events", "servers", "first", "last"])
 
     def _account(self) -> str:
         total = self.audit.drop(columns="source").sum()
-        n_events = sum(map(len, self._frames().values()))
+        n_events = sum(total[f"n_{kind}"] for kind in schemas.EVENT_TYPES)
         left_out = ", ".join(f"{total[f'n_{key}']:,} {words}" for key, words in _LEFT_OUT.items())
         read = f"{_counted(total['n_read'], 'record')} read from {_counted(len(self.audit), 'source')}"
         return f"{read}: {n_events:,} valid, {left_out}"
+
+
+def _by_server(frame: IntoFrame, parameter: str) -> pd.DataFrame:
+    events = engine.open_frame(frame, ["server_id", "event_timestamp"], parameter=parameter)
+    times = engine.add_epoch_us(events, _us="event_timestamp").group_by("server_id")
+    return engine.collect(times.agg(n=nw.len(), first=nw.col("_us").min(), last=nw.col("_us").max()))
+
+
+def _write(frame: Any, part: str, path: Path) -> None:  # noqa: ANN401 - pandas or a relation
+    if isinstance(frame, pd.DataFrame):
+        frame.to_parquet(path, index=False)
+        return
+    columns = _TABLES.get(part) or schemas.columns_of(cast("schemas.EventType", part))
+    nw.from_native(frame).select(*columns).sink_parquet(path)
 
 
 def _counted(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
 
 
-def write_mark(folder: Path, cutoff: pd.Timestamp) -> None:
-    """Write the file by which a directory is known as an event log."""
-    about = {"format": _FORMAT, "cutoff": None if cutoff is engine.NO_TIME else cutoff.isoformat()}
+def write_mark(folder: Path, cutoff: pd.Timestamp, **more: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+    """Write the file by which a directory is known as an event log; ``more`` is kept in it."""
+    about = {"format": _FORMAT, "cutoff": None if cutoff is engine.NO_TIME else cutoff.isoformat(), **more}
     (folder / MARK).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
@@ -220,43 +256,77 @@ def read_saved(folder: Path, until: pd.Timestamp | None) -> EventLog:
     return log if until is None else _cut(log, until, folder.name)
 
 
+def read_mark(folder: Path) -> dict[str, Any]:
+    """Read what ``write_mark`` wrote, the cutoff as a moment.
+
+    Raises
+    ------
+    OSError, ValueError, LookupError, TypeError
+        Where it is not as it was written.
+    """
+    about: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    if about["format"] != _FORMAT:
+        raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}")
+    moment = about["cutoff"]
+    return about | {"cutoff": engine.NO_TIME if moment is None else engine.moment(moment, parameter="cutoff")}
+
+
+def read_table(folder: Path, part: str) -> pd.DataFrame:
+    """Read the quarantine, the audit or what was seen beside the events.
+
+    Raises
+    ------
+    OSError, ValueError
+        Where it is not as it was written.
+    """
+    table: pd.DataFrame = pd.read_parquet(folder / f"{part}.parquet")
+    if table.columns.to_list() != _TABLES[part]:
+        raise ValueError(f"{part}.parquet has other columns than {', '.join(_TABLES[part])}")
+    return table
+
+
 def _read_parts(folder: Path) -> EventLog:
     import pyarrow.parquet as pq
 
-    about = json.loads((folder / MARK).read_text(encoding="utf-8"))
-    if about["format"] != _FORMAT:
-        raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}")
-    parts: dict[str, Any] = {part: pd.read_parquet(folder / f"{part}.parquet") for part in _TABLES}
-    for part, columns in _TABLES.items():
-        if parts[part].columns.to_list() != columns:
-            raise ValueError(f"{part}.parquet has other columns than {', '.join(columns)}")
+    cutoff = read_mark(folder)["cutoff"]
+    parts: dict[str, Any] = {part: read_table(folder, part) for part in _TABLES}
     for kind in schemas.EVENT_TYPES:
         table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
         parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
         schemas.MODELS[kind].validate(parts[kind], lazy=True)
-    moment = about["cutoff"]
-    cutoff = engine.NO_TIME if moment is None else engine.moment(moment, parameter="cutoff")
     return EventLog(**parts, cutoff=cutoff)
 
 
 def _cut(log: EventLog, until: pd.Timestamp, source: str) -> EventLog:
     """Leave out what is after ``until``."""
-    if until > log.cutoff and log.audit["n_after_cutoff"].any():
-        raise ParameterError("cutoff", str(until), f"a moment up to {log.cutoff}, where the saved log was cut off")
     frames: dict[str, pd.DataFrame] = {}
-    n_left_out = 0
     for kind in schemas.EVENT_TYPES:
         frame = getattr(log, kind)
         kept = frame[frame["event_timestamp"] <= until].reset_index(drop=True)
-        n_left_out += len(frame) - len(kept)
         text = {f.column: "str" for f in schemas.fields_of(kind) if f.kind == "category"}
         frames[kind] = schemas.with_categories(kept.astype(text), kind)
+    audit = cut_audit(log, until, {kind: len(frame) for kind, frame in frames.items()}, source)
+    # What holds no later event stays as it is, categories included.
+    return replace(log, cutoff=until) if audit is log.audit else replace(log, **frames, audit=audit, cutoff=until)
+
+
+def cut_audit(log: EventLog, until: pd.Timestamp, n_kept: Mapping[str, int], source: str) -> pd.DataFrame:
+    """Return the audit of a log of which, up to a moment, ``n_kept`` events of each type are left.
+
+    Raises
+    ------
+    ParameterError
+        Where the moment is later than a cutoff by which events were left out before.
+    """
+    if until > log.cutoff and log.audit["n_after_cutoff"].any():
+        raise ParameterError("cutoff", str(until), f"a moment up to {log.cutoff}, where the saved log was cut off")
+    n_left_out = sum(int(log.audit[f"n_{kind}"].sum()) - n for kind, n in n_kept.items())
     if not n_left_out:
-        return replace(log, cutoff=until)
+        return log.audit
     # The events no longer say from which file they came: the saved log itself is their source.
     audit = log.audit.drop(columns="source").sum().to_frame().T
-    for kind in schemas.EVENT_TYPES:
-        audit[f"n_{kind}"] = len(frames[kind])
+    for kind, n in n_kept.items():
+        audit[f"n_{kind}"] = n
     audit["n_after_cutoff"] += n_left_out
     audit.insert(0, "source", source)
-    return replace(log, **frames, audit=audit.astype({"source": "str"}), cutoff=until)
+    return audit.astype({"source": "str"})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from contextlib import closing
@@ -18,13 +17,14 @@ from telemetry_kit.containers import read_files
 from telemetry_kit.delimited import Rows
 from telemetry_kit.errors import ParameterError, RejectedEventsError, RejectedEventsWarning
 from telemetry_kit.eventlog import QUARANTINE_COLUMNS, EventLog, is_saved, read_saved
+from telemetry_kit.inputs import files_of, list_items
 from telemetry_kit.quarantine import Intake
 from telemetry_kit.rules import quoted
-from telemetry_kit.sources import SOURCE_EXPECTED, Damage, Lines, find_files, shown, why
+from telemetry_kit.sources import SOURCE_EXPECTED, Damage, Lines, why
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     import pyarrow as pa
 
@@ -215,7 +215,7 @@ def _load_one(
 
 def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
     """Take everything that a source holds into ``intake``; ``folder`` is for temporary files."""
-    items = list(_items(source))
+    items = list(list_items(source))
     if not items:
         raise ParameterError("source", source, SOURCE_EXPECTED)
     files: list[tuple[str, Path]] = []
@@ -225,28 +225,13 @@ def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - a
         else:
             given = tables.frames(item)
         if given is None:
-            files += [(_qualified(item, file) if len(items) > 1 else file, path) for file, path in find_files(item)]
+            files += files_of(item, is_one_of_several=len(items) > 1)
             continue
         _take_files(intake, files, folder)
         files = []
         for table_name, table in given:
             _take_given(intake, table_name, table)
     _take_files(intake, files, folder)
-
-
-def _items(source: Any) -> Iterator[Any]:  # noqa: ANN401 - as load_events
-    """List what a source is made of: itself, or what its lists hold."""
-    if isinstance(source, (list, tuple)):
-        for item in source:
-            yield from _items(item)
-    else:
-        yield source
-
-
-def _qualified(item: str | os.PathLike[str], file: str) -> str:
-    """Return the name of a file of one source among several: it begins with the name of its folder."""
-    path = Path(os.path.abspath(item))  # noqa: PTH100 - a link keeps its own name
-    return f"{shown(path.name)}/{file}" if path.is_dir() else file
 
 
 def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,9 @@ from hypothesis import settings
 import telemetry_kit as tk
 
 os.environ["MPLBACKEND"] = "Agg"
+# What tests and the examples of docstrings scan is kept in a cache of their own.
+_cache = tempfile.TemporaryDirectory(prefix="telemetry-kit-cache-")
+os.environ["XDG_CACHE_HOME"] = _cache.name
 
 # A slow machine is no fault of the code.
 settings.register_profile("unhurried", deadline=None)

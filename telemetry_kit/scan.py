@@ -1,0 +1,161 @@
+"""A source of any size -> an ``EventLog`` whose events stay on disk, as lazy relations over validated Parquet."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telemetry_kit import engine, schemas
+from telemetry_kit.convert import MEMORY_LIMIT, convert_events
+from telemetry_kit.errors import ParameterError, SourceError
+from telemetry_kit.eventlog import QUARANTINE_COLUMNS, EventLog, cut_audit, is_saved, read_mark, read_table
+from telemetry_kit.inputs import are_unchanged, input_files, is_of_files, list_items
+from telemetry_kit.rules import quoted
+from telemetry_kit.sources import why
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    import duckdb
+    import pandas as pd
+
+
+def scan_events(
+    source: Any,  # noqa: ANN401 - as load_events
+    *,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    store: str | os.PathLike[str] | None = None,
+    memory_limit: str | None = None,
+) -> EventLog:
+    """Open telemetry of any size: the events stay on disk, and every analysis runs on them as on frames in memory.
+
+    The source is converted to validated Parquet once, as by ``convert_events``, and read from there as long as it is
+    the same: the same files with the same content. A file whose size and time of last change are as they were is not
+    read again; of any other its SHA-256 decides. Databases and frames in memory do not tell whether they are the same:
+    they need a ``store``, and are converted at every call.
+
+    Parameters
+    ----------
+    source
+        As for ``load_events``; a directory that ``convert_events`` or ``EventLog.save`` wrote is opened as it is.
+    cutoff
+        As for ``load_events``.
+    store
+        The directory for the Parquet files. By default one for this source in the user's cache; it holds the events,
+        and can be deleted at any time.
+    memory_limit
+        How much memory DuckDB may use, such as ``"2GB"``, for converting and for every analysis of this thread
+        afterwards; what does not fit goes to disk. By default as much as ``convert_events`` takes for converting, and
+        four fifths of the machine's for analyses.
+
+    Returns
+    -------
+    EventLog
+        Its ``incident``, ``tasks``, ``playbook`` and ``quarantine`` are DuckDB relations: lazy, with the columns that
+        they have from ``load_events`` (categories as text) and, those of events, ``arrival`` (int64), the place of an
+        event in the order of time and arrival. Everything else is as from ``load_events``, but after a ``cutoff`` that
+        leaves out events of a store, whose ``audit`` has one line, for the store.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be used, or the store cannot be written or read.
+    ParameterError
+        Where ``cutoff`` is no point in time, ``memory_limit`` no amount of memory, or a ``store`` is needed.
+
+    See Also
+    --------
+    keep : computes what an analysis returned once, for others to use.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.scan_events(tk.samples() / "recorded-autumn")
+    >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
+    >>> tk.stage_funnel(visits)[["stage", "n_eligible", "n_reached"]].head(2)
+       stage  n_eligible  n_reached
+    0      0         374        374
+    1      1         265        215
+    """
+    until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
+    connection = engine.shared_connection()
+    if memory_limit is not None:
+        engine.limit_memory(connection, memory_limit)
+    if is_saved(source):
+        folder = Path(source)
+    else:
+        folder = _cached(source) if store is None else Path(store)
+        if not _is_current(folder, source):
+            convert_events(source, folder, memory_limit=memory_limit or MEMORY_LIMIT)
+    try:
+        log = _open(connection, folder)
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise SourceError(f"source: the saved log in {folder.name!r} cannot be read: {why(error)}") from None
+    return log if until is None else _cut(log, until, folder.name)
+
+
+def _cached(source: Any) -> Path:  # noqa: ANN401 - as load_events
+    """Return the directory in the user's cache for a source, told by the places of its files."""
+    import platformdirs
+
+    if not is_of_files(source):
+        raise ParameterError("store", None, "a directory, because the source is not only files")
+    places = "\0".join(os.path.abspath(item) for item in list_items(source))  # noqa: PTH100 - as it was given
+    key = hashlib.sha256(places.encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    return platformdirs.user_cache_path("telemetry-kit", appauthor=False) / key
+
+
+def _is_current(folder: Path, source: Any) -> bool:  # noqa: ANN401 - as load_events
+    """Tell whether a store was made by this version, from the source as it is now, and left nothing out."""
+    if not is_saved(folder) or not is_of_files(source):
+        return False
+    try:
+        mark = read_mark(folder)
+        is_whole = not read_table(folder, "audit")["n_after_cutoff"].any()
+        is_ours = mark["version"] == importlib.metadata.version("telemetry-kit")
+        return is_ours and is_whole and are_unchanged(mark["inputs"], input_files(source))
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+
+
+def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog:
+    audit = read_table(folder, "audit")
+    frames: dict[str, Any] = {
+        kind: _relation(connection, folder / f"{kind}.parquet", schemas.columns_of(kind), int(audit[f"n_{kind}"].sum()))
+        for kind in schemas.EVENT_TYPES
+    }
+    n_rejected = int(audit["n_rejected"].sum())
+    quarantine: Any = _relation(connection, folder / "quarantine.parquet", QUARANTINE_COLUMNS, n_rejected)
+    return EventLog(
+        **{kind: rows.project(f"* RENAME (file_row_number AS {engine.ARRIVAL})") for kind, rows in frames.items()},
+        cutoff=read_mark(folder)["cutoff"],
+        quarantine=quarantine.project("* EXCLUDE (file_row_number)"),
+        audit=audit,
+        seen=read_table(folder, "seen"),
+    )
+
+
+def _relation(
+    connection: duckdb.DuckDBPyConnection, path: Path, columns: list[str], n_rows: int
+) -> duckdb.DuckDBPyRelation:
+    """Open a part of a store, and see that it has the columns and the number of rows that it was written with."""
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        if file.schema_arrow.names != columns:
+            raise ValueError(f"{path.name} has other columns than {', '.join(columns)}")
+        if file.metadata.num_rows != n_rows:
+            raise ValueError(f"{path.name} has {file.metadata.num_rows} rows, expected {n_rows}")
+    return connection.sql(f"FROM read_parquet({quoted(str(path.absolute()))}, file_row_number=true)")
+
+
+def _cut(log: EventLog, until: pd.Timestamp, source: str) -> EventLog:
+    """Leave out what is after ``until``."""
+    kept = f"event_timestamp <= make_timestamptz({engine.epoch_us(until)})"
+    frames: dict[str, Any] = {kind: getattr(log, kind).filter(kept) for kind in schemas.EVENT_TYPES}
+    n_kept = {kind: int(frame.count("*").fetchall()[0][0]) for kind, frame in frames.items()}
+    return replace(log, **frames, cutoff=until, audit=cut_audit(log, until, n_kept, source))

@@ -1,0 +1,69 @@
+"""The files of a source are known by their names in the audit, and by their content."""
+
+import os
+
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit.inputs import are_unchanged, describe_files, input_files, is_of_files
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "a.jsonl").write_text("one")
+    (tmp_path / "logs" / "b.jsonl").write_text("two")
+    return tmp_path / "logs"
+
+
+def test_files_have_the_names_of_the_audit(folder):
+    for source in (folder, [folder, folder / "a.jsonl"], str(folder / "*.jsonl")):
+        names = [name for name, _ in input_files(source)]
+        assert names == tk.load_events(source).audit["source"].to_list()
+    assert [name for name, _ in input_files([folder, folder / "a.jsonl"])] == [
+        "logs/a.jsonl", "logs/b.jsonl", "a.jsonl",
+    ]  # fmt: skip
+
+
+def test_only_files_tell_by_their_content_whether_they_are_the_same(folder):
+    assert is_of_files([folder, "*.jsonl"])
+    assert not is_of_files([folder, "postgresql://db.example/telemetry"])
+    assert not is_of_files({"incident": None})
+
+
+def test_unchanged_files_are_known_again(folder):
+    known = describe_files(input_files(folder))
+    assert are_unchanged(known, input_files(folder))
+    # Written again with the same content, which only its digest can tell.
+    (folder / "a.jsonl").write_text("one")
+    os.utime(folder / "a.jsonl", ns=(1, 1))
+    assert are_unchanged(known, input_files(folder))
+
+
+def change_content(folder):
+    (folder / "a.jsonl").write_text("ONE")
+    os.utime(folder / "a.jsonl", ns=(1, 1))
+
+
+CHANGES = {
+    "other content of the same size": change_content,
+    "more content": lambda folder: (folder / "b.jsonl").write_text("two more"),
+    "one more file": lambda folder: (folder / "c.jsonl").write_text("three"),
+    "one file less": lambda folder: (folder / "b.jsonl").unlink(),
+    "another name": lambda folder: (folder / "b.jsonl").rename(folder / "c.jsonl"),
+}
+
+
+@pytest.mark.parametrize("change", list(CHANGES))
+def test_a_change_is_seen(folder, change):
+    known = describe_files(input_files(folder))
+    CHANGES[change](folder)
+    assert not are_unchanged(known, input_files(folder))
+
+
+def test_a_file_that_cannot_be_read_is_never_taken_as_unchanged(folder):
+    (folder / "gone.jsonl").symlink_to(folder / "nowhere")
+    files = input_files(folder)
+    known = describe_files(files)
+    assert [entry["sha256"] == "" for entry in known] == [False, False, True]
+    assert not are_unchanged(known, files)
