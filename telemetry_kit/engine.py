@@ -8,11 +8,12 @@ integers only, so that a sum does not depend on its order. What comes home is sm
 
 from __future__ import annotations
 
+import importlib
 import itertools
 import os
 import tempfile
 import threading
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -249,16 +250,44 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
         return _lazy(native.project(", ".join(["*", *terms])))
     if kind.is_pyspark() or kind.is_sqlframe():
         native = frame.to_native()
-        for name, column in columns.items():
-            native = native.selectExpr("*", f"unix_micros(`{column}`) AS `{name}`")
-        return _lazy(native)
+        unix_micros = _functions(frame).unix_micros
+        return _lazy(native.withColumns({name: unix_micros(native[column]) for name, column in columns.items()}))
     if kind.is_ibis():
+        import ibis
+
         native = frame.to_native()
-        for name, column in columns.items():
-            seconds, rest = native[column].epoch_seconds(), native[column].microsecond()
-            native = native.mutate(**{name: seconds.cast("int64") * MICROSECONDS + rest})
-        return _lazy(native)
+        epoch = ibis.timestamp("1970-01-01")
+        counts = {c: native[c].delta(epoch.cast(native[c].type()), unit="microsecond") for c in columns.values()}
+        return _lazy(native.mutate(**{name: counts[column] for name, column in columns.items()}))
     return frame.with_columns(**{name: nw.col(column).dt.timestamp("us") for name, column in columns.items()})
+
+
+def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
+    """Return the functions of PySpark, or of the engine behind SQLFrame."""
+    module = type(frame.to_native()).__module__
+    place = "pyspark.sql" if frame.implementation.is_pyspark() else module.rpartition(".")[0]
+    return importlib.import_module(f"{place}.functions")
+
+
+def fill_null(
+    frame: nw.LazyFrame[Any],
+    *columns: str,
+    strategy: Literal["forward", "backward"],
+    within: Sequence[str],
+    order_by: Sequence[str],
+    **more: nw.Expr,
+) -> nw.LazyFrame[Any]:
+    """Fill columns with the known value before or after, and add ``more``, windows of the same partition and order."""
+    if not frame.implementation.is_ibis():
+        filled = nw.col(*columns).fill_null(strategy=strategy).over(*within, order_by=order_by)
+        return frame.with_columns(filled, **more)
+    # Ibis does not fill: from one known value to the next the number of known ones so far is the same.
+    marks = {column: f"_n_{column}" for column in columns}
+    for column, mark in marks.items():
+        n = nw.when(~nw.col(column).is_null()).then(1).otherwise(0).cum_sum(reverse=strategy == "backward")
+        more[mark] = n.over(*within, order_by=order_by)
+    filled_columns = {column: nw.col(column).max().over(*within, mark) for column, mark in marks.items()}
+    return frame.with_columns(**more).with_columns(**filled_columns).drop(*marks.values())
 
 
 def epoch_us(moment: pd.Timestamp) -> int:

@@ -170,7 +170,7 @@ def playbook_weightings(
     playbooks = engine.open_frame(snapshot, [*KEYS, *needed], parameter="snapshot")
     used = engine.open_alike(incidents, [*KEYS, "incident_id"], parameter="incidents", like=playbooks)
     used = used.with_columns(playbook_id=nw.col("playbook_id").cast(nw.String))
-    runs = used.group_by(*KEYS).agg(_runs=nw.col("incident_id").n_unique())
+    runs = used.select(*KEYS, "incident_id").unique().group_by(*KEYS).agg(_runs=nw.len())
     counted = (
         playbooks.select(*KEYS, _value=value)
         .filter(~nw.col("_value").is_null())

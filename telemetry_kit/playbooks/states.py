@@ -58,7 +58,8 @@ def playbook_states(playbooks: IntoFrame, *, until: int | None = None) -> nw.Laz
     # Where no event of a playbook names its action, the first is no update.
     n_firsts = nw.when(nw.col("_n_unnamed") == nw.col("_number")).then(1).otherwise(0)
     states = states.with_columns(
-        _update=nw.col("_number") - 1, _n_updates=nw.col("_n_named") + nw.col("_n_unnamed") - n_firsts
+        _update=nw.col("_number").cast(nw.Int64) - 1,
+        _n_updates=(nw.col("_n_named") + nw.col("_n_unnamed")).cast(nw.Int64) - n_firsts,
     )
     return states.drop("_one", "_row", "_is_update", "_is_unnamed", "_number", "_n_named", "_n_unnamed")
 

@@ -64,17 +64,16 @@ def server_overview(log: Log) -> pd.DataFrame:
     """
     events = open_log(log, ["server_id", "user_actual_id", *_VERSIONS])
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}
+    days = events.with_columns(_day=nw.col("_us") // engine.DAY_US, **kinds).group_by("server_id", "_day")
     servers = engine.collect(
-        events.with_columns(_day=nw.col("_us") // engine.DAY_US, **kinds)
+        days.agg(nw.col(*kinds).sum())
         .group_by("server_id")
         .agg(
-            nw.col(*kinds).sum(),
-            first_day=nw.col("_day").min(),
-            last_day=nw.col("_day").max(),
-            n_days_active=nw.col("_day").n_unique(),
-            n_users=nw.col("user_actual_id").n_unique(),
+            nw.col(*kinds).sum(), first_day=nw.col("_day").min(), last_day=nw.col("_day").max(), n_days_active=nw.len()
         )
     )
+    users = events.select("server_id", "user_actual_id").unique().group_by("server_id").agg(n_users=nw.len())
+    servers = servers.merge(engine.collect(users), on="server_id")
     spans = engine.collect(events.group_by("server_id", *_VERSIONS).agg(_us=nw.col("_us").max()))
     spans = engine.sort_rows(spans, ["server_id", "_us", *_VERSIONS])
     latest = spans.drop_duplicates("server_id", keep="last").drop(columns="_us")

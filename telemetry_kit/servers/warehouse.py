@@ -154,7 +154,8 @@ def _row(name: str, value: int, users: pd.DataFrame, definition: str, difference
 def _actions(log: Log) -> list[dict[str, Any]]:
     keys = ["server_id", "user_actual_id", "action"]
     events = open_log(log, [*keys, "event_id"])
-    counted = engine.collect(events.group_by("event_type", *keys).agg(_n=nw.col("event_id").n_unique()))
+    distinct = events.select("event_type", *keys, "event_id").unique()
+    counted = engine.collect(distinct.group_by("event_type", *keys).agg(_n=nw.len()))
     rows = []
     for name, event_type, actions, difference in ACTION_METRICS:
         mine = counted[(counted["event_type"] == event_type) & counted["action"].isin(actions)]

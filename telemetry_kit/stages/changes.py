@@ -81,24 +81,27 @@ def find_changes(
             _created_at=nw.when(is_create).then(nw.col("event_timestamp")),
             _is_entry=is_create | action.is_in(_ENTERING_ACTIONS).fill_null(value=False),
         )
-        .with_columns(
-            nw.col(*_OF_INCIDENT).fill_null(strategy="backward").over(*INCIDENT, **in_time),
-            _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
-        )
+    )
+    before = nw.col("_state").shift(1).over(*INCIDENT, **in_time)
+    states = engine.fill_null(
+        states, *_OF_INCIDENT, strategy="backward", within=INCIDENT, order_by=in_time["order_by"], _before=before
     )
     is_first = nw.col("_before").is_null()
     of_first = {name: nw.when(nw.col("_is_first")).then(nw.col(name)) for name in _OF_INCIDENT}
-    return (
+    changes = (
         states.filter(is_first | (nw.col("_before") != nw.col("_state")))
         .with_columns(_is_first=is_first, _is_present=nw.when(nw.col("_state") != NONE).then(1).otherwise(0))
         .with_columns(**of_first)
-        # Every window has the same partition and order, so that an engine sorts once.
-        .with_columns(
-            nw.col(*_OF_INCIDENT).fill_null(strategy="forward").over(*INCIDENT, **in_time),
-            _next_state=nw.col("_state").shift(-1).over(*INCIDENT, **in_time),
-            _left_us=nw.col("_us").shift(-1).over(*INCIDENT, **in_time),
-            _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
-            _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),
-        )
-        .with_columns(nw.col("_left_us").fill_null(until_us))
     )
+    # Every window has the same partition and order, so that an engine sorts once.
+    return engine.fill_null(
+        changes,
+        *_OF_INCIDENT,
+        strategy="forward",
+        within=INCIDENT,
+        order_by=in_time["order_by"],
+        _next_state=nw.col("_state").shift(-1).over(*INCIDENT, **in_time),
+        _left_us=nw.col("_us").shift(-1).over(*INCIDENT, **in_time),
+        _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
+        _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),
+    ).with_columns(nw.col("_left_us").fill_null(until_us))

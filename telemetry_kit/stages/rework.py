@@ -37,6 +37,7 @@ _MEANS = {
 }
 _MEASURES = _SHARES | _MEANS
 _TOTALS = tuple(dict.fromkeys(name for pair in _MEASURES.values() for name in pair))
+_ADDED = ("_n_back", "_n_moves", "_n_ended")
 
 
 def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
@@ -127,13 +128,10 @@ def _count_per_server(frame: nw.LazyFrame[Any], groups: Sequence[str]) -> nw.Laz
             _is_open=flag(nw.col("is_censored")),
             _n_incidents=flag(nw.col("from_start")),
         )
+        .group_by(*dict.fromkeys([*groups, *INCIDENT, "stage"]))
+        .agg(nw.col(*_ADDED).sum(), nw.col("_is_open", "_n_incidents").max(), _n_visits=nw.len())
         .group_by(*dict.fromkeys([*groups, *INCIDENT]))
-        .agg(
-            nw.col("_n_back", "_n_moves", "_n_ended").sum(),
-            nw.col("_is_open", "_n_incidents").max(),
-            _n_visits=nw.len(),
-            _n_stages=nw.col("stage").n_unique(),
-        )
+        .agg(nw.col(*_ADDED, "_n_visits").sum(), nw.col("_is_open", "_n_incidents").max(), _n_stages=nw.len())
     )
     # An incident that ended was opened again after each end but the last, after which it is still open or not.
     counted = incidents.with_columns(
