@@ -3,7 +3,7 @@
 from telemetry_kit import errors, plots, schemas
 from telemetry_kit.convert import convert_events
 from telemetry_kit.eventlog import EventLog
-from telemetry_kit.frames import keep, n_distinct, to_pandas
+from telemetry_kit.frames import keep, n_distinct, of_incidents, to_pandas
 from telemetry_kit.load import load_events, load_incidents, load_playbooks, load_tasks
 from telemetry_kit.places import notebooks, samples
 from telemetry_kit.playbooks import (
@@ -36,6 +36,7 @@ from telemetry_kit.stages import (
     stage_visits,
     time_to_end,
     time_to_stage,
+    visit_counts,
 )
 from telemetry_kit.tasks import (
     commander_vs_assignee,
@@ -66,6 +67,7 @@ __all__ = [
     "load_tasks",
     "n_distinct",
     "notebooks",
+    "of_incidents",
     "open_task_bounds",
     "playbook_ecdf",
     "playbook_growth",
@@ -95,5 +97,6 @@ __all__ = [
     "to_pandas",
     "version_adoption",
     "versions_in_use",
+    "visit_counts",
     "warehouse_metrics",
 ]

@@ -85,6 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, metavar="DIR", help="directory of the report; an earlier one is replaced"
     )
     _add_cutoff(report)
+    _add_memory_limit(report)
 
     validate = command("validate", _validate, "load a source, and print what became of every record")
     _add_source(validate)
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, metavar="DIR", help="directory of the event log; an earlier one is replaced"
     )
     _add_cutoff(convert)
-    convert.add_argument("--memory-limit", metavar="SIZE", help="how much memory DuckDB may use, such as 512MB or 4GB")
+    _add_memory_limit(convert)
 
     simulate = command("simulate", _simulate, "write simulated events, as they would have arrived, and their truth")
     simulate.add_argument(
@@ -135,11 +136,22 @@ def _add_cutoff(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cutoff", metavar="T", help="leave out events after this time (ISO 8601, UTC unless it says)")
 
 
+def _add_memory_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--memory-limit", metavar="SIZE", help="how much memory DuckDB may use, such as 512MB or 4GB")
+
+
+def _limits(options: argparse.Namespace) -> dict[str, str]:
+    """Return the limit of memory as a keyword, where one was given."""
+    return {} if options.memory_limit is None else {"memory_limit": options.memory_limit}
+
+
 def _report(options: argparse.Namespace) -> int:
     from telemetry_kit.reports import write_report
 
     with _progress(sys.stderr) as on_progress:
-        place = write_report(_source(options), options.out, cutoff=options.cutoff, on_progress=on_progress)
+        place = write_report(
+            _source(options), options.out, cutoff=options.cutoff, on_progress=on_progress, **_limits(options)
+        )
     print(place / "index.html")
     return OK
 
@@ -161,11 +173,9 @@ def _validate(options: argparse.Namespace) -> int:
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from telemetry_kit.convert import MEMORY_LIMIT, convert_events
+    from telemetry_kit.convert import convert_events
 
-    audit = convert_events(
-        _source(options), options.out, cutoff=options.cutoff, memory_limit=options.memory_limit or MEMORY_LIMIT
-    )
+    audit = convert_events(_source(options), options.out, cutoff=options.cutoff, **_limits(options))
     _print_audit(audit)
     return OK
 

@@ -129,22 +129,20 @@ def _unseen(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.Lazy
     """Tell of each incident event by how many tasks its total differs from the one before and the changes between."""
     action = nw.col("action")
     added = nw.when(action == "add_task").then(1).when(action == "remove_task").then(-1).otherwise(0)
-    total = nw.col("total_checklist_items").cast(nw.Int64)
-    events = nw.concat(
-        [
-            changes.select(
-                *_CASE,
-                *_KEYS,
-                _added=added,
-                _total=nw.lit(0).cast(nw.Int64),
-                _is_incident=nw.lit(0),
-                _is_told=_one(~action.is_null()),
-            ),
-            incidents.select(
-                *_CASE, *_KEYS, _added=nw.lit(0), _total=total, _is_incident=nw.lit(1), _is_told=nw.lit(1)
-            ),
-        ]
+    is_told = _one(~action.is_null())
+    changes = changes.select(
+        *_CASE, *_KEYS, _added=added, _total=nw.lit(0).cast(nw.Int64), _is_incident=nw.lit(0), _is_told=is_told
     )
+    totals = incidents.select(
+        *_CASE,
+        *_KEYS,
+        _added=nw.lit(0),
+        _total=nw.col("total_checklist_items").cast(nw.Int64),
+        _is_incident=nw.lit(1),
+        _is_told=nw.lit(1),
+    )
+    # Most task events change no number of tasks.
+    events = nw.concat([changes.filter((nw.col("_added") != 0) | (nw.col("_is_told") == 0)), totals])
     # What a task event changed is in the total of the incident event of the same moment.
     in_time = {"order_by": ["_us", "_is_incident", "_order", "event_id"]}
     difference = nw.col("_left") - nw.col("_left").shift(1).over(*_CASE, **in_time)

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from telemetry_kit import engine, schemas
 from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.errors import SourceError
-from telemetry_kit.eventlog import MARK, write_mark
+from telemetry_kit.eventlog import MARK, is_saved, write_mark
 from telemetry_kit.inputs import describe_files, input_files
 from telemetry_kit.load import take
 from telemetry_kit.quarantine import ARRIVAL, Intake
 from telemetry_kit.rules import quoted
+from telemetry_kit.stores import open_store
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -47,7 +48,7 @@ def convert_events(
     Parameters
     ----------
     source
-        As for ``load_events``.
+        As for ``load_events``; a log that was saved or converted before is copied, up to the cutoff.
     directory
         Where to write; an event log that lies there is replaced. Nothing is left there when the source cannot be used.
     cutoff
@@ -80,12 +81,15 @@ def convert_events(
     until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
     target = Path(directory)
     _check_target(target)
-    inputs = describe_files(input_files(source))
+    if is_saved(source):
+        return _copy(Path(source), target, until, memory_limit)
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
         folder = Path(name)
         made = folder / "made"
         made.mkdir()
         with contextlib.closing(_connection(folder, memory_limit)) as connection:
+            # Told before they are read, so that a file which changes meanwhile is not taken for unchanged.
+            inputs = describe_files(input_files(source))
             with _quarantine(made) as quarantine:
                 intake = Intake(connection, quarantine.append)
                 quarantine.names = intake.names
@@ -100,6 +104,16 @@ def convert_events(
         write_mark(made, moment, version=importlib.metadata.version("telemetry-kit"), inputs=inputs)
         _move(made, target)
     return audit
+
+
+def _copy(saved: Path, target: Path, until: pd.Timestamp | None, memory_limit: str) -> pd.DataFrame:
+    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
+        made = Path(name, "made")
+        with contextlib.closing(_connection(Path(name), memory_limit)) as connection:
+            log = open_store(connection, saved, until)
+            log.save(made)
+        _move(made, target)
+    return log.audit
 
 
 def _check_target(target: Path) -> None:

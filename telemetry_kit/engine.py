@@ -24,7 +24,7 @@ from telemetry_kit.schemas import natural_key
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -199,6 +199,18 @@ def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
 def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
     """Bring a lazy result home as pandas: integers as Int64, flags as boolean, text as str, times in UTC."""
     return arrow_to_pandas(_arrow(result))
+
+
+def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
+    """Bring a frame of pandas or DuckDB home part by part, so that its rows never are in memory together."""
+    if isinstance(frame, pd.DataFrame):
+        yield frame
+        return
+    import pyarrow as pa
+
+    native: Any = frame
+    for batch in native.to_arrow_reader(n_rows):
+        yield arrow_to_pandas(pa.Table.from_batches([batch]))
 
 
 def _arrow(result: nw.LazyFrame[Any]) -> pa.Table:

@@ -37,7 +37,7 @@ AUDIT_COLUMNS = [
 MARK = "event-log.json"
 _FORMAT = 1
 QUARANTINE_COLUMNS = ["source", "record", "event_type", "reason", "raw"]
-_TABLES = {
+TABLES = {
     "quarantine": QUARANTINE_COLUMNS,
     "audit": AUDIT_COLUMNS,
     "seen": ["finding", "event_type", "detail", "n"],
@@ -213,7 +213,7 @@ def _write(frame: Any, part: str, path: Path) -> None:  # noqa: ANN401 - pandas 
     if isinstance(frame, pd.DataFrame):
         frame.to_parquet(path, index=False)
         return
-    columns = _TABLES.get(part) or schemas.columns_of(cast("schemas.EventType", part))
+    columns = TABLES.get(part) or schemas.columns_of(cast("schemas.EventType", part))
     nw.from_native(frame).select(*columns).sink_parquet(path)
 
 
@@ -228,7 +228,7 @@ def write_mark(folder: Path, cutoff: pd.Timestamp, **more: Any) -> None:  # noqa
 
 
 def _parts() -> tuple[str, ...]:
-    return (*schemas.EVENT_TYPES, *_TABLES)
+    return (*schemas.EVENT_TYPES, *TABLES)
 
 
 def is_saved(source: object) -> bool:
@@ -280,8 +280,8 @@ def read_table(folder: Path, part: str) -> pd.DataFrame:
         Where it is not as it was written.
     """
     table: pd.DataFrame = pd.read_parquet(folder / f"{part}.parquet")
-    if table.columns.to_list() != _TABLES[part]:
-        raise ValueError(f"{part}.parquet has other columns than {', '.join(_TABLES[part])}")
+    if table.columns.to_list() != TABLES[part]:
+        raise ValueError(f"{part}.parquet has other columns than {', '.join(TABLES[part])}")
     return table
 
 
@@ -289,7 +289,7 @@ def _read_parts(folder: Path) -> EventLog:
     import pyarrow.parquet as pq
 
     cutoff = read_mark(folder)["cutoff"]
-    parts: dict[str, Any] = {part: read_table(folder, part) for part in _TABLES}
+    parts: dict[str, Any] = {part: read_table(folder, part) for part in TABLES}
     for kind in schemas.EVENT_TYPES:
         table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
         parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)

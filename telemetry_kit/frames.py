@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
+INCIDENT = ("server_id", "incident_id")
+
 
 def keep(frame: IntoFrameT) -> IntoFrameT:
     """Compute a lazy frame once, for several analyses to use.
@@ -46,6 +48,41 @@ def keep(frame: IntoFrameT) -> IntoFrameT:
     """
     engine.open_frame(frame, [], parameter="frame")
     return engine.keep_rows(frame)
+
+
+def of_incidents(frame: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
+    """Return the rows of a frame that belong to some incidents, to look at them one by one.
+
+    Parameters
+    ----------
+    frame
+        A frame of any kind with ``server_id`` and ``incident_id``: events, visits, task bounds.
+    incidents
+        A frame with ``server_id`` and ``incident_id`` of the incidents that are wanted; in memory, or on the engine of
+        ``frame``.
+
+    Returns
+    -------
+    frame
+        Of the same kind as ``frame``, lazy where it is lazy; its rows in their order where it keeps one.
+
+    Raises
+    ------
+    ParameterError
+        Where a frame lacks one of the two columns, or the two are on different engines.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> longest = tk.incident_durations(log.incident, cutoff=log.cutoff).nlargest(1, "open_s")
+    >>> tk.of_incidents(log.incident, longest)["action"].to_list()
+    ['create']
+    """
+    rows = engine.open_frame(frame, INCIDENT, parameter="frame", order="_order")
+    wanted = engine.open_alike(incidents, INCIDENT, parameter="incidents", like=rows).select(*INCIDENT).unique()
+    result = rows.join(wanted, on=list(INCIDENT), how="semi").sort("_order").drop("_order")
+    return engine.give_back(result, like=frame)
 
 
 def n_distinct(frame: IntoFrame, *columns: str) -> int:

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
+from telemetry_kit.eventlog import MARK, TABLES
 from telemetry_kit.sources import find_files, shown
 from telemetry_kit.tables import is_url
 
@@ -35,7 +36,8 @@ def list_items(source: Any) -> Iterator[Any]:  # noqa: ANN401 - as load_events
 def files_of(item: str | os.PathLike[str], *, is_one_of_several: bool) -> list[tuple[str, Path]]:
     """List the files of a path or pattern, each with its name in the audit.
 
-    The name of a file of one source among several begins with the name of its folder.
+    The name of a file of one source among several begins with the name of its folder. Of a saved log these are its
+    events alone.
 
     Raises
     ------
@@ -45,7 +47,10 @@ def files_of(item: str | os.PathLike[str], *, is_one_of_several: bool) -> list[t
     # A link keeps its own name.
     folder = Path(os.path.abspath(item)) if is_one_of_several else None  # noqa: PTH100
     first = f"{shown(folder.name)}/" if folder is not None and folder.is_dir() else ""
-    return [(first + name, path) for name, path in find_files(item)]
+    found = find_files(item)
+    logs = [path.parent for _, path in found if path.name == MARK]
+    beside = {log / name for log in logs for name in (MARK, *(f"{part}.parquet" for part in TABLES))}
+    return [(first + name, path) for name, path in found if path not in beside]
 
 
 def input_files(source: Any) -> list[tuple[str, Path]]:  # noqa: ANN401 - as load_events

@@ -62,6 +62,16 @@ def test_an_event_log_is_replaced_and_any_other_directory_is_not(recordings, tmp
     assert (tmp_path / "mine" / "thesis.txt").exists()
 
 
+def test_a_converted_log_is_copied_up_to_a_cutoff(recordings, tmp_path):
+    source = recordings / "batch-bodies" / "prev.jsonl.gz"
+    tk.convert_events(source, tmp_path / "log")
+    tk.convert_events(tmp_path / "log", tmp_path / "copy")
+    assert_equal_logs(tk.load_events(tmp_path / "copy"), tk.load_events(source))
+    audit = tk.convert_events(tmp_path / "log", tmp_path / "cut", cutoff="2020-10-20")
+    assert_equal_logs(tk.load_events(tmp_path / "cut"), tk.load_events(tmp_path / "log", cutoff="2020-10-20"))
+    pd.testing.assert_frame_equal(audit, tk.load_events(tmp_path / "cut").audit)
+
+
 def test_a_missing_source_leaves_nothing_behind(tmp_path):
     with pytest.raises(SourceError, match="does not exist"):
         tk.convert_events(tmp_path / "nowhere", tmp_path / "log")

@@ -41,6 +41,20 @@ def test_rows_and_different_values_are_counted_nulls_among_them(as_kind):
     assert tk.n_distinct(frame, "b", "b") == 2
 
 
+def test_the_rows_of_some_incidents_are_found_in_their_order(as_kind):
+    rows = pd.DataFrame({"server_id": list("aabb"), "incident_id": list("yxyx"), "n": [4, 3, 2, 1]})
+    wanted = pd.DataFrame({"server_id": list("bab"), "incident_id": list("yyy"), "more": 1})
+    found = tk.of_incidents(as_kind(rows), as_kind(wanted))
+    assert type(found) is type(as_kind(rows))
+    assert sorted(tk.to_pandas(found)["n"]) == [2, 4]
+    assert tk.of_incidents(rows, wanted)["n"].to_list() == [4, 2]
+
+
+def test_incidents_in_memory_are_found_on_any_engine(as_kind):
+    rows = pd.DataFrame({"server_id": list("ab"), "incident_id": list("xx"), "n": [1, 2]})
+    assert tk.to_pandas(tk.of_incidents(as_kind(rows), rows[:1]))["n"].to_list() == [1]
+
+
 def test_the_first_rows_come_home_alone_where_that_is_asked(as_kind):
     assert tk.to_pandas(as_kind(ROWS), limit=2)["a"].to_list() == [1, 1]
     assert len(tk.to_pandas(as_kind(ROWS), limit=0)) == 0

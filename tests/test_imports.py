@@ -27,7 +27,7 @@ LAYERS = [
     {"quarantine"},
     {"contradictions", "notes"},
     {"eventlog"},
-    {"accounts", "inputs"},
+    {"accounts", "inputs", "stores"},
     {"load"},
     {"convert"},
     {"scan"},

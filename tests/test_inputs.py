@@ -25,6 +25,18 @@ def test_files_have_the_names_of_the_audit(folder):
     ]  # fmt: skip
 
 
+def test_of_a_saved_log_among_others_its_events_are_read(recordings, tmp_path):
+    prev = recordings / "batch-bodies" / "prev.jsonl.gz"
+    tk.convert_events(prev, tmp_path / "all" / "log")
+    later = recordings / "batch-bodies" / "later.jsonl.gz"
+    log = tk.load_events([tmp_path / "all", later])
+    assert log.audit["source"].to_list() == [
+        "all/log/incident.parquet", "all/log/playbook.parquet", "all/log/tasks.parquet", "later.jsonl.gz",
+    ]  # fmt: skip
+    assert log.audit["n_rejected"].sum() == 0
+    assert len(log.incident) == len(tk.load_events([prev, later]).incident)
+
+
 def test_only_files_tell_by_their_content_whether_they_are_the_same(folder):
     assert is_of_files([folder, "*.jsonl"])
     assert not is_of_files([folder, "postgresql://db.example/telemetry"])

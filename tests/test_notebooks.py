@@ -27,12 +27,12 @@ def tags_of(cell):
 
 
 @functools.cache
-def execute(path, source):
+def execute(path, source, load="tk.load_events"):
     """Run the cells of a notebook as its kernel would, and return what they leave behind and what they show."""
     shown = []
     names = {"display": shown.append}
     for cell, code in code_of(path):
-        lines = f"source = {str(source)!r}\ncutoff = None" if "parameters" in tags_of(cell) else code
+        lines = f"source = {str(source)!r}\ncutoff = None\nload = {load}" if "parameters" in tags_of(cell) else code
         tree = ast.parse(lines)
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
         exec(compile(tree, cell["id"], "exec"), names)
@@ -66,9 +66,9 @@ def test_a_notebook_is_stored_without_outputs_under_names_that_stay(path):
 
 
 @each
-def test_a_notebook_has_one_parameters_cell_that_sets_source_and_cutoff(path):
+def test_a_notebook_has_one_parameters_cell_that_sets_what_is_loaded_and_how(path):
     (code,) = [code for cell, code in code_of(path) if "parameters" in tags_of(cell)]
-    assert [target.id for node in ast.parse(code).body for target in node.targets] == ["source", "cutoff"]
+    assert [target.id for node in ast.parse(code).body for target in node.targets] == ["source", "cutoff", "load"]
 
 
 @each
@@ -108,6 +108,11 @@ def test_prose_holds_no_number_that_the_log_would_have_to_say(path):
 @each
 def test_a_notebook_runs_on_the_recorded_sample(path, autumn):
     execute(path, autumn)
+
+
+@each
+def test_a_notebook_says_the_same_of_events_that_stay_on_disk(path, autumn):
+    assert execute(path, autumn, "tk.scan_events")[1] == execute(path, autumn)[1]
 
 
 @each

@@ -22,7 +22,7 @@ from telemetry_kit.errors import MissingExtraError, ReportError, SourceError
 from telemetry_kit.reports import write_quarantine, write_report
 from telemetry_kit.reports.exhibits import exhibits_of
 from telemetry_kit.reports.tables import duration, table_to_csv, table_to_html
-from telemetry_kit.reports.writing import _files, _names
+from telemetry_kit.reports.writing import _names
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -269,13 +269,12 @@ def test_a_missing_extra_is_named(source, chapters, tmp_path, monkeypatch):
         write_report(source, tmp_path / "out", notebooks=chapters)
 
 
-def test_the_manifest_names_the_files_of_several_sources_as_the_audit_does(source, tmp_path):
-    (tmp_path / "b").mkdir()
-    copy = tmp_path / "b" / "copy.json.gz"
-    copy.write_bytes(next(source.rglob("*.json.gz")).read_bytes())
-    several = [source, copy, tmp_path / "b"]
-    log = tk.load_events(several)
-    assert [name for name, _ in _files(several)] == log.audit["source"].to_list()
+def test_a_report_of_a_converted_log_says_the_same_of_its_events(report, source, chapters, tmp_path):
+    tk.convert_events(source, tmp_path / "log")
+    with pytest.warns(UserWarning, match="look here"):
+        write_report(tmp_path / "log", tmp_path / "again", notebooks=chapters, memory_limit="500MB")
+    for name in ("tables/audit.csv", "figures/a-line.svg", "quarantine.jsonl"):
+        assert (tmp_path / "again" / name).read_bytes() == (report / name).read_bytes()
 
 
 def test_a_database_is_named_without_the_account_that_opens_it():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import importlib.metadata
 import itertools
 import json
@@ -17,9 +16,12 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from telemetry_kit import places
+from telemetry_kit import engine, places
+from telemetry_kit.convert import convert_events
 from telemetry_kit.errors import MissingExtraError, ReportError
-from telemetry_kit.load import load_events
+from telemetry_kit.eventlog import is_saved, read_mark
+from telemetry_kit.inputs import digest, list_items
+from telemetry_kit.scan import scan_events
 from telemetry_kit.sources import find_files, shown
 from telemetry_kit.tables import is_url
 
@@ -27,12 +29,14 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
+    from narwhals.stable.v2.typing import IntoFrame
     from nbformat import NotebookNode
 
     from telemetry_kit.reports.pages import Chapter
 
     Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
+MEMORY_LIMIT = "2GB"
 MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"
 PACKAGES = (
@@ -60,11 +64,13 @@ COUNTS = {
 
 
 class Account(NamedTuple):
-    """What the report itself tells of the events that were loaded."""
+    """What the report itself tells of the events that were read, and where they lie."""
 
+    events: Path
     cutoff: str | None
     audit: pd.DataFrame
-    quarantine: pd.DataFrame
+    quarantine: IntoFrame
+    inputs: list[dict[str, str | int]]
 
 
 def write_report(
@@ -73,11 +79,13 @@ def write_report(
     *,
     cutoff: str | dt.datetime | None = None,
     notebooks: str | os.PathLike[str] | None = None,
+    memory_limit: str = MEMORY_LIMIT,
     on_progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> Path:
     """Execute the notebooks on a source, and write what they show as a report that needs nothing else.
 
-    A report is there as a whole or not at all: an earlier one in ``out`` stays until the new one is complete.
+    A report is there as a whole or not at all: an earlier one in ``out`` stays until the new one is complete. The
+    events stay on disk, so that a report of any number of them needs bounded memory.
 
     Parameters
     ----------
@@ -89,7 +97,10 @@ def write_report(
         Events after it are left out; by default the newest event's time.
     notebooks
         A directory of other notebooks than those of the package. Each needs one cell tagged ``parameters`` that sets
-        ``source`` and ``cutoff``; cells tagged ``table:NAME`` and ``figure:NAME`` give their frame or figure away.
+        ``source``, ``cutoff`` and ``load``, which is then called with the two and returns an ``EventLog``; cells tagged
+        ``table:NAME`` and ``figure:NAME`` give their frame or figure away.
+    memory_limit
+        How much memory DuckDB may use at a time, such as ``"2GB"``; Python and the pictures come on top.
     on_progress
         Called with the steps done, the steps in all, and what is being done.
 
@@ -119,7 +130,7 @@ def write_report(
     total = 1 + sum(chapter.n_cells for chapter in chapters)
     with _taking_place(Path(out)) as folder, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch:
         on_progress(0, total, "loading")
-        account = _load(source, cutoff, Path(scratch, "events"))
+        account = _read(source, cutoff, Path(scratch, "events"), memory_limit)
         steps = itertools.count(1)
         for chapter in chapters:
 
@@ -127,11 +138,11 @@ def write_report(
                 on_progress(next(steps), total, name)
 
             on_cell()
-            _execute(chapter, Path(scratch, "events"), account, on_cell)
+            _execute(chapter, account, memory_limit, on_cell)
         _write_pages(folder, chapters, _cover(source, account))
         with (folder / QUARANTINE).open("w", encoding="utf-8", newline="\n") as stream:
             write_quarantine(account.quarantine, stream)
-        _write(folder / MANIFEST, json.dumps(_manifest(folder, source, account), indent=2) + "\n")
+        _write(folder / MANIFEST, json.dumps(_manifest(folder, account), indent=2) + "\n")
     return Path(out)
 
 
@@ -189,18 +200,27 @@ def _read_chapters(folder: Path) -> list[Chapter]:
     return chapters
 
 
-def _load(source: Source, cutoff: str | dt.datetime | None, saved: Path) -> Account:
-    """Load a source once for all notebooks: they read the saved events, this process forgets them."""
-    log = load_events(source, cutoff=cutoff)
-    log.save(saved)
-    cutoff = log.cutoff.isoformat()
-    return Account(None if cutoff == "NaT" else cutoff, log.audit, log.quarantine)
+def _read(source: Source, cutoff: str | dt.datetime | None, store: Path, memory_limit: str) -> Account:
+    """Read a source once for all notebooks: they open the store where it lies."""
+    if isinstance(source, str | os.PathLike) and is_saved(source):
+        store = Path(source)
+        inputs = [_entry(name, path) for name, path in find_files(store)]
+    else:
+        convert_events(source, store, cutoff=cutoff, memory_limit=memory_limit)
+        inputs = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in read_mark(store)["inputs"]]
+    log = scan_events(store, cutoff=cutoff, memory_limit=memory_limit)
+    moment = log.cutoff.isoformat()
+    return Account(store, None if moment == "NaT" else moment, log.audit, log.quarantine, inputs)
 
 
-def _execute(chapter: Chapter, events: Path, account: Account, on_cell: Callable[[], None]) -> None:
+def _execute(chapter: Chapter, account: Account, memory_limit: str, on_cell: Callable[[], None]) -> None:
     from telemetry_kit.reports.execution import execute_notebook
 
-    parameters = {"source": repr(str(events)), "cutoff": repr(account.cutoff)}
+    parameters = {
+        "source": repr(str(account.events.absolute())),
+        "cutoff": repr(account.cutoff),
+        "load": f"lambda source, cutoff: tk.scan_events(source, cutoff=cutoff, memory_limit={memory_limit!r})",
+    }
     execute_notebook(chapter.notebook, chapter.name, parameters, on_cell)
     for text in _warnings_of(chapter.notebook):
         warnings.warn(f"{chapter.name}: {text}", stacklevel=3)
@@ -237,7 +257,7 @@ def _write_pages(folder: Path, chapters: list[Chapter], cover: dict[str, object]
     _write(folder / "index.html", render_index(chapters, cover))
 
 
-def _manifest(folder: Path, source: Source, account: Account) -> dict[str, object]:
+def _manifest(folder: Path, account: Account) -> dict[str, object]:
     """Return how the report was made: no time and no place of this machine, so that it is the same again."""
     outputs = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
@@ -245,12 +265,12 @@ def _manifest(folder: Path, source: Source, account: Account) -> dict[str, objec
         "counts": {column: int(account.audit[column].sum()) for column in COUNTS},
         "versions": {"python": platform.python_version()}
         | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "inputs": [_entry(name, path) for name, path in _files(source)],
+        "inputs": account.inputs,
         "outputs": [_entry(path.relative_to(folder).as_posix(), path) for path in outputs],
     }
 
 
-def write_quarantine(quarantine: pd.DataFrame, stream: TextIO) -> None:
+def write_quarantine(quarantine: IntoFrame, stream: TextIO) -> None:
     r"""Write rejected records as JSON lines, one per record, its columns as the keys.
 
     Parameters
@@ -270,8 +290,9 @@ def write_quarantine(quarantine: pd.DataFrame, stream: TextIO) -> None:
     >>> stream.getvalue()
     '{"source": "a.jsonl", "record": 3, "event_type": null, "reason": "no JSON", "raw": "{"}\n'
     """
-    records = quarantine.astype(object).where(quarantine.notna(), None).to_dict("records")
-    stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    for part in engine.parts(quarantine):
+        records = part.astype(object).where(part.notna(), None).to_dict("records")
+        stream.writelines(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
 
 
 def _write(path: Path, text: str) -> None:
@@ -280,8 +301,7 @@ def _write(path: Path, text: str) -> None:
 
 
 def _entry(name: str, path: Path) -> dict[str, str | int]:
-    with path.open("rb") as stream:
-        return {"path": name, "bytes": path.stat().st_size, "sha256": hashlib.file_digest(stream, "sha256").hexdigest()}
+    return {"path": name, "bytes": path.stat().st_size, "sha256": digest(path)}
 
 
 def _names(source: Source) -> list[str]:
@@ -290,20 +310,5 @@ def _names(source: Source) -> list[str]:
         urlsplit(item)._replace(netloc=urlsplit(item).hostname or "", query="").geturl()
         if isinstance(item, str) and is_url(item)
         else shown(Path(item).absolute().name)
-        for item in _items(source)
+        for item in list_items(source)
     ]
-
-
-def _files(source: Source) -> list[tuple[str, Path]]:
-    """List the files that were read, named as in the audit."""
-    items = _items(source)
-    return [
-        (f"{shown(Path(item).absolute().name)}/{name}" if len(items) > 1 and Path(item).is_dir() else name, path)
-        for item in items
-        if not is_url(item)
-        for name, path in find_files(item)
-    ]
-
-
-def _items(source: Source) -> list[str | os.PathLike[str]]:
-    return [source] if isinstance(source, str | os.PathLike) else list(source)

@@ -1,6 +1,7 @@
 """How incidents move through their stages: how far they get, how long each stage holds them, where they go back."""
 
 from telemetry_kit.stages.arrivals import time_to_stage
+from telemetry_kit.stages.counts import visit_counts
 from telemetry_kit.stages.durations import incident_durations, time_to_end
 from telemetry_kit.stages.dwell import stage_dwell, stage_survival
 from telemetry_kit.stages.funnel import stage_funnel
@@ -18,4 +19,5 @@ __all__ = [
     "stage_visits",
     "time_to_end",
     "time_to_stage",
+    "visit_counts",
 ]
