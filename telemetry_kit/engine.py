@@ -24,7 +24,7 @@ from telemetry_kit.schemas import natural_key
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     import duckdb
     import pyarrow as pa
@@ -88,7 +88,12 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
 
 
 def open_frame(
-    frame: IntoFrame, columns: Iterable[str], *, parameter: str, order: str | None = None
+    frame: IntoFrame,
+    columns: Collection[str],
+    *,
+    parameter: str,
+    order: str | None = None,
+    named: Collection[str | None] | None = None,
 ) -> nw.LazyFrame[Any]:
     """Open a frame of any kind as a lazy frame, and see that it has ``columns``.
 
@@ -105,6 +110,9 @@ def open_frame(
         there it is the column ``arrival`` where the frame has one, and 0 where it has none. Sorted by time, by this and
         at last by ``event_id``, ties keep their order where there is one, and have the same order each time where there
         is none.
+    named
+        What the caller's caller named besides. Of a frame in memory, only these and ``columns`` are then handed over,
+        unless one is missing, which the caller is to find out; without it, all of its columns are.
 
     Raises
     ------
@@ -117,6 +125,8 @@ def open_frame(
         kinds = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
         raise ParameterError(parameter, type(frame).__name__, kinds) from None
     if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
+        if named is not None and (wanted := {*columns, *named} - {None}) <= {*opened.columns}:
+            opened = opened.select(*(name for name in opened.columns if name in wanted))
         table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
         if order:
             table = table.append_column(order, [np.arange(len(table))])
@@ -124,10 +134,10 @@ def open_frame(
     else:
         lazy = opened.lazy()
         if order:
-            place = nw.col(ARRIVAL) if ARRIVAL in lazy.collect_schema().names() else nw.lit(0)
+            place = nw.col(ARRIVAL) if ARRIVAL in lazy.columns else nw.lit(0)
             is_placed = is_ordered(frame)
             lazy = _lazy(lazy.to_native().with_row_index(order)) if is_placed else lazy.with_columns(place.alias(order))
-    present = lazy.collect_schema().names()
+    present = lazy.columns
     missing = [column for column in columns if column not in present]
     if missing:
         raise ParameterError(parameter, f"a frame without {', '.join(missing)}", f"the columns {', '.join(columns)}")
@@ -141,7 +151,7 @@ def is_ordered(frame: IntoFrame) -> bool:
 
 
 def open_alike(
-    frame: IntoFrame, columns: Iterable[str], *, parameter: str, like: nw.LazyFrame[Any]
+    frame: IntoFrame, columns: Collection[str], *, parameter: str, like: nw.LazyFrame[Any]
 ) -> nw.LazyFrame[Any]:
     """Open a second frame on the engine of a first one that is open, so that the two can be joined.
 
@@ -153,7 +163,7 @@ def open_alike(
     ParameterError
         As ``open_frame``, or where the two are on different engines.
     """
-    opened = open_frame(frame, columns, parameter=parameter)
+    opened = open_frame(frame, columns, parameter=parameter, named=())
     given: Any = nw.from_native(frame)
     is_in_memory = isinstance(given, nw.DataFrame)
     if is_in_memory and like.implementation.is_duckdb():
@@ -359,8 +369,8 @@ def group_columns(
     ParameterError
         Where a name is not a column of the frame, stands twice, or is one of ``reserved``.
     """
-    names = [] if by is None else [by] if isinstance(by, str) else list(by)
-    present = frame.collect_schema().names()
+    names = names_of(by)
+    present = frame.columns
     for position, name in enumerate(names):
         if name not in present:
             raise ParameterError("by", name, present)
@@ -371,15 +381,22 @@ def group_columns(
     return names
 
 
+def names_of(by: str | Sequence[str] | None) -> list[str]:
+    """Return ``by`` as a list."""
+    return [] if by is None else [by] if isinstance(by, str) else list(by)
+
+
 def sort_rows(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Sort the rows of a result by ``columns``, text in natural order and nulls last, on a fresh index."""
 
     def key(column: pd.Series) -> pd.Series:
         if not (isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(column.dtype)):
             return column
-        distinct = sorted(column.dropna().unique(), key=lambda value: natural_key(str(value)))
-        ranks = {value: rank for rank, value in enumerate(distinct)}
-        return column.astype(object).map(ranks).astype("float64")
+        codes, distinct = column.factorize()
+        keys = [natural_key(str(value)) for value in distinct]
+        ranks = np.full(len(keys) + 1, np.nan)  # the last one is that of null, whose code is -1
+        ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
+        return pd.Series(ranks[codes], index=column.index)
 
     if not columns:
         return frame.reset_index(drop=True)

@@ -8,9 +8,12 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
+from telemetry_kit.uncertainty.clusters import Groups
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import numpy.typing as npt
 
 
 def summarise(
@@ -41,13 +44,54 @@ def summarise(
     pandas.DataFrame
         ``by`` in natural order and then the columns of ``dtypes``; no row at all where there are no totals.
     """
+    totals, keys, begins = _grouped(totals, by)
+    parts = [list(rows(totals.iloc[begin:end])) for begin, end in zip(begins, [*begins[1:], len(totals)], strict=False)]
+    own = pd.DataFrame([row for part in parts for row in part], columns=list(dtypes))
+    return _tidy(keys.iloc[np.repeat(begins, [len(part) for part in parts])], own, dtypes, level)
+
+
+def summarise_at_once(
+    totals: pd.DataFrame,
+    by: Sequence[str],
+    columns: Callable[[pd.DataFrame, Groups], Mapping[str, Any]],
+    dtypes: Mapping[str, str],
+    *,
+    level: float,
+) -> pd.DataFrame:
+    """Summarise all groups of a table of totals in one go, which is needed where there can be very many of them.
+
+    Parameters
+    ----------
+    totals, by, dtypes, level
+        As for ``summarise``.
+    columns
+        Makes the columns of the result out of all totals and the groups of their rows: of each an array with one
+        entry per group, or with as many rows as there are groups, which all have as many entries.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As ``summarise`` returns it.
+    """
+    totals, keys, begins = _grouped(totals, by)
+    lengths = np.diff([*begins, len(totals)])
+    made = columns(totals, Groups(np.repeat(np.arange(len(begins)), lengths), len(begins)))
+    n_rows = max((np.shape(values)[1] for values in made.values() if np.ndim(values) > 1), default=1)
+    spread = {
+        name: np.ravel(values) if np.ndim(values) > 1 else np.repeat(values, n_rows) for name, values in made.items()
+    }
+    return _tidy(keys.iloc[np.repeat(begins, n_rows)], pd.DataFrame(spread, columns=list(dtypes)), dtypes, level)
+
+
+def _grouped(totals: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, npt.NDArray[np.int64]]:
+    """Return the totals group by group, their columns ``by``, and with which row each group begins."""
     totals = engine.sort_rows(totals, by)
     keys = totals[list(by)]
-    begins = np.flatnonzero(~keys.duplicated()) if by else np.arange(min(len(totals), 1))
-    parts = [list(rows(totals.iloc[begin:end])) for begin, end in zip(begins, [*begins[1:], len(totals)], strict=False)]
-    groups = keys.iloc[np.repeat(begins, [len(part) for part in parts])].reset_index(drop=True)
-    own = pd.DataFrame([row for part in parts for row in part], columns=list(dtypes)).astype(dict(dtypes))
-    table = pd.concat([groups, own], axis="columns")
+    return totals, keys, np.flatnonzero(~keys.duplicated()) if by else np.arange(min(len(totals), 1))
+
+
+def _tidy(groups: pd.DataFrame, own: pd.DataFrame, dtypes: Mapping[str, str], level: float | None) -> pd.DataFrame:
+    table = pd.concat([groups.reset_index(drop=True), own.astype(dict(dtypes))], axis="columns")
     if level is not None:
         table.attrs["level"] = level
     return table

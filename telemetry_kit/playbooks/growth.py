@@ -11,7 +11,7 @@ import pandas as pd
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.periods import check_freq, last_days, periods_of
 from telemetry_kit.playbooks.sizes import SIZES, size, size_row
-from telemetry_kit.playbooks.states import KEYS, playbook_states
+from telemetry_kit.playbooks.states import IN_TIME, KEYS, playbook_states
 from telemetry_kit.summaries import summarise
 
 if TYPE_CHECKING:
@@ -37,19 +37,28 @@ _GROWTH = {
     "n_smaller": "Int64",
 }
 
+_NO_SIZE = -1.0
 
-def _sized_states(playbooks: IntoFrame, measure: str) -> nw.LazyFrame[Any]:
-    """Open the states of playbooks with their ``_value``, and with ``_first``, its value in the first of them."""
+
+def _sized_states(playbooks: IntoFrame, measure: str, by: str | Sequence[str] | None = None) -> nw.LazyFrame[Any]:
+    """Open the states of playbooks with their size.
+
+    ``_value`` is the size, ``_first`` that in the playbook's first state, ``_largest`` the largest up to now, and
+    ``_from_create`` tells whether the first state is that of the create.
+    """
     value, needed = size(measure)
-    engine.open_frame(playbooks, needed, parameter="playbooks")
-    states = playbook_states(playbooks).with_columns(_value=value)
+    states = playbook_states(playbooks, needed=needed, named=engine.names_of(by)).with_columns(_value=value)
     is_first = nw.col("_update") == 0
-    is_created = (
-        nw.when(is_first & (nw.col("action").cast(nw.String) == "create").fill_null(value=True)).then(1).otherwise(0)
-    )
+    is_created = is_first & (nw.col("action").cast(nw.String) == "create").fill_null(value=True)
+    # A running maximum has no value where its column has none: no size counts as less than any.
+    flag, largest = nw.when(is_created).then(1).otherwise(0), nw.col("_value").fill_null(_NO_SIZE)
+    states = states.with_columns(_first=nw.when(is_first).then(nw.col("_value")), _from_create=flag, _largest=largest)
     return states.with_columns(
-        _first=nw.when(is_first).then(nw.col("_value")).max().over(*KEYS),
-        _from_create=is_created.max().over(*KEYS) == 1,
+        nw.col("_first").fill_null(strategy="forward").over(*KEYS, order_by=IN_TIME),
+        nw.col("_from_create", "_largest").cum_max().over(*KEYS, order_by=IN_TIME),
+    ).with_columns(
+        _from_create=nw.col("_from_create") == 1,
+        _largest=nw.when(nw.col("_largest") > _NO_SIZE).then(nw.col("_largest")),
     )
 
 
@@ -97,23 +106,16 @@ def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_check
     2          0   18.0  18.0     18.0
     """
     states = _sized_states(playbooks, measure)
-    is_last = nw.col("_until_us").is_null()
-    result = (
-        states.with_columns(
-            largest=nw.col("_value").max().over(*KEYS),
-        )
-        .filter(is_last)
-        .select(
-            *KEYS,
-            first_seen_at=nw.col("_first_seen_at"),
-            last_changed_at=nw.col("event_timestamp"),
-            n_updates=nw.col("_n_updates"),
-            from_create=nw.col("_from_create"),
-            is_deleted=nw.col("_is_deleted"),
-            first=nw.col("_first"),
-            last=nw.col("_value"),
-            largest=nw.col("largest"),
-        )
+    result = states.filter(nw.col("_until_us").is_null()).select(
+        *KEYS,
+        first_seen_at=nw.col("_first_seen_at"),
+        last_changed_at=nw.col("event_timestamp"),
+        n_updates=nw.col("_n_updates"),
+        from_create=nw.col("_from_create"),
+        is_deleted=nw.col("_is_deleted"),
+        first=nw.col("_first"),
+        last=nw.col("_value"),
+        largest=nw.col("_largest"),
     )
     return engine.give_back(result.sort(*KEYS), like=playbooks)
 
@@ -188,12 +190,12 @@ def playbook_growth(
     0       0  2   5.0          0.0
     1       1  1   9.0          3.0
     """
-    states = _sized_states(playbooks, measure)
+    states = _sized_states(playbooks, measure, by)
     groups = engine.group_columns(by, states, reserved=_GROWTH)
     keys = list(dict.fromkeys([*groups, "_update", "server_id"]))
     states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
     counted = engine.collect(states.group_by(*keys, "_value", "_first").agg(_n=nw.len()))
-    counted = engine.sort_rows(counted, ["_value", "_first", "server_id"])
+    counted = counted.sort_values(["_value", "_first", "server_id"], ignore_index=True)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         counts, values = part["_n"].to_numpy(np.int64), part["_value"].to_numpy(np.float64)
@@ -277,7 +279,7 @@ def playbook_sizes_over_time(
     1 2020-12-20 23:54:40.320000+00:00  103    22.0
     """
     check_freq(freq)
-    states = _sized_states(playbooks, measure)
+    states = _sized_states(playbooks, measure, by)
     groups = engine.group_columns(by, states, reserved=[*SIZES, "as_of"])
     until = None if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
     ends = _period_ends(states, freq, until)

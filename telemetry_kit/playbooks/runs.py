@@ -10,7 +10,7 @@ import pandas as pd
 
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.playbooks.sizes import size
-from telemetry_kit.playbooks.states import KEYS, playbook_states
+from telemetry_kit.playbooks.states import KEYS, NEEDED, playbook_states
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -83,15 +83,18 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
     """
     incident = ("server_id", "incident_id")
     needed = [*incident, "playbook_id", "event_id", "event_timestamp", "action", "created_at", *SIZE_COUNTS]
-    events = engine.open_frame(incidents, needed, parameter="incidents", order="_row")
+    events = engine.open_frame(incidents, needed, parameter="incidents", order="_row", named=())
     events = engine.add_epoch_us(events, _us="event_timestamp", _created_us="created_at")
+    kept = [*incident, "event_timestamp", "_us", *SIZE_COUNTS]
+    events = events.with_columns(nw.col("action", "playbook_id").cast(nw.String))
+    # Without an action it takes the order of an incident's events to tell its create, and few incidents have such.
+    is_prompt = nw.col("action").is_null() & (nw.col("_us") - nw.col("_created_us") <= _CREATE_US)
+    unnamed = events.filter(is_prompt).select(*incident).unique()
     before = nw.col("_us").shift(1).over(*incident, order_by=["_us", "_row", "event_id"])
-    is_prompt = before.is_null() & (nw.col("_us") - nw.col("_created_us") <= _CREATE_US)
-    is_create = nw.coalesce(nw.col("action").cast(nw.String) == "create", is_prompt)
-    created = events.filter(is_create).select(
-        *incident, "event_timestamp", "_us", *SIZE_COUNTS, playbook_id=nw.col("playbook_id").cast(nw.String)
-    )
-    given = engine.open_alike(playbooks, [*KEYS, *SIZE_COUNTS], parameter="playbooks", like=created)
+    prompt = events.join(unnamed, on=list(incident), how="semi").filter(before.is_null()).filter(is_prompt)
+    named = events.filter(nw.col("action") == "create")
+    created = nw.concat([frame.select(*kept, "playbook_id") for frame in (named, prompt)])
+    given = engine.open_alike(playbooks, [*NEEDED, *SIZE_COUNTS], parameter="playbooks", like=created)
     states = playbook_states(given.to_native())
     states = states.select(
         *KEYS, "_from_us", "_until_us", "_is_deleted", **{f"playbook_{name}": nw.col(name) for name in SIZE_COUNTS}
@@ -167,9 +170,10 @@ def playbook_weightings(
     2       run  2       2   3.0     1.0
     """
     value, needed = size(measure)
-    playbooks = engine.open_frame(snapshot, [*KEYS, *needed], parameter="snapshot")
+    playbooks = engine.open_frame(snapshot, [*KEYS, *needed], parameter="snapshot", named=())
     used = engine.open_alike(incidents, [*KEYS, "incident_id"], parameter="incidents", like=playbooks)
     used = used.with_columns(playbook_id=nw.col("playbook_id").cast(nw.String))
+    used = used.filter(~nw.col("playbook_id").is_null())
     runs = used.select(*KEYS, "incident_id").unique().group_by(*KEYS).agg(_runs=nw.len())
     counted = (
         playbooks.select(*KEYS, _value=value)
@@ -179,7 +183,7 @@ def playbook_weightings(
         .group_by("server_id", "_value", "_runs")
         .agg(_n=nw.len())
     )
-    table = engine.sort_rows(engine.collect(counted), ["_value", "server_id", "_runs"])
+    table = engine.collect(counted).sort_values(["_value", "server_id", "_runs"], ignore_index=True)
     if table.empty:
         return pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED)
     n, n_runs = table["_n"].to_numpy(np.int64), table["_runs"].to_numpy(np.int64)

@@ -62,13 +62,16 @@ def size(measure: str) -> tuple[nw.Expr, list[str]]:
 def count_values(
     snapshot: IntoFrame, measure: str, by: str | Sequence[str] | None, reserved: Iterable[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Count the playbooks of each group, server and value: ``_value`` (null where there is none) and ``_n``."""
+    """Count the playbooks of each group, server and value: ``_value`` (null where there is none) and ``_n``.
+
+    The rows are in one order on every engine, so that the last digit of a sum is fixed as well.
+    """
     value, needed = size(measure)
-    frame = engine.open_frame(snapshot, ["server_id", *needed], parameter="snapshot")
+    frame = engine.open_frame(snapshot, ["server_id", *needed], parameter="snapshot", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
     keys = list(dict.fromkeys([*groups, "server_id"]))
     counted = frame.select(*keys, _value=value).group_by(*keys, "_value").agg(_n=nw.len())
-    return engine.sort_rows(engine.collect(counted), ["_value", "server_id"]), groups
+    return engine.collect(counted).sort_values(["_value", "server_id"], ignore_index=True), groups
 
 
 def playbook_sizes(

@@ -10,16 +10,26 @@ from telemetry_kit import engine
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Collection
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
 KEYS = ("server_id", "playbook_id")
-_NEEDED = (*KEYS, "event_id", "event_timestamp", "action")
-_STATE = ("_from_us", "_until_us", "_update", "_is_deleted", "_first_seen_at", "_n_updates")
+NEEDED = (*KEYS, "event_id", "event_timestamp", "action")
+IN_TIME = ("_from_us", "_row", "event_id")
+"""How the states of a playbook are sorted. An engine sorts once where every window has the same order."""
+
+_STATE = ("_from_us", "_until_us", "_row", "_update", "_is_deleted", "_first_seen_at", "_n_updates")
 
 
-def playbook_states(playbooks: IntoFrame, *, until: int | None = None) -> nw.LazyFrame[Any]:
+def playbook_states(
+    playbooks: IntoFrame,
+    *,
+    until: int | None = None,
+    needed: Collection[str] = (),
+    named: Collection[str] | None = None,
+) -> nw.LazyFrame[Any]:
     """Open a frame of playbook events as the states that they left behind.
 
     Parameters
@@ -28,21 +38,24 @@ def playbook_states(playbooks: IntoFrame, *, until: int | None = None) -> nw.Laz
         A frame of playbook events of any kind.
     until
         Epoch microseconds of the last moment to look at.
+    needed, named
+        What ``playbooks`` needs to have besides ``NEEDED``, and what the caller's caller named, as for
+        ``engine.open_frame``.
 
     Returns
     -------
     narwhals.LazyFrame
         The columns of ``playbooks`` and ``_from_us`` and ``_until_us``, between which the state held (epoch
-        microseconds; the latter is null for the last state), ``_update`` (0 for the first recorded state, then 1, 2,
-        …), ``_is_deleted``, ``_first_seen_at`` (the time of the first recorded state) and ``_n_updates`` up to now.
+        microseconds; the latter is null for the last state), ``_row`` as in ``IN_TIME``, ``_update`` (0 for the first
+        recorded state, then 1, 2, …), ``_is_deleted``, ``_first_seen_at`` (the time of the first recorded state) and
+        ``_n_updates`` up to now.
     """
-    events = engine.open_frame(playbooks, _NEEDED, parameter="playbooks", order="_row")
+    events = engine.open_frame(playbooks, [*NEEDED, *needed], parameter="playbooks", order="_row", named=named)
     events = engine.add_epoch_us(events, _from_us="event_timestamp")
     if until is not None:
         events = events.filter(nw.col("_from_us") <= until)
     action = nw.col("action").cast(nw.String)
-    # All of it in the one order of time, so that an engine sorts once.
-    in_time = {"order_by": ["_from_us", "_row", "event_id"]}
+    in_time = {"order_by": IN_TIME}
     states = events.with_columns(
         _one=nw.lit(1),
         _is_update=nw.when(action == "update").then(1).otherwise(0),
@@ -61,7 +74,7 @@ def playbook_states(playbooks: IntoFrame, *, until: int | None = None) -> nw.Laz
         _update=nw.col("_number").cast(nw.Int64) - 1,
         _n_updates=(nw.col("_n_named") + nw.col("_n_unnamed")).cast(nw.Int64) - n_firsts,
     )
-    return states.drop("_one", "_row", "_is_update", "_is_unnamed", "_number", "_n_named", "_n_unnamed")
+    return states.drop("_one", "_is_update", "_is_unnamed", "_number", "_n_named", "_n_unnamed")
 
 
 def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Timestamp) -> IntoFrameT:
@@ -106,7 +119,7 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
     2               5                     26          2
     """
     states = playbook_states(playbooks, until=engine.epoch_us(engine.moment(as_of, parameter="as_of")))
-    columns = [name for name in states.collect_schema().names() if name not in _STATE]
+    columns = [name for name in states.columns if name not in _STATE]
     result = states.filter(nw.col("_until_us").is_null(), ~nw.col("_is_deleted")).select(
         *columns,
         first_seen_at=nw.col("_first_seen_at"),

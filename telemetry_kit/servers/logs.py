@@ -51,7 +51,7 @@ def open_frames(log: Log, columns: Mapping[EventType, Sequence[str]]) -> dict[Ev
         if frame is None:
             expected = f"an EventLog, or a mapping with frames for {', '.join(schemas.EVENT_TYPES)}"
             raise ParameterError("log", type(log).__name__, expected)
-        opened[event_type] = engine.open_frame(frame, needed, parameter=f"log.{event_type}")
+        opened[event_type] = engine.open_frame(frame, needed, parameter=f"log.{event_type}", named=())
     engines = sorted({str(frame.implementation) for frame in opened.values()})
     if len(engines) > 1:
         raise ParameterError("log", f"frames on {' and '.join(engines)}", "frames on one engine")

@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from telemetry_kit import uncertainty
-from telemetry_kit.summaries import summarise
+from telemetry_kit.summaries import summarise_at_once
 from telemetry_kit.tasks.state_changes import COMPLETERS, MADE_BY, UNKNOWN, cluster_totals
-from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_mean
+from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_means
+from telemetry_kit.uncertainty.shares import effective_sizes, largest_shares, mean_limits, share_limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from telemetry_kit.periods import Freq
+    from telemetry_kit.uncertainty.clusters import Groups, RatioMeans
 
 _COMPLETION = {
     "completer": "str",
@@ -138,27 +139,27 @@ def task_completion(
     check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
 
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        completions = part[[f"completion_{kind}" for kind in COMPLETERS]].to_numpy()
-        in_cluster = completions.sum(axis=1)
-        shares = [uncertainty.share_interval(mine, in_cluster, level=level) for mine in completions.T]
-        return [
-            {
-                "completer": kind,
-                "n_completed": mine.sum(),
-                "n_reopened": part[f"reopening_{kind}"].sum(),
-                "n_clusters": (in_cluster > 0).sum(),
-                "estimate": estimate,
-                "lower": lower,
-                "upper": upper,
-                "n_unknown": part[f"completion_{UNKNOWN}"].sum(),
-                "largest_cluster_share": uncertainty.largest_cluster_share(in_cluster),
-                "n_effective": uncertainty.effective_sample_size(mine, in_cluster).n_effective,
-            }
-            for kind, mine, (estimate, lower, upper) in zip(COMPLETERS, completions.T, shares, strict=True)
-        ]
+    def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+        completions = {kind: totals[f"completion_{kind}"].to_numpy() for kind in COMPLETERS}
+        in_cluster = np.sum(list(completions.values()), axis=0)
+        shares = [ratio_means(mine, in_cluster, groups) for mine in completions.values()]
+        estimate, lower, upper = (
+            np.stack(each, axis=1) for each in zip(*(share_limits(share, level=level) for share in shares), strict=True)
+        )
+        return {
+            "completer": np.tile(np.array(COMPLETERS, dtype=object), (groups.n, 1)),
+            "n_completed": np.stack([groups.add_up(mine) for mine in completions.values()], axis=1),
+            "n_reopened": np.stack([groups.add_up(totals[f"reopening_{kind}"]) for kind in COMPLETERS], axis=1),
+            "n_clusters": shares[0].n_clusters,
+            "estimate": estimate,
+            "lower": lower,
+            "upper": upper,
+            "n_unknown": groups.add_up(totals[f"completion_{UNKNOWN}"]),
+            "largest_cluster_share": largest_shares(in_cluster, groups),
+            "n_effective": np.stack([effective_sizes(share) for share in shares], axis=1),
+        }
 
-    return summarise(totals, groups, rows, _COMPLETION, level=level)
+    return summarise_at_once(totals, groups, columns, _COMPLETION, level=level)
 
 
 def commander_vs_assignee(
@@ -232,28 +233,25 @@ def commander_vs_assignee(
     check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_DIFFERENCE)
 
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        commander, assignee, both, _ = completions = part[list(COMPLETERS)].to_numpy().T
-        in_cluster = completions.sum(axis=0)
-        n_completed = in_cluster.sum()
-        difference, lower, upper = uncertainty.difference_interval(commander - assignee, in_cluster, level=level)
-        effective = _effective_size(commander, assignee, in_cluster)
-        return [
-            {
-                "n_completed": n_completed,
-                "n_clusters": (in_cluster > 0).sum(),
-                "commander": (commander + both).sum() / n_completed if n_completed else None,
-                "assignee": (assignee + both).sum() / n_completed if n_completed else None,
-                "difference": difference,
-                "lower": lower,
-                "upper": upper,
-                "n_unknown": part[UNKNOWN].sum(),
-                "largest_cluster_share": uncertainty.largest_cluster_share(in_cluster),
-                "n_effective": effective,
-            }
-        ]
+    def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+        commander, assignee, both, neither = (totals[kind].to_numpy() for kind in COMPLETERS)
+        in_cluster = commander + assignee + both + neither
+        mean = ratio_means(commander - assignee, in_cluster, groups)
+        difference, lower, upper = mean_limits(mean, level=level)
+        return {
+            "n_completed": mean.n_events,
+            "n_clusters": mean.n_clusters,
+            "commander": ratio_means(commander + both, in_cluster, groups).estimate,
+            "assignee": ratio_means(assignee + both, in_cluster, groups).estimate,
+            "difference": difference,
+            "lower": lower,
+            "upper": upper,
+            "n_unknown": groups.add_up(totals[UNKNOWN]),
+            "largest_cluster_share": largest_shares(in_cluster, groups),
+            "n_effective": _effective_sizes(mean, ratio_means(commander + assignee, in_cluster, groups)),
+        }
 
-    return summarise(totals, groups, rows, _DIFFERENCE, level=level)
+    return summarise_at_once(totals, groups, columns, _DIFFERENCE, level=level)
 
 
 def task_reopening(
@@ -333,45 +331,49 @@ def task_reopening(
     check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
 
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
+    def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         completed, reopened = (
-            part[[f"{change}_{kind}" for kind in MADE_BY]].to_numpy().T for change in ("completion", "reopening")
+            np.stack([totals[f"{change}_{kind}"].to_numpy() for kind in MADE_BY])
+            for change in ("completion", "reopening")
         )
-        n_unknown = completed[-1].sum() + reopened[-1].sum()
+        n_unknown = groups.add_up(completed[-1] + reopened[-1])
         # The unknown come last: in their place stand all together.
         completed, reopened = (np.vstack([made[:-1], made.sum(axis=0)]) for made in (completed, reopened))
-        return [
-            {"completer": kind, "n_unknown": n_unknown, **_reopening(done, opened, level)}
-            for kind, done, opened in zip((*COMPLETERS, _ANY), completed, reopened, strict=True)
-        ]
+        kinds = [_reopening(done, opened, groups, level) for done, opened in zip(completed, reopened, strict=True)]
+        return {
+            "completer": np.tile(np.array([*COMPLETERS, _ANY], dtype=object), (groups.n, 1)),
+            "n_unknown": n_unknown,
+            **{name: np.stack([kind[name] for kind in kinds], axis=1) for name in kinds[0]},
+        }
 
-    return summarise(totals, groups, rows, _COMPLETION, level=level)
+    return summarise_at_once(totals, groups, columns, _COMPLETION, level=level)
 
 
-def _reopening(completed: NDArray[np.int64], reopened: NDArray[np.int64], level: float) -> dict[str, Any]:
+def _reopening(
+    completed: NDArray[np.int64], reopened: NDArray[np.int64], groups: Groups, level: float
+) -> dict[str, NDArray[Any]]:
     either = completed + reopened
-    share = uncertainty.share_interval(reopened, either, level=level)
-    has_ratio = completed.any()
+    share = ratio_means(reopened, either, groups)
+    _, lower, upper = share_limits(share, level=level)
+    n_completed, n_reopened = groups.add_up(completed), groups.add_up(reopened)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        odds = {"estimate": n_reopened / n_completed, "lower": lower / (1 - lower), "upper": upper / (1 - upper)}
     return {
-        "n_completed": completed.sum(),
-        "n_reopened": reopened.sum(),
-        "n_clusters": (either > 0).sum(),
-        "estimate": reopened.sum() / completed.sum() if has_ratio else None,
-        "lower": share.lower / (1 - share.lower) if has_ratio else None,
-        "upper": share.upper / (1 - share.upper) if has_ratio and share.upper < 1 else None,
-        "largest_cluster_share": uncertainty.largest_cluster_share(either),
-        "n_effective": uncertainty.effective_sample_size(reopened, either).n_effective,
+        "n_completed": n_completed,
+        "n_reopened": n_reopened,
+        "n_clusters": share.n_clusters,
+        **{name: np.where((n_completed > 0) & np.isfinite(value), value, np.nan) for name, value in odds.items()},
+        "largest_cluster_share": largest_shares(either, groups),
+        "n_effective": effective_sizes(share),
     }
 
 
-def _effective_size(commander: NDArray[np.int64], assignee: NDArray[np.int64], totals: NDArray[np.int64]) -> float:
-    """Return how many independent events would give a difference of the two the same variance.
+def _effective_sizes(difference: RatioMeans, either: RatioMeans) -> NDArray[np.float64]:
+    """Return how many independent events would give a difference of two the same variance.
 
     As for a share: the variance of one event's +1, -1 or 0 over that of the mean, and each cluster counts as one
-    event where clusters do not differ.
+    event where clusters do not differ. ``either`` is the share of events that carry +1 or -1.
     """
-    mean = ratio_mean(commander - assignee, totals)
-    if mean.variance == 0:
-        return float(mean.n_clusters)
-    of_one = ratio_mean(commander + assignee, totals).estimate - mean.estimate**2
-    return of_one / mean.variance
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = (either.estimate - difference.estimate**2) / difference.variance
+    return np.where(difference.variance == 0, difference.n_clusters, size)

@@ -15,7 +15,7 @@ from telemetry_kit.errors import ParameterError
 from telemetry_kit.periods import add_period, check_freq, dates, first_days
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
@@ -54,9 +54,9 @@ def state() -> nw.Expr:
 
 
 def open_state_changes(
-    tasks: IntoFrame, columns: Iterable[str], *, added: Iterable[str]
+    tasks: IntoFrame, columns: Collection[str], *, added: Iterable[str], named: Collection[str] | None = None
 ) -> tuple[nw.LazyFrame[Any], list[str]]:
-    """Open the state changes among tasks events for an analysis that adds columns.
+    """Open the state changes among tasks events for an analysis that adds columns (``named`` as ``engine.open_frame``).
 
     ``_us`` is their time; at the same time, ``_order`` and at last ``event_id`` give their order.
 
@@ -65,8 +65,8 @@ def open_state_changes(
     tuple of narwhals.LazyFrame and list of str
         The state changes, and the columns that ``tasks`` has.
     """
-    frame = engine.open_frame(tasks, columns, parameter="tasks", order="_order")
-    present = [column for column in frame.collect_schema().names() if column != "_order"]
+    frame = engine.open_frame(tasks, columns, parameter="tasks", order="_order", named=named)
+    present = [column for column in frame.columns if column != "_order"]
     if taken := [column for column in added if column in present]:
         raise ParameterError("tasks", f"a frame with {', '.join(taken)}", "one without them: they are added")
     return engine.add_epoch_us(frame.filter(state() != ""), _us="event_timestamp"), present
@@ -111,8 +111,9 @@ def cluster_totals(
     if freq is not None:
         check_freq(freq)
     needed = ["event_timestamp", "new_state", "was_commander", "was_assignee"]
-    frame = engine.open_frame(tasks, needed, parameter="tasks")
-    present = frame.collect_schema().names()
+    named = [*engine.names_of(by), cluster, between]
+    frame = engine.open_frame(tasks, needed, parameter="tasks", named=named)
+    present = frame.columns
     check_column("cluster", cluster, present)
     groups = engine.group_columns(by, frame, reserved=[*reserved, *columns, *([PERIOD] if freq else [])])
     if between is not None:
@@ -124,9 +125,9 @@ def cluster_totals(
         frame = engine.add_epoch_us(frame, _us="event_timestamp").with_columns(_day=nw.col("_us") // engine.DAY_US)
         frame = add_period(frame, freq).with_columns(nw.col("_period").alias(PERIOD))
         groups = [*groups, PERIOD]
-    flags = {name: nw.when(flag).then(1).otherwise(0) for name, flag in columns.items()}
+    flags = {name: nw.when(flag).then(1) for name, flag in columns.items()}
     keys = list(dict.fromkeys([*groups, cluster]))
-    counted = frame.select(*keys, **flags).group_by(*keys).agg(nw.col(*columns).sum())
+    counted = frame.select(*keys, **flags).group_by(*keys).agg(nw.col(*columns).count())
     totals = engine.collect(counted).astype(dict.fromkeys(columns, np.int64))
     if freq:
         totals[PERIOD] = dates(first_days(totals[PERIOD].to_numpy(np.int64), freq))

@@ -21,6 +21,14 @@ class Interval(NamedTuple):
     upper: float
 
 
+class Intervals(NamedTuple):
+    """Estimates and their confidence limits, one of each per group."""
+
+    estimate: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+
+
 class RatioMean(NamedTuple):
     """A mean per event, and what each cluster contributes to its error.
 
@@ -45,6 +53,28 @@ class RatioMean(NamedTuple):
     n_clusters: int
 
 
+class RatioMeans(NamedTuple):
+    """The same for many groups at once: one entry per group, and one influence for each cluster of each group."""
+
+    estimate: NDArray[np.float64]
+    influence: NDArray[np.float64]
+    variance: NDArray[np.float64]
+    n_events: NDArray[np.float64]
+    n_clusters: NDArray[np.int64]
+
+
+class Groups(NamedTuple):
+    """To which group each cluster's sum belongs: its number, from 0, and how many groups there are."""
+
+    of: NDArray[np.intp]
+    n: int
+
+    def add_up(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return the sum of the values of each group."""
+        sums = np.bincount(self.of, np.asarray(values, dtype=np.float64), minlength=self.n)
+        return sums.astype(np.float64, copy=False)
+
+
 def check_open_unit(parameter: str, value: object) -> float:
     """Return ``value`` where it is a number strictly between 0 and 1.
 
@@ -60,21 +90,50 @@ def check_open_unit(parameter: str, value: object) -> float:
 
 def t_quantile(probability: float, df: float) -> float:
     """Return a quantile of Student's t distribution, NaN where ``df`` is not positive."""
+    return float(t_quantiles(probability, df))
+
+
+def t_quantiles(probability: float, df: ArrayLike) -> NDArray[np.float64]:
+    """Return quantiles of Student's t distribution, NaN where ``df`` is not positive."""
     from scipy.special import stdtrit
 
-    return float(stdtrit(df, probability))
+    return np.asarray(stdtrit(np.asarray(df, dtype=np.float64), probability), dtype=np.float64)
+
+
+def cluster_variances(
+    influence: NDArray[np.float64], n_clusters: NDArray[np.int64], groups: Groups
+) -> NDArray[np.float64]:
+    """Return the variance of each group's estimate from each cluster's influence on it.
+
+    It is NaN with fewer than two clusters: one cluster differs from no other.
+    """
+    squares = influence**2
+    # Sorted, because engines give clusters in any order, and a sum of floats would show which in its last digit.
+    order = np.lexsort((squares, groups.of))
+    sums = np.bincount(groups.of[order], squares[order], minlength=groups.n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(n_clusters > 1, n_clusters / (n_clusters - 1) * sums, math.nan)
 
 
 def cluster_variance(influence: NDArray[np.float64], n_clusters: int) -> float:
-    """Return the variance of an estimate from each cluster's influence on it, NaN with fewer than two clusters."""
-    if n_clusters < 2:  # noqa: PLR2004 - one cluster differs from no other
-        return math.nan
-    # Sorted, because engines give clusters in any order, and a sum of floats would show which in its last digit.
-    return float(n_clusters / (n_clusters - 1) * np.sum(np.sort(influence**2)))
+    """Return the variance of one estimate from each cluster's influence on it, NaN with fewer than two clusters."""
+    return float(cluster_variances(influence, np.array([n_clusters]), one_group(influence.size))[0])
+
+
+def one_group(n_clusters: int) -> Groups:
+    """Return the only group of so many clusters."""
+    return Groups(np.zeros(n_clusters, dtype=np.intp), 1)
 
 
 def ratio_mean(sums: ArrayLike, totals: ArrayLike) -> RatioMean:
-    r"""Return a mean per event with its linearised variance between clusters.
+    """Return a mean per event with its linearised variance between clusters, as ``ratio_means`` does for groups."""
+    means = ratio_means(sums, totals, one_group(np.size(sums)))
+    estimate, influence, variance, n_events, n_clusters = means
+    return RatioMean(float(estimate[0]), influence, float(variance[0]), float(n_events[0]), int(n_clusters[0]))
+
+
+def ratio_means(sums: ArrayLike, totals: ArrayLike, groups: Groups) -> RatioMeans:
+    r"""Return the mean per event of each group with its linearised variance between clusters.
 
     With cluster sums :math:`y_c`, counts :math:`n_c`, :math:`n = \sum n_c`, mean :math:`m = \sum y_c / n` and
     :math:`k` clusters, the influence of a cluster is :math:`z_c = (y_c - m n_c) / n` and the variance
@@ -82,10 +141,10 @@ def ratio_mean(sums: ArrayLike, totals: ArrayLike) -> RatioMean:
     an event do not count.
     """
     y, n = np.asarray(sums, dtype=np.float64), np.asarray(totals, dtype=np.float64)
-    n_events, n_clusters = float(n.sum()), int(np.count_nonzero(n))
-    if n_clusters == 0:
-        return RatioMean(math.nan, np.full(n.shape, math.nan), math.nan, 0.0, 0)
-    # Crosswise before the one division: of whole numbers, clusters with equal means then leave exactly zero.
-    influence = (y * n_events - y.sum() * n) / n_events**2
-    variance = cluster_variance(influence, n_clusters)
-    return RatioMean(float(y.sum() / n_events), influence, variance, n_events, n_clusters)
+    y_all, n_all = groups.add_up(y), groups.add_up(n)
+    n_clusters = groups.add_up(n != 0).astype(np.int64)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # Crosswise before the one division: of whole numbers, clusters with equal means then leave exactly zero.
+        influence = (y * n_all[groups.of] - y_all[groups.of] * n) / n_all[groups.of] ** 2
+        estimate = y_all / n_all
+    return RatioMeans(estimate, influence, cluster_variances(influence, n_clusters, groups), n_all, n_clusters)

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.uncertainty.clusters import Interval, check_open_unit, ratio_mean, t_quantile
+from telemetry_kit.uncertainty.clusters import (
+    Interval,
+    Intervals,
+    check_open_unit,
+    one_group,
+    ratio_means,
+    t_quantiles,
+)
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.uncertainty.clusters import RatioMean
+    from telemetry_kit.uncertainty.clusters import Groups, RatioMeans
 
 
 class EffectiveSample(NamedTuple):
@@ -77,29 +83,39 @@ def share_interval(successes: ArrayLike, totals: ArrayLike, *, level: float = 0.
     >>> print(f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]")
     0.566 [0.344, 0.770]
     """
+    return _only(share_limits(ratio_means(successes, totals, one_group(np.size(totals))), level=level))
+
+
+def share_limits(shares: RatioMeans, *, level: float) -> Intervals:
+    """Return the limits of ``share_interval`` for the shares of many groups."""
     alpha = 1 - check_open_unit("level", level)
-    share = ratio_mean(successes, totals)
-    if math.isnan(share.variance):
-        return Interval(share.estimate, math.nan, math.nan)
-    n_effective = _effective_size(share)
-    if share.variance > 0:
-        n_effective *= (t_quantile(alpha / 2, share.n_events - 1) / t_quantile(alpha / 2, share.n_clusters - 1)) ** 2
-    return Interval(share.estimate, *_clopper_pearson(share.estimate, n_effective, alpha))
+    n_effective = effective_sizes(shares)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ratio = t_quantiles(alpha / 2, shares.n_events - 1) / t_quantiles(alpha / 2, shares.n_clusters - 1)
+        n_effective = np.where(shares.variance > 0, n_effective * ratio**2, n_effective)
+    return Intervals(shares.estimate, *_clopper_pearson(shares.estimate, n_effective, alpha))
 
 
-def _effective_size(share: RatioMean) -> float:
-    if share.variance == 0:
-        return float(share.n_clusters)
-    return share.estimate * (1 - share.estimate) / share.variance
+def effective_sizes(shares: RatioMeans) -> NDArray[np.float64]:
+    """Return the effective sample size of each share; the number of clusters where they do not differ."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        size = shares.estimate * (1 - shares.estimate) / shares.variance
+    return np.where(shares.variance == 0, shares.n_clusters, size)
 
 
-def _clopper_pearson(share: float, n_trials: float, alpha: float) -> tuple[float, float]:
+def _clopper_pearson(
+    share: NDArray[np.float64], n_trials: NDArray[np.float64], alpha: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     from scipy.special import betaincinv
 
     yes, no = n_trials * share, n_trials * (1 - share)
-    lower = float(betaincinv(yes, no + 1, alpha / 2)) if yes > 0 else 0.0
-    upper = float(betaincinv(yes + 1, no, 1 - alpha / 2)) if no > 0 else 1.0
+    lower = np.where(yes == 0, 0.0, betaincinv(yes, no + 1, alpha / 2))
+    upper = np.where(no == 0, 1.0, betaincinv(yes + 1, no, 1 - alpha / 2))
     return lower, upper
+
+
+def _only(intervals: Intervals) -> Interval:
+    return Interval(*(float(values[0]) for values in intervals))
 
 
 def difference_interval(sums: ArrayLike, totals: ArrayLike, *, level: float = 0.95) -> Interval:
@@ -139,10 +155,14 @@ def difference_interval(sums: ArrayLike, totals: ArrayLike, *, level: float = 0.
     >>> print(f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]")
     0.170 [-0.046, 0.386]
     """
+    return _only(mean_limits(ratio_means(sums, totals, one_group(np.size(totals))), level=level))
+
+
+def mean_limits(means: RatioMeans, *, level: float) -> Intervals:
+    """Return the limits of ``difference_interval`` for the means of many groups."""
     alpha = 1 - check_open_unit("level", level)
-    mean = ratio_mean(sums, totals)
-    margin = t_quantile(1 - alpha / 2, mean.n_clusters - 1) * math.sqrt(mean.variance)
-    return Interval(mean.estimate, mean.estimate - margin, mean.estimate + margin)
+    margin = t_quantiles(1 - alpha / 2, means.n_clusters - 1) * np.sqrt(means.variance)
+    return Intervals(means.estimate, means.estimate - margin, means.estimate + margin)
 
 
 def effective_sample_size(successes: ArrayLike, totals: ArrayLike) -> EffectiveSample:
@@ -170,11 +190,9 @@ def effective_sample_size(successes: ArrayLike, totals: ArrayLike) -> EffectiveS
     >>> print(f"30 events are worth {size.n_effective:.1f}, a design effect of {size.design_effect:.1f}")
     30 events are worth 4.7, a design effect of 6.4
     """
-    share = ratio_mean(successes, totals)
-    if math.isnan(share.variance):
-        return EffectiveSample(math.nan, math.nan)
-    n_effective = _effective_size(share)
-    return EffectiveSample(n_effective, share.n_events / n_effective)
+    shares = ratio_means(successes, totals, one_group(np.size(totals)))
+    n_effective = float(effective_sizes(shares)[0])
+    return EffectiveSample(n_effective, float(shares.n_events[0]) / n_effective)
 
 
 def largest_cluster_share(totals: ArrayLike) -> float:
@@ -195,5 +213,13 @@ def largest_cluster_share(totals: ArrayLike) -> float:
     >>> largest_cluster_share([1, 6, 1])
     0.75
     """
+    return float(largest_shares(totals, one_group(np.size(totals)))[0])
+
+
+def largest_shares(totals: ArrayLike, groups: Groups) -> NDArray[np.float64]:
+    """Return ``largest_cluster_share`` for each of many groups."""
     n = np.asarray(totals, dtype=np.float64)
-    return float(n.max() / n.sum()) if n.any() else math.nan
+    largest = np.zeros(groups.n)
+    np.maximum.at(largest, groups.of, n)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return largest / groups.add_up(n)
