@@ -20,6 +20,8 @@ class Run:
     wall: float
     cpu: float
     peak: float
+    rows: int = -1
+    """Rows of the result, where the work tells."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Row:
     ours: Run
     theirs: Run
     wall_ratio: float
+    cpu_ratio: float
     peak_ratio: float
     limit: str
 
@@ -41,13 +44,16 @@ class Row:
             self.peer,
             f"{ours.wall:.2f} s / {theirs.wall:.2f} s",
             f"{self.wall_ratio:.2f}",
+            f"{self.cpu_ratio:.2f}",
             f"{ours.peak:,.0f} MB / {theirs.peak:,.0f} MB",
             f"{self.peak_ratio:.2f}",
             self.limit,
         ]
 
 
-HEADER = ["work", "peer", "wall, ours / peer", "ratio", "peak, ours / peer", "ratio", "wanted"]
+HEADER = ["work", "peer", "wall, ours / peer", "ratio", "of CPU time", "peak, ours / peer", "ratio", "wanted"]
+Peer = tuple[str, str, str]
+"""What it is called, its work, and the Python that runs it."""
 
 
 def run(work: str, *arguments: str, python: str = sys.executable) -> Run:
@@ -62,20 +68,31 @@ def run(work: str, *arguments: str, python: str = sys.executable) -> Run:
 
 
 def compare(
-    what: str, peer: str, works: tuple[str, str], path: Path, *, limit: str, times: int, python: str = sys.executable
+    what: str,
+    peer: str,
+    works: tuple[str, str],
+    arguments: tuple[str, ...],
+    *,
+    limit: str,
+    times: int,
+    python: str = sys.executable,
 ) -> Row:
-    """Run our work and the peer's in turn, after one uncounted run of each; ratios are taken pair by pair.
+    """Run our work and the peer's in turn; ratios are taken pair by pair.
 
-    ``python`` is what runs the peer, where it lives in an environment of its own.
+    ``python`` is what runs the peer, where it lives in an environment of its own. Hand-written SQL for the same table
+    has to give as many rows.
     """
     ours, theirs = works
-    pairs = [(run(ours, str(path)), run(theirs, str(path), python=python)) for _ in range(times + 1)][1:]
+    pairs = [(run(ours, *arguments), run(theirs, *arguments, python=python)) for _ in range(times)]
+    if theirs == "analysis_duckdb" and any(mine.rows != other.rows for mine, other in pairs):
+        raise SystemExit(f"benchmarks: {what} has {pairs[0][0].rows} rows, its peer {pairs[0][1].rows}")
     return Row(
-        f"{what} (`{ours}`)",
-        f"{peer} (`{theirs}`)",
+        what,
+        peer,
         _median([mine for mine, _ in pairs]),
         _median([other for _, other in pairs]),
         statistics.median(mine.wall / other.wall for mine, other in pairs),
+        statistics.median(mine.cpu / other.cpu for mine, other in pairs),
         statistics.median(mine.peak / other.peak for mine, other in pairs),
         limit,
     )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pandas as pd
+    from benchmarks.inputs import Kind
 
 INTEGERS = ("NumChecklists", "TotalChecklistItems", "ActiveStage", "NumMembers", "NumSlashCommands", "CreateAt")
 FLAGS = ("IsActive", "Public", "WasCommander", "WasAssignee", "IsPublic")
@@ -73,6 +73,24 @@ def load_duckdb(path: str) -> Callable[[], object]:
     return work
 
 
+def load_polars(path: str) -> Callable[[], object]:
+    """Scan the same columns with types, collect three frames with times as times, and check nothing."""
+    import polars as pl
+
+    kinds = dict.fromkeys(TEXTS, pl.String) | dict.fromkeys(INTEGERS, pl.Int64) | dict.fromkeys(FLAGS, pl.Boolean)
+    texts = ("messageId", "event", "userId", "timestamp", "originalTimestamp")
+    schema = dict.fromkeys(texts, pl.String) | {"properties": pl.Struct(kinds)}
+    times = pl.col("timestamp", "originalTimestamp").str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+
+    def work() -> object:
+        events = pl.scan_ndjson(path, schema=schema, ignore_errors=True).unnest("properties").with_columns(times)
+        return pl.collect_all(
+            [events.filter(pl.col("event") == kind).select(*EVERY, *own) for kind, own in OWN.items()]
+        )
+
+    return work
+
+
 def load_pandas(path: str) -> Callable[[], object]:
     """Read with pandas alone, as most notebooks do."""
     import pandas as pd
@@ -85,13 +103,13 @@ def load_pandas(path: str) -> Callable[[], object]:
     return work
 
 
-def convert_telemetry_kit(path: str, directory: str = "") -> Callable[[], object]:
+def convert_telemetry_kit(path: str, directory: str = "", memory_limit: str = "2GB") -> Callable[[], object]:
     """Convert to Parquet, into a directory that is thrown away unless one is named."""
     import telemetry_kit as tk
 
     def work() -> object:
         with tempfile.TemporaryDirectory() as folder:
-            return tk.convert_events(path, directory or f"{folder}/log")
+            return tk.convert_events(path, directory or f"{folder}/log", memory_limit=memory_limit)
 
     return work
 
@@ -104,116 +122,66 @@ def simulate_telemetry_kit(path: str) -> Callable[[], object]:
     return lambda: write_simulation(target, n_events=int(target.stem.rpartition("-")[2]), seed=7)
 
 
-def _incidents(path: str) -> tuple[pd.DataFrame, pd.Timestamp]:
-    import telemetry_kit as tk
+def analysis_telemetry_kit(store: str, name: str, kind: Kind, memory_limit: str = "") -> Callable[[], object]:
+    """Run an analysis of ``benchmarks.analyses``, after a first run on few events."""
+    from benchmarks.analyses import ANALYSES
+    from benchmarks.inputs import consume, few_events, open_inputs
 
-    log = tk.load_events(path)
-    return log.incident, log.cutoff
-
-
-def stages_telemetry_kit(path: str) -> Callable[[], object]:
-    import telemetry_kit as tk
-
-    incidents, cutoff = _incidents(path)
-
-    def work(incidents: pd.DataFrame = incidents) -> object:
-        visits = tk.stage_visits(incidents, cutoff=cutoff)
-        return visits, tk.stage_funnel(visits), tk.stage_dwell(visits)
-
-    work(incidents.head(5000))
-    return work
+    analysis = ANALYSES[name]
+    with few_events() as small:
+        consume(analysis.ours(open_inputs(small, kind, analysis.sql)[0]))
+    log, _ = open_inputs(store, kind, analysis.sql, memory_limit=memory_limit)
+    return lambda: consume(analysis.ours(log))
 
 
-def stages_duckdb(path: str) -> Callable[[], object]:
-    import duckdb
+def analysis_duckdb(store: str, name: str, kind: Kind, memory_limit: str = "") -> Callable[[], object]:
+    """Run the hand-written query for the same table on the same frames."""
+    from benchmarks.analyses import ANALYSES
+    from benchmarks.inputs import ask, consume, open_inputs
 
-    from benchmarks import stages_sql
-
-    incidents, cutoff = _incidents(path)
-    connection = duckdb.connect()
+    sql = ANALYSES[name].sql
+    log, connection = open_inputs(store, kind, sql, memory_limit=memory_limit)
 
     def work() -> object:
-        connection.register("incident", incidents)
-        connection.execute(stages_sql.VISITS, {"cutoff": cutoff.to_pydatetime()})
-        return [connection.sql(query).df() for query in ("FROM visits", stages_sql.FUNNEL, stages_sql.DWELL)]
+        asked = ask(connection, sql, log["cutoff"])
+        return consume(asked) if kind == "relations" else len(asked.to_arrow_table().to_pandas())
 
     return work
 
 
-def _read_incidents(path: str) -> pd.DataFrame:
-    """Read the incident events where telemetry_kit is not installed."""
-    import pandas as pd
+def analysis_polars(store: str, name: str, _kind: Kind, _memory_limit: str = "") -> Callable[[], object]:
+    """Run the hand-written Polars query for the same table on the Parquet of the store, streaming."""
+    from benchmarks.polars_queries import QUERIES
 
-    return pd.read_parquet(f"{path}/incident.parquet")
-
-
-def _as_cases(incidents: pd.DataFrame) -> pd.DataFrame:
-    """Turn incident events into what process mining tools read: one column for the case, one for the activity."""
-    import pandas as pd
-
-    events = incidents.dropna(subset="active_stage")
-    return pd.DataFrame(
-        {
-            "case": (events["server_id"] + "/" + events["incident_id"]).astype(object),
-            "activity": ("stage " + events["active_stage"].astype(int).astype(str)).astype(object),
-            "timestamp": events["event_timestamp"].dt.tz_localize(None).astype("datetime64[ns]"),
-        }
-    )
+    query = QUERIES[name]
+    return lambda: len(query(store).collect(engine="streaming"))
 
 
-def stages_pm4py(path: str) -> Callable[[], object]:
+def analysis_pm4py(store: str, _name: str, _kind: Kind, _memory_limit: str = "") -> Callable[[], object]:
     """Discover the performance graph: mean times between consecutive events of a case, by their stages."""
-    import pm4py
+    from benchmarks.cases import performance_graph, read_incidents
 
-    def work(incidents: pd.DataFrame) -> object:
-        events = _as_cases(incidents)
-        log = pm4py.format_dataframe(events, case_id="case", activity_key="activity", timestamp_key="timestamp")
-        return pm4py.discover_performance_dfg(log)
-
-    incidents = _read_incidents(path)
-    work(incidents.head(5000))
-    return lambda: work(incidents)
+    incidents = read_incidents(store)
+    performance_graph(incidents.head(5000))
+    return lambda: len(performance_graph(incidents))
 
 
-def stages_retentioneering(path: str) -> Callable[[], object]:
+def analysis_retentioneering(store: str, _name: str, _kind: Kind, _memory_limit: str = "") -> Callable[[], object]:
     """Count how many cases come to each stage after all stages before it."""
-    from retentioneering import Eventstream
+    from benchmarks.cases import funnel, read_incidents
 
-    schema = {"path_cols": ["case"], "event_col": "activity", "timestamp_col": "timestamp"}
-
-    def work(incidents: pd.DataFrame) -> object:
-        events = _as_cases(incidents)
-        return Eventstream(events, schema=schema).funnel_data(steps=sorted(events["activity"].unique()))
-
-    incidents = _read_incidents(path)
-    work(incidents.head(5000))
-    return lambda: work(incidents)
+    incidents = read_incidents(store)
+    funnel(incidents.head(5000))
+    return lambda: len(funnel(incidents))
 
 
-def tasks_telemetry_kit(path: str) -> Callable[[], object]:
-    import telemetry_kit as tk
-
-    tasks = tk.load_events(path).tasks
-    tk.commander_vs_assignee(tasks.head(5000)), tk.task_completion(tasks.head(5000))
-    return lambda: (tk.task_completion(tasks), tk.commander_vs_assignee(tasks, by="plugin_version"))
-
-
-def tasks_duckdb(path: str) -> Callable[[], object]:
-    import duckdb
-
-    import telemetry_kit as tk
-
-    tasks = tk.load_events(path).tasks
-    connection = duckdb.connect()
-    query = """
-        SELECT {by} server_id, was_commander, was_assignee, count(*) FILTER (new_state = 'done') AS n_completed,
-            count(*) FILTER (new_state = 'open') AS n_reopened
-        FROM tasks WHERE new_state IS NOT NULL GROUP BY ALL
-    """
+def report_telemetry_kit(store: str) -> Callable[[], object]:
+    """Write the report of a store into a directory that is thrown away."""
+    from telemetry_kit.cli import main as command
 
     def work() -> object:
-        connection.register("tasks", tasks)
-        return [connection.sql(query.format(by=by)).df() for by in ("", "plugin_version,")]
+        with tempfile.TemporaryDirectory() as folder:
+            return command(["report", store, "--out", f"{folder}/report"])
 
     return work
 
@@ -224,8 +192,11 @@ def main() -> None:
     wall, cpu = time.perf_counter(), time.process_time()
     kept = work()
     took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    took["rows"] = kept if isinstance(kept, int) else -1
     del kept
-    print(json.dumps(took | {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}))
+    # A report's notebooks run in processes of their own: the largest of them counts as well.
+    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    print(json.dumps(took | {"peak": peak / 1024}))
 
 
 if __name__ == "__main__":

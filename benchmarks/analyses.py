@@ -1,0 +1,74 @@
+"""Every public analysis, and the hand-written query that makes the same table without its limits."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import telemetry_kit as tk
+from benchmarks import playbooks_sql, servers_sql, tasks_sql
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Inputs = dict[str, Any]
+"""The frames of a log, what is made of them beforehand (visits, durations, a snapshot, licences), and the cutoff."""
+
+
+class Analysis(NamedTuple):
+    """An analysis of inputs, its peer's query, and the columns of which only we take account of censoring."""
+
+    ours: Callable[[Inputs], Any]
+    sql: str
+    apart: tuple[str, ...] = ()
+
+
+ANALYSES = {
+    "task_completion": Analysis(lambda log: tk.task_completion(log["tasks"]), tasks_sql.COMPLETION),
+    "task_completion by week": Analysis(
+        lambda log: tk.task_completion(log["tasks"], freq="W"), tasks_sql.COMPLETION_BY_WEEK
+    ),
+    "task_completion by server": Analysis(
+        lambda log: tk.task_completion(log["tasks"], by="server_id", cluster="incident_id"),
+        tasks_sql.COMPLETION_BY_SERVER,
+    ),
+    "commander_vs_assignee": Analysis(
+        lambda log: tk.commander_vs_assignee(log["tasks"], by="plugin_version"), tasks_sql.DIFFERENCE
+    ),
+    "task_reopening": Analysis(lambda log: tk.task_reopening(log["tasks"]), tasks_sql.REOPENING),
+    "detectable_difference": Analysis(
+        lambda log: tk.detectable_difference(log["tasks"], between="plugin_version"), tasks_sql.DETECTABLE
+    ),
+    "tasks_by_stage": Analysis(lambda log: tk.tasks_by_stage(log["tasks"], log["visits"]), tasks_sql.BY_STAGE),
+    "completion_times": Analysis(lambda log: tk.completion_times(log["tasks"], log["incident"]), tasks_sql.TIMES),
+    "time_to_completion": Analysis(
+        lambda log: tk.time_to_completion(log["tasks"], log["incident"]), tasks_sql.TIME_TO_COMPLETION
+    ),
+    "open_task_bounds": Analysis(
+        lambda log: tk.open_task_bounds(log["tasks"], log["incident"], cutoff=log["cutoff"]), tasks_sql.BOUNDS
+    ),
+    "playbook_snapshot": Analysis(
+        lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]), playbooks_sql.SNAPSHOT
+    ),
+    "playbook_sizes": Analysis(lambda log: tk.playbook_sizes(log["snapshot"], by="is_public"), playbooks_sql.SIZES),
+    "playbook_ecdf": Analysis(lambda log: tk.playbook_ecdf(log["snapshot"]), playbooks_sql.ECDF),
+    "playbook_histories": Analysis(lambda log: tk.playbook_histories(log["playbook"]), playbooks_sql.HISTORIES),
+    "playbook_growth": Analysis(lambda log: tk.playbook_growth(log["playbook"]), playbooks_sql.GROWTH),
+    "playbook_sizes_over_time": Analysis(
+        lambda log: tk.playbook_sizes_over_time(log["playbook"], cutoff=log["cutoff"]), playbooks_sql.OVER_TIME
+    ),
+    "playbook_weightings": Analysis(
+        lambda log: tk.playbook_weightings(log["snapshot"], log["incident"]), playbooks_sql.WEIGHTINGS
+    ),
+    "compare_playbook_sizes": Analysis(
+        lambda log: tk.compare_playbook_sizes(log["snapshot"], by="is_public"), playbooks_sql.COMPARE
+    ),
+    "incident_sizes": Analysis(
+        lambda log: tk.incident_sizes(log["incident"], log["playbook"]), playbooks_sql.INCIDENT_SIZES
+    ),
+    "server_activity": Analysis(tk.server_activity, servers_sql.ACTIVITY),
+    "server_overview": Analysis(tk.server_overview, servers_sql.OVERVIEW),
+    "versions_in_use": Analysis(tk.versions_in_use, servers_sql.VERSIONS),
+    "version_adoption": Analysis(lambda log: tk.version_adoption(log, "1.1.0"), servers_sql.ADOPTION),
+    "attach_license": Analysis(lambda log: tk.attach_license(log["tasks"], log["licenses"]), servers_sql.LICENSE),
+    "warehouse_metrics": Analysis(tk.warehouse_metrics, servers_sql.METRICS),
+}

@@ -1,0 +1,104 @@
+"""What an analysis and its peer both read: the frames of a log, and what is made of them beforehand."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal
+
+import telemetry_kit as tk
+from telemetry_kit import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+    import pandas as pd
+
+Kind = Literal["relations", "pandas"]
+
+_LICENSES = """
+SELECT server_id, 'E20' AS edition, TIMESTAMPTZ '2020-10-15' + INTERVAL (n % 60) DAYS AS starts_at,
+    CASE WHEN n % 3 > 0 THEN starts_at + INTERVAL 30 DAYS END AS ends_at
+FROM (SELECT server_id, row_number() OVER (ORDER BY server_id) AS n FROM (SELECT DISTINCT server_id FROM incident))
+WHERE n % 2 = 0
+"""
+_MADE = {
+    "visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
+    "durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
+    "snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
+}
+
+
+def open_inputs(
+    store: str, kind: Kind, sql: str, *, memory_limit: str = ""
+) -> tuple[dict[str, Any], duckdb.DuckDBPyConnection]:
+    """Open a store as DuckDB relations over its Parquet, or as pandas frames; and what a query names beside them.
+
+    Returns
+    -------
+    tuple of dict and duckdb.DuckDBPyConnection
+        The frames by name, with the ``cutoff``, and a connection on which the query finds all of them.
+    """
+    connection = engine.connect()
+    if memory_limit:
+        connection.execute(f"SET memory_limit = '{memory_limit}'")
+    log: dict[str, Any]
+    if kind == "relations":
+        log = {each: connection.read_parquet(f"{store}/{each}.parquet") for each in tk.schemas.EVENT_TYPES}
+        newest = " UNION ALL ".join(
+            f"SELECT max(event_timestamp) AS t FROM '{store}/{each}.parquet'" for each in tk.schemas.EVENT_TYPES
+        )
+        log["cutoff"] = _home(connection.sql(f"SELECT max(t) AS t FROM ({newest})"))["t"].iloc[0]
+    else:
+        loaded = tk.load_events(store)
+        log = {each: getattr(loaded, each) for each in tk.schemas.EVENT_TYPES} | {"cutoff": loaded.cutoff}
+    for each in tk.schemas.EVENT_TYPES:
+        _name(connection, each, log[each])
+    makers = {name: make for name, make in _MADE.items() if re.search(rf"\b{name}\b", sql)}
+    for name, make in makers.items():
+        log[name] = _kept(connection, name, make(log))
+    if re.search(r"\blicenses\b", sql):
+        log["licenses"] = _home(connection.sql(_LICENSES))
+        _name(connection, "licenses", log["licenses"])
+    return log, connection
+
+
+def _name(connection: duckdb.DuckDBPyConnection, name: str, frame: Any) -> None:  # noqa: ANN401 - of any kind
+    if hasattr(frame, "create_view"):
+        frame.create_view(name)
+    else:
+        connection.register(name, frame)
+
+
+def _kept(connection: duckdb.DuckDBPyConnection, name: str, frame: Any) -> Any:  # noqa: ANN401 - of any kind
+    if hasattr(frame, "create"):
+        frame.create(name)
+        return connection.table(name)
+    connection.register(name, frame)
+    return frame
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str, cutoff: Any) -> duckdb.DuckDBPyRelation:  # noqa: ANN401
+    """Return a query as a relation; ``$cutoff`` in it is the cutoff of the log."""
+    return connection.sql(sql, params={"cutoff": cutoff.to_pydatetime()} if "$cutoff" in sql else None)
+
+
+def consume(result: Any) -> int:  # noqa: ANN401 - of any kind
+    """Bring all rows of a result home, a lazy one batch by batch, and return how many they are."""
+    if hasattr(result, "to_arrow_reader"):
+        return sum(batch.num_rows for batch in result.to_arrow_reader(100_000))
+    return len(result)
+
+
+@contextmanager
+def few_events() -> Iterator[str]:
+    """Make a store of few events, on which a first run imports what it needs."""
+    with tempfile.TemporaryDirectory() as folder:
+        tk.convert_events(tk.samples() / "recorded-autumn", f"{folder}/log")
+        yield f"{folder}/log"
+
+
+def _home(relation: duckdb.DuckDBPyRelation) -> pd.DataFrame:
+    return engine.arrow_to_pandas(relation.to_arrow_table())
