@@ -212,13 +212,13 @@ def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
 
 
 def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
-    """Bring a frame of pandas or DuckDB home part by part, so that its rows never are in memory together."""
-    if isinstance(frame, pd.DataFrame):
-        yield frame
+    """Bring a frame home; of DuckDB part by part, so that its rows never are in memory together."""
+    native: Any = frame
+    if not nw.from_native(native).implementation.is_duckdb():
+        yield native if isinstance(native, pd.DataFrame) else collect(open_frame(frame, [], parameter="frame"))
         return
     import pyarrow as pa
 
-    native: Any = frame
     for batch in native.to_arrow_reader(n_rows):
         yield arrow_to_pandas(pa.Table.from_batches([batch]))
 

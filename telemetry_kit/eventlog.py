@@ -209,12 +209,19 @@ def _by_server(frame: IntoFrame, parameter: str) -> pd.DataFrame:
     return engine.collect(times.agg(n=nw.len(), first=nw.col("_us").min(), last=nw.col("_us").max()))
 
 
-def _write(frame: Any, part: str, path: Path) -> None:  # noqa: ANN401 - pandas or a relation
-    if isinstance(frame, pd.DataFrame):
-        frame.to_parquet(path, index=False)
-        return
+def _write(frame: Any, part: str, path: Path) -> None:  # noqa: ANN401 - a frame of any kind
     columns = TABLES.get(part) or schemas.columns_of(cast("schemas.EventType", part))
-    nw.from_native(frame).select(*columns).sink_parquet(path)
+    if nw.from_native(frame).implementation.is_duckdb():
+        nw.from_native(frame).select(*columns).sink_parquet(path)
+        return
+    table = frame if isinstance(frame, pd.DataFrame) else _in_order(frame, part)
+    table[columns].to_parquet(path, index=False)
+
+
+def _in_order(frame: IntoFrame, part: str) -> pd.DataFrame:
+    """Bring a lazy frame home, events in the order of time, which not every engine keeps."""
+    rows = engine.open_frame(frame, [], parameter=part, order="_order")
+    return engine.collect(rows if part in TABLES else rows.sort("event_timestamp", "_order", "event_id"))
 
 
 def _counted(n: int, word: str) -> str:

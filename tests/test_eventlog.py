@@ -1,9 +1,11 @@
 """An event log can be looked at, turned into one table of cases, saved and read back."""
 
+import dataclasses
 import json
 
 import numpy as np
 import pandas as pd
+import polars as pl
 import pytest
 
 import telemetry_kit as tk
@@ -115,6 +117,12 @@ def test_a_saved_log_with_rejected_records_raises_when_asked_to(log, tmp_path):
     log.save(tmp_path / "saved")
     with pytest.raises(tk.errors.RejectedEventsError, match="2 records were rejected"):
         tk.load_events(tmp_path / "saved", on_error="raise")
+
+
+def test_a_log_on_any_engine_can_be_saved(oct2020, tmp_path):
+    lazy = {kind: pl.from_pandas(getattr(oct2020, kind)).lazy() for kind in ("incident", "tasks", "playbook")}
+    dataclasses.replace(oct2020, **lazy).save(tmp_path / "saved")
+    assert_equal_logs(tk.load_events(tmp_path / "saved"), oct2020)
 
 
 def test_foreign_files_are_never_written_over(log, tmp_path):
