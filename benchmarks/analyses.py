@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import telemetry_kit as tk
-from benchmarks import playbooks_sql, servers_sql, tasks_sql
+from benchmarks import playbooks_sql, servers_sql, stages_sql, tasks_sql
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,14 +15,37 @@ Inputs = dict[str, Any]
 
 
 class Analysis(NamedTuple):
-    """An analysis of inputs, its peer's query, and the columns of which only we take account of censoring."""
+    """An analysis of inputs, its peer's query, and the columns of which only we leave out what is not known."""
 
     ours: Callable[[Inputs], Any]
     sql: str
     apart: tuple[str, ...] = ()
 
 
-ANALYSES = {
+_STAGES = {
+    "stage_visits": Analysis(
+        lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]), stages_sql.VISITS, ("dwell_s",)
+    ),
+    "stage_funnel": Analysis(lambda log: tk.stage_funnel(log["visits"]), stages_sql.FUNNEL),
+    "stage_funnel by public": Analysis(lambda log: tk.stage_funnel(log["visits"], by="public"), stages_sql.FUNNEL_BY),
+    "stage_funnel within 4h": Analysis(
+        lambda log: tk.stage_funnel(log["visits"], within="4h"), stages_sql.FUNNEL_WITHIN
+    ),
+    "stage_dwell": Analysis(lambda log: tk.stage_dwell(log["visits"]), stages_sql.DWELL),
+    "stage_survival": Analysis(lambda log: tk.stage_survival(log["visits"]), stages_sql.SURVIVAL),
+    "stage_transitions": Analysis(lambda log: tk.stage_transitions(log["visits"]), stages_sql.TRANSITIONS),
+    "time_to_stage": Analysis(lambda log: tk.time_to_stage(log["visits"]), stages_sql.ARRIVALS),
+    # The query gives the measures as columns of one row.
+    "stage_rework": Analysis(
+        lambda log: tk.stage_rework(log["visits"])[:1],
+        f"SELECT n AS n_total, * EXCLUDE (n) FROM ({stages_sql.REWORK})",
+    ),
+    "incident_durations": Analysis(
+        lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]), stages_sql.DURATIONS, ("open_s",)
+    ),
+    "time_to_end": Analysis(lambda log: tk.time_to_end(log["durations"]), stages_sql.ENDS),
+}
+ANALYSES = _STAGES | {
     "task_completion": Analysis(lambda log: tk.task_completion(log["tasks"]), tasks_sql.COMPLETION),
     "task_completion by week": Analysis(
         lambda log: tk.task_completion(log["tasks"], freq="W"), tasks_sql.COMPLETION_BY_WEEK
