@@ -98,7 +98,7 @@ def compare_playbook_sizes(
     counted, groups = count_values(snapshot, measure, by, [*_PAIRS, "first", "second"])
     known = engine.sort_rows(counted[counted["_value"].notna()], groups)
     values = known["_value"].to_numpy(np.float64).repeat(known["_n"])
-    servers = known["server_id"].factorize()[0].repeat(known["_n"])
+    servers = known["_server"].to_numpy().repeat(known["_n"])
     names = known[by].drop_duplicates()
     group = known[by].factorize(use_na_sentinel=False)[0].repeat(known["_n"])
     rows, pairs = [], list(combinations(range(len(names)), 2))

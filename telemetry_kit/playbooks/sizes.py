@@ -62,16 +62,22 @@ def size(measure: str) -> tuple[nw.Expr, list[str]]:
 def count_values(
     snapshot: IntoFrame, measure: str, by: str | Sequence[str] | None, reserved: Iterable[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Count the playbooks of each group, server and value: ``_value`` (null where there is none) and ``_n``.
-
-    The rows are in one order on every engine, so that the last digit of a sum is fixed as well.
-    """
+    """Count the playbooks of each group, server and value: ``_value`` (null where there is none) and ``_n``."""
     value, needed = size(measure)
     frame = engine.open_frame(snapshot, ["server_id", *needed], parameter="snapshot", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
     keys = list(dict.fromkeys([*groups, "server_id"]))
     counted = frame.select(*keys, _value=value).group_by(*keys, "_value").agg(_n=nw.len())
-    return engine.collect(counted).sort_values(["_value", "server_id"], ignore_index=True), groups
+    return number_servers(engine.collect(counted)), groups
+
+
+def number_servers(counted: pd.DataFrame) -> pd.DataFrame:
+    """Add ``_server``, the number of each row's server, to counted values.
+
+    The rows are in one order on every engine, so that the last digit of a sum is fixed as well.
+    """
+    counted = counted.sort_values(["_value", "server_id", "_n"], ignore_index=True)
+    return counted.assign(_server=counted["server_id"].factorize()[0])
 
 
 def playbook_sizes(
@@ -141,16 +147,16 @@ def playbook_sizes(
 
 def size_row(counted: pd.DataFrame, measure: str, level: float) -> dict[str, Any]:
     """Return a row of ``playbook_sizes`` for one group of counted values."""
-    known = counted[counted["_value"].notna()]
-    values, counts = known["_value"].to_numpy(np.float64), known["_n"].to_numpy(np.int64)
+    values, counts = counted["_value"].to_numpy(np.float64, na_value=np.nan), counted["_n"].to_numpy(np.int64)
+    is_known, n_all = ~np.isnan(values), counts.sum()
+    values, counts, servers = values[is_known], counts[is_known], counted["_server"].to_numpy()[is_known]
     n = counts.sum()
-    row = {"measure": measure, "n": n, "n_servers": known["server_id"].nunique(), "n_missing": counted["_n"].sum() - n}
+    row = {"measure": measure, "n": n, "n_servers": np.unique(servers).size, "n_missing": n_all - n}
     if n == 0:
         return row
     mean = (values * counts).sum() / n
     squares = (counts * (values - mean) ** 2).sum()
     quantiles = uncertainty.quantiles(values, list(QUANTILES.values()), counts=counts)
-    servers, _ = known["server_id"].factorize()
     _, lower, upper = uncertainty.woodruff_median(values, servers, counts, level=level)
     return row | {
         "mean": mean,
@@ -211,8 +217,11 @@ def playbook_ecdf(
     counted, groups = count_values(snapshot, measure, by, _ECDF)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        n = part.groupby("_value")["_n"].sum()
-        values = zip(n.index, n, n.cumsum() / n.sum(), strict=True)
-        return [{"measure": measure, "value": value, "n": count, "share": share} for value, count, share in values]
+        value, counts = part["_value"].to_numpy(np.float64, na_value=np.nan), part["_n"].to_numpy(np.int64)
+        is_known = ~np.isnan(value)
+        values, place = np.unique(value[is_known], return_inverse=True)
+        n = np.bincount(place, counts[is_known], minlength=values.size)
+        shares = zip(values, n, n.cumsum() / n.sum(), strict=True)
+        return [{"measure": measure, "value": value, "n": count, "share": share} for value, count, share in shares]
 
     return summarise(counted, groups, rows, _ECDF)
