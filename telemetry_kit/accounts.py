@@ -11,6 +11,8 @@ from telemetry_kit.eventlog import AUDIT_COLUMNS
 from telemetry_kit.rules import DUPLICATE, OTHER, VALID, name, quoted
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from telemetry_kit.notes import Finding
     from telemetry_kit.quarantine import Intake
     from telemetry_kit.schemas import EventType
@@ -31,21 +33,30 @@ def _until(cutoff: pd.Timestamp) -> str:
     return "true" if cutoff is engine.NO_TIME else f"epoch_us(event_timestamp) <= {engine.epoch_us(cutoff)}"
 
 
-def typed_cells(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> tuple[str, str]:
-    """Return SQL for the columns of the valid events of a type, categories as such, and for which rows these are."""
-    where = f"status = {VALID} AND event_type = '{event_type}' AND {_until(cutoff)}"
-    fields = schemas.fields_of(event_type)
-    cells = [_category(intake, field, where) if field.kind == "category" else name(field.column) for field in fields]
-    return ", ".join(cells), where
+def typed_cells(intake: Intake, cutoff: pd.Timestamp) -> dict[EventType, tuple[str, str]]:
+    """Return, by type, SQL for the columns of the valid events, categories as such, and for which rows these are."""
+    valid = f"status = {VALID} AND {_until(cutoff)}"
+    categories = [field.column for field in schemas.FIELDS if field.kind == "category" and not field.levels]
+    levels = ", ".join(f"list(DISTINCT {name(column)})[:{LEVELS_LIMIT + 1}]" for column in categories)
+    # Few combinations of values occur: to find these once costs less than to look for each column's values.
+    found = intake.connection.execute(
+        f"SELECT event_type, {levels} FROM (SELECT DISTINCT event_type, {', '.join(map(name, categories))} "
+        f"FROM events WHERE {valid}) GROUP BY 1"
+    ).fetchall()
+    made: dict[EventType, tuple[str, str]] = {}
+    for kind in schemas.EVENT_TYPES:
+        values = next((row[1:] for row in found if row[0] == kind), ((),) * len(categories))
+        occurring = dict(zip(categories, values, strict=True))
+        cells = [_cell(field, occurring.get(field.column) or ()) for field in schemas.fields_of(kind)]
+        made[kind] = (", ".join(cells), f"{valid} AND event_type = '{kind}'")
+    return made
 
 
-def _category(intake: Intake, field: schemas.Field, where: str) -> str:
+def _cell(field: schemas.Field, found: Iterable[str | None]) -> str:
     column = name(field.column)
-    levels: list[str] = list(field.levels)
-    if not levels:
-        found = intake.connection.execute(f"SELECT DISTINCT {column} FROM events WHERE {where}").fetchall()
-        levels = sorted((value for (value,) in found if value), key=schemas.natural_key)
-    if not levels or len(levels) > LEVELS_LIMIT or any("\0" in level for level in levels):
+    levels = field.levels or sorted((value for value in found if value), key=schemas.natural_key)
+    is_category = field.kind == "category" and 0 < len(levels) <= LEVELS_LIMIT
+    if not is_category or any("\0" in level for level in levels):
         return column
     return f"CAST({column} AS ENUM({', '.join(map(quoted, levels))})) AS {column}"
 

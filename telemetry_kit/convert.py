@@ -96,8 +96,8 @@ def convert_events(
                 take(intake, source, folder)
             intake.mark_duplicates()
             moment = newest(intake) if until is None else until
-            for event_type in schemas.EVENT_TYPES:
-                _write(intake, event_type, moment, made)
+            for event_type, (cells, where) in typed_cells(intake, moment).items():
+                _write(intake, event_type, cells, where, made)
             audit = make_audit(intake, moment)
             audit.to_parquet(made / "audit.parquet", index=False)
             make_seen(intake).to_parquet(made / "seen.parquet", index=False)
@@ -168,11 +168,10 @@ def _quarantine(folder: Path) -> Iterator[_Quarantine]:
         quarantine.writer.close()
 
 
-def _write(intake: Intake, event_type: schemas.EventType, cutoff: pd.Timestamp, folder: Path) -> None:
+def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str, folder: Path) -> None:
     """Write the events of a type in the order of time, and see, a part at a time, that they pass their model."""
     import pyarrow.parquet as pq
 
-    cells, where = typed_cells(intake, event_type, cutoff)
     path = folder / f"{event_type}.parquet"
     intake.connection.execute(
         f"COPY (SELECT {cells} FROM events WHERE {where} ORDER BY event_timestamp, {ARRIVAL}) TO {quoted(str(path))} "

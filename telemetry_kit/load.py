@@ -285,7 +285,7 @@ def _take_pieces(intake: Intake, source: int, file: TableFile, error: Exception)
 
 def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
     cutoff = newest(intake) if until is None else until
-    frames = {kind: _frame(intake, kind, cutoff) for kind in schemas.EVENT_TYPES}
+    frames = {kind: _frame(intake, kind, *sql) for kind, sql in typed_cells(intake, cutoff).items()}
     quarantine = pd.DataFrame(intake.rejected, columns=QUARANTINE_COLUMNS)
     quarantine = quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True)
     quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
@@ -301,8 +301,7 @@ def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
     )
 
 
-def _frame(intake: Intake, event_type: EventType, cutoff: pd.Timestamp) -> pd.DataFrame:
-    cells, where = typed_cells(intake, event_type, cutoff)
+def _frame(intake: Intake, event_type: EventType, cells: str, where: str) -> pd.DataFrame:
     table = intake.connection.sql(
         f"SELECT {cells}, epoch_us(event_timestamp) AS us, "
         f"COALESCE(place, events.rowid) AS arrival, position FROM events WHERE {where}"

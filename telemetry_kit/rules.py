@@ -21,15 +21,17 @@ if TYPE_CHECKING:
 VALID, REJECTED, OTHER, DUPLICATE, VOID = 0, 1, 2, 3, 4
 """What became of a record; void is one that was read anew."""
 
-CLOCK_TOLERANCE = "INTERVAL 1 DAY"
+CLOCK_TOLERANCE_US = 86_400_000_000
 """How far behind its event a record may arrive: a clock that is further ahead must not set the cutoff."""
+_LAST_US = 9_000_000_000_000_000_000
+"""A count of microseconds to which the tolerance can be added."""
 _SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
 _SHOWN = 80
 _NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 """What some writers of JSON put where a number is missing; it must not pass for a text."""
-_FLAG_WORDS = dict.fromkeys(("true", "t", "True", "TRUE", "1", "1.0"), "true") | dict.fromkeys(
-    ("false", "f", "False", "FALSE", "0", "0.0"), "false"
-)
+_FLAG_WORDS = {"true": "true", "false": "false"}
+_FLAG_WORDS |= dict.fromkeys(("t", "True", "TRUE", "1", "1.0"), "true")
+_FLAG_WORDS |= dict.fromkeys(("f", "False", "FALSE", "0", "0.0"), "false")
 PROPERTY_COLUMNS = frozenset(field.column for field in schemas.FIELDS if field.is_property)
 CARRIED = ("received_at", "type_name")
 """What a raw record has beside the fields: when the pipeline got it, and the name of its event or table."""
@@ -66,23 +68,25 @@ def _whole_number(x: str) -> str:
 
 
 def _flag(x: str) -> str:
-    # A simple CASE: a list of values behind IN would become a join.
-    whens = " ".join(f"WHEN {quoted(word)} THEN {value}" for word, value in _FLAG_WORDS.items())
-    return f"CASE {x} {whens} END"
+    # A simple CASE: a list of values behind IN would become a join. What is null is not compared with every word.
+    whens = [f"WHEN {quoted(word)} THEN {value}" for word, value in _FLAG_WORDS.items()]
+    return f"CASE WHEN {x} IS NOT NULL THEN CASE {x} {' '.join(whens)} END END"
 
 
 def _time(x: str) -> str:
     # A date and a time of day, or a count since 1970 whose unit its size tells.
     zoned = f"COALESCE(TRY_CAST({x} AS TIMESTAMPTZ), TRY_CAST(upper({x}) AS TIMESTAMPTZ))"
     written = f"CASE WHEN length({x}) >= 16 AND {x} < ':' AND {x} > '0' AND contains({x}, '-') THEN {zoned} END"
-    count = f"TRY_CAST(split_part({x}, '.', 1) AS BIGINT)"
+    whole, count = (f"TRY_CAST({part} AS BIGINT)" for part in (x, f"split_part({x}, '.', 1)"))
     counted = (
-        f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,19}}([.]0*)?') THEN CAST(make_timestamp(CASE "
+        f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,19}}([.]0*)?') THEN make_timestamptz(CASE "
         f"WHEN abs({count}) < {_SECONDS_BELOW} THEN {count} * 1000000 "
         f"WHEN abs({count}) < {_MILLISECONDS_BELOW} THEN {count} * 1000 "
-        f"WHEN abs({count}) < {_MICROSECONDS_BELOW} THEN {count} ELSE {count} // 1000 END) AS TIMESTAMPTZ) END"
+        f"WHEN abs({count}) < {_MICROSECONDS_BELOW} THEN {count} ELSE {count} // 1000 END) END"
     )
-    return f"COALESCE({written}, {counted})"
+    # Every count of our time in milliseconds has thirteen digits; to find that out costs little.
+    usual = f"CASE WHEN length({x}) = 13 AND {x} = CAST({whole} AS VARCHAR) THEN make_timestamptz({whole} * 1000) END"
+    return f"COALESCE({usual}, {written}, {counted})"
 
 
 def _text(x: str) -> str:
@@ -165,7 +169,7 @@ def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
         yield Fault(absent, words)
     if field.column == "event_timestamp":
         yield Fault(
-            f"({value} > received_time + {CLOCK_TOLERANCE})",
+            f"(epoch_us({value}) > least(epoch_us(received_time), {_LAST_US}) + {CLOCK_TOLERANCE_US})",
             f"'{column}: ' || CAST({value} AS VARCHAR) || ' lies more than a day after the record arrived, at ' "
             "|| CAST(received_time AS VARCHAR)",
         )
@@ -209,22 +213,32 @@ def typed_query(raw: str, *, needs_id: bool) -> str:
     changed = f"SELECT *, {_IS_STATE_CHANGE} AS is_state_change FROM ({acted})"
     values = ", ".join(f"{_typed(field)} AS {name(field.column)}" for field in _VALUES)
     typed = f"SELECT *, {values} FROM ({changed})"
-    conditions = {
-        kind: [fault.condition for fault in faults_of(kind) if not (needs_id and fault.is_rare)]
-        for kind in schemas.EVENT_TYPES
-    }
-    faulty = " ".join(
-        f"WHEN '{kind}' THEN COALESCE({' OR '.join(conditions[kind])}, false)" for kind in schemas.EVENT_TYPES
-    )
     without_id = f"WHEN event_id IS NULL THEN {REJECTED}" if needs_id else ""
     identity = "event_id" if needs_id else f"COALESCE(event_id, {_digest()})"
     return f"""
         SELECT * REPLACE ({identity} AS event_id),
             CASE WHEN type_name IS NULL OR {_is_nested("type_name")} THEN {REJECTED}
                  WHEN event_type IS NULL THEN {OTHER} {without_id}
-                 WHEN CASE event_type {faulty} END THEN {REJECTED} ELSE {VALID} END AS status
+                 WHEN {_is_faulty(has_rare=not needs_id)} THEN {REJECTED} ELSE {VALID} END AS status
         FROM ({typed})
     """
+
+
+def _is_faulty(*, has_rare: bool) -> str:
+    """Return SQL that tells a record with a fault.
+
+    As one alternative of all faults it costs a third of what a case for each event type would: each is looked for only
+    where none was found before.
+    """
+    kinds: dict[str, list[str]] = {}
+    for kind in schemas.EVENT_TYPES:
+        for fault in faults_of(kind):
+            if has_rare or not fault.is_rare:
+                kinds.setdefault(fault.condition, []).append(f"'{kind}'")
+    is_all = len(schemas.EVENT_TYPES)
+    shared = [condition for condition, found in kinds.items() if len(found) == is_all]
+    others = [f"(event_type IN ({', '.join(found)}) AND {c})" for c, found in kinds.items() if len(found) < is_all]
+    return f"({' OR '.join((*shared, *others))})"
 
 
 _ACTION = next(field for field in schemas.FIELDS if field.column == "action")

@@ -8,6 +8,9 @@ nothing else stands in it. Where they do not, the keys are listed after all.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
+import json
 from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
@@ -25,6 +28,8 @@ _AS_IT_IS = "ignore_errors=true, compression='none', hive_partitioning=false"
 """Neither the name of a file nor those of its folders tell what it holds."""
 SAMPLE = 4096
 """How many lines tell the keys to expect."""
+TEXTS_SAMPLE = 64
+"""How many lines tell which keys have texts: where others have numbers there, they do not add up."""
 KEYS_LIMIT = 200
 """How many keys lines may have in all to be read in one way."""
 _BARE = frozenset(
@@ -69,32 +74,50 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
     return Keys(top, properties, is_wire and can_be_struct and not is_twice and not has_bodies)
 
 
+def _list_texts(path: Path) -> tuple[set[str], set[str]]:
+    """List the keys that have texts, and nothing else, in the first lines: at the top, and among the properties."""
+    events = []
+    with path.open("rb") as stream:
+        for line in itertools.islice(stream, TEXTS_SAMPLE):
+            with contextlib.suppress(ValueError, RecursionError):
+                events.append(json.loads(line))
+    top = [event for event in events if isinstance(event, dict)]
+    inner = [event["properties"] for event in top if isinstance(event.get("properties"), dict)]
+    return _texts_of(top), _texts_of(inner)
+
+
+def _texts_of(objects: list[dict[str, object]]) -> set[str]:
+    members = [(key, isinstance(value, str)) for one in objects for key, value in one.items()]
+    return {key for key, _ in members} - {key for key, is_text in members if not is_text}
+
+
 def read_query(lines: Lines, keys: Keys) -> str:
     """Return the query for the raw records of a file, one row a line in their order, each with its ``n_bytes``."""
     known = [key for key in keys.top if key != "properties" and is_read(key)]
     properties = [key for key in keys.properties if is_property(key)]
-    # What is no field of ours is read as it stands, only to be measured.
-    columns = {key: "VARCHAR" if key in known else "JSON" for key in keys.top if key != "properties"}
-    members = ", ".join(f"{name(key)} {'VARCHAR' if key in properties else 'JSON'}" for key in keys.properties)
+    # What is no field of ours is read only to be measured: as a text, which costs less, or as it stands.
+    texts, inner_texts = _list_texts(lines.path)
+    texts, inner_texts = texts.union(known), inner_texts.union(properties)
+    columns = {key: "VARCHAR" if key in texts else "JSON" for key in keys.top if key != "properties"}
+    members = ", ".join(f"{name(key)} {'VARCHAR' if key in inner_texts else 'JSON'}" for key in keys.properties)
     columns["properties"] = f"STRUCT({members})"
     struct = ", ".join(f"{quoted(key)}: {quoted(kind)}" for key, kind in columns.items())
     form = f"format='newline_delimited', records=true, {_AS_IT_IS}, columns={{{struct}}}"
     reader = f"read_json({quoted(str(lines.path))}, {form})"
-    measured = [
-        *(_measure(name(key), key, is_text=key in known) for key in keys.top if key != "properties"),
-        *(_measure(f"properties.{name(key)}", key, is_text=key in properties) for key in keys.properties),
-    ]
-    # Two pairs of braces, less the comma that each last member lacks, and the properties' own key and comma.
-    frame = 2 + len('"properties":,')
-    size = f"{frame} + {' + '.join(measured)}"
+    around = {name(key): _around(key, is_text=key in texts) for key in keys.top if key != "properties"}
+    around |= {f"properties.{name(key)}": _around(key, is_text=key in inner_texts) for key in keys.properties}
+    # Two pairs of braces, less the comma that each last member lacks, and the properties' own key and comma. A member
+    # that is missing takes back what stands around it.
+    frame = 2 + len('"properties":,') + sum(around.values())
+    size = f"{frame} + {' + '.join(f'COALESCE(strlen(CAST({x} AS VARCHAR)), {-n})' for x, n in around.items())}"
     made = expressions([(key, name(key)) for key in known], [(key, f"properties.{name(key)}") for key in properties])
     return f"SELECT {raw_columns(made)}, {size} AS n_bytes FROM {reader}"
 
 
-def _measure(x: str, key: str, *, is_text: bool) -> str:
+def _around(key: str, *, is_text: bool) -> int:
+    """Return how many bytes stand around the value of a member: its key, the quotes, a colon and a comma."""
     quotes = 2 if is_text and schemas.fold(key) not in _BARE else 0
-    around = len(key.encode()) + len('"":,') + quotes
-    return f"COALESCE(strlen(CAST({x} AS VARCHAR)) + {around}, 0)"
+    return len(key.encode()) + len('"":,') + quotes
 
 
 def n_bytes(lines: Lines, rows: int) -> int:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.parquet
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -37,29 +38,23 @@ FAULTS = st.sampled_from(
         ("NumChecklists", True), ("NumChecklists", float("nan")), ("NumChecklists", None), ("NumChecklists", [3]),
         ("TeamID", ""), ("TeamID", None), ("TeamID", {"a": "b"}), ("TeamID", float("inf")),
         ("timestamp", "yesterday"), ("timestamp", None), ("userId", ""), ("userId", [1]),
-        ("event", None), ("event", {}), ("receivedAt", "2019-01-01T00:00:00Z"),
+        ("event", None), ("event", {}), ("receivedAt", "2019-01-01T00:00:00Z"), ("TeamID@twice", "x"),
     ]
 )  # fmt: skip
-ANYTHING = st.recursive(
+DEPTH = 3000
+MARKS = {"@twice": "", '"@deep"': "[" * DEPTH + "]" * DEPTH}
+"""What stands in a record in the place of what no dictionary of Python can hold, and what it becomes in the text."""
+ANYTHING = st.just("@deep") | st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(exclude_categories=["Cs"])),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
     max_leaves=5,
 )
 PLACES = st.sampled_from(
     [
-        "messageId",
-        "event",
-        "userId",
-        "timestamp",
-        "properties",
-        "type",
-        "receivedAt",
-        "context",
-        "x",
-        "Event",
-        "user_id",
+        "messageId", "event", "userId", "timestamp", "properties", "type", "receivedAt", "context", "x", "Event",
+        "user_id", "Action", "TeamID", "team_id", "NumChecklists", "IsActive", "CreateAt", "PluginVersion",
     ]
-)
+)  # fmt: skip
 
 
 @dataclass
@@ -80,7 +75,7 @@ def records(draw, make_event, identity):
     way = draw(st.sampled_from(["valid", "valid", "valid", "rejected", "other", "anything"]))
     if way == "rejected":
         name, value = draw(FAULTS)
-        (event["properties"] if name in event["properties"] else event)[name] = value
+        (event["properties"] if name.split("@")[0] in event["properties"] else event)[name] = value
     elif way == "other":
         event["event"] = draw(st.sampled_from(["frontend", "pages", "identify"]))
     elif way == "anything":
@@ -108,9 +103,21 @@ def zstd(data):
     return sink.getvalue().to_pybytes()
 
 
+def flat(events):
+    return [{k: v for k, v in e.items() if k != "properties"} | e["properties"] for e in events]
+
+
 def as_csv(events):
-    flat = [{k: v for k, v in e.items() if k != "properties"} | e["properties"] for e in events]
-    return pd.DataFrame(flat, columns=list({key: None for row in flat for key in row})).to_csv(index=False)
+    rows = flat(events)
+    return pd.DataFrame(rows, columns=list({key: None for row in rows for key in row})).to_csv(index=False)
+
+
+def as_parquet(events):
+    sink = pa.BufferOutputStream()
+    columns = list({key: None for row in flat(events) for key in row})
+    rows = [{key: row.get(key) for key in columns} for row in flat(events)]
+    pyarrow.parquet.write_table(pa.Table.from_pylist(rows), sink)
+    return sink.getvalue().to_pybytes()
 
 
 FORMS = {
@@ -122,7 +129,9 @@ FORMS = {
     "an array": json.dumps,
     "a pretty array": lambda events: json.dumps(events, indent=1, ensure_ascii=False),
     "csv": as_csv,
+    "parquet": as_parquet,
 }
+TABLES = ("csv", "parquet")
 CODINGS = {
     "plain": lambda text: text.encode(),
     "marked": lambda text: codecs.BOM_UTF8 + text.encode(),
@@ -139,7 +148,7 @@ PACKINGS = {
 JUNK = st.sampled_from(["junk", "{", '{"a": 1', "[1]", "null", '"x"', "{}", '{"batch": 1}', "\0", "{} {}"]) | st.text(
     st.characters(exclude_categories=["Cs"], exclude_characters="\n\r"), min_size=1, max_size=20
 ).map(lambda text: "x" + text)
-HURTS = ("none", "none", "junk line", "blank lines", "cut", "changed byte", "inserted byte")
+HURTS = ("none", "none", "none", "junk line", "blank lines", "cut", "changed byte", "inserted byte", "joined")
 
 
 @dataclass
@@ -158,12 +167,20 @@ def files(draw, make_event, name, forms=tuple(FORMS), hurts=HURTS):
     """Draw a file of some form, coding and packing, whole or hurt."""
     batch = draw(batches(make_event, name))
     form = draw(st.sampled_from(forms))
-    if form == "csv":
-        # A table has one value for each cell, and no nulls: what is missing is an empty cell.
+    if form in TABLES:
+        # A table has cells of one type, and what is missing is an empty cell.
         batch = [record for record in batch if record.fate in ("valid", "duplicate", "other")]
     text = FORMS[form]([record.event for record in batch])
     hurt = draw(st.sampled_from(hurts))
     file = File(b"", batch)
+    if form == "parquet":
+        # Without rows there are no columns to know it by.
+        file.is_told = bool(batch)
+    else:
+        # Too deep a body is one record, whatever it holds.
+        file.is_told = not (form.endswith("body") and '"@deep"' in text)
+        for mark, meant in MARKS.items():
+            text = text.replace(mark, meant)
     if form.endswith("lines"):
         lines = text.splitlines(keepends=False) if form == "lines" else text.split("\n") if text else []
         places = list(range(1, len(lines) + 1))
@@ -179,11 +196,16 @@ def files(draw, make_event, name, forms=tuple(FORMS), hurts=HURTS):
         text = "\n".join(lines)
     coding = draw(st.sampled_from(list(CODINGS)))
     packing = draw(st.sampled_from(list(PACKINGS)))
-    file.data = PACKINGS[packing](CODINGS[coding](text))
-    if hurt in ("cut", "changed byte", "inserted byte") and file.data:
-        at = draw(st.integers(0, len(file.data) - 1))
+    file.data = PACKINGS[packing](text if form == "parquet" else CODINGS[coding](text))
+    if hurt in ("cut", "changed byte", "inserted byte", "joined") and file.data:
+        at = len(file.data) if hurt == "joined" else draw(st.integers(0, len(file.data) - 1))
         byte = bytes([draw(st.integers(0, 255))])
-        behind = {"cut": b"", "changed byte": byte + file.data[at + 1 :], "inserted byte": byte + file.data[at:]}
+        behind = {
+            "cut": b"",
+            "changed byte": byte + file.data[at + 1 :],
+            "inserted byte": byte + file.data[at:],
+            "joined": file.data,
+        }
         file.data = file.data[:at] + behind[hurt]
         file.is_told = False
     return file

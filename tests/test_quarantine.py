@@ -80,6 +80,15 @@ def test_a_line_with_other_keys_behind_the_plain_ones_is_read(load, make_event, 
     assert account(log) == {"read": 6, "valid": 6, "duplicate": 0, "rejected": 0, "other": 0}
 
 
+def test_what_is_a_text_in_the_first_lines_may_be_anything_later(load, carefully, make_event):
+    plain = [make_event(n) | {"anonymousId": "a", "channel": "c"} for n in range(70)]
+    values = enumerate([5, None, True, {"a": "b"}, 1.5, "text"], 70)
+    odd = [make_event(n, Extra=1) | {"anonymousId": value, "channel": "c"} for n, value in values]
+    log = load(*plain, *odd)
+    assert log.notes.loc[log.notes["detail"] == "Extra", "n"].to_list() == [6]
+    assert_equal_logs(log, carefully(load, *plain, *odd))
+
+
 def test_a_line_in_another_form_or_spelling_among_plain_ones_is_read(load, make_event, account):
     flat = {"type": "tasks", "UserID": "s", "eventTimeStamp": "2020-11-02T10:00:00Z", "incidentID": "i"}
     flat |= {"serverVersion": "5", "pluginVersion": "1.1.0", "UserActualID": "u"}

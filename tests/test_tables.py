@@ -246,7 +246,10 @@ def server():
     if "DATABASE_URL" in os.environ:
         yield os.environ["DATABASE_URL"]
         return
-    if not all(map(shutil.which, ("initdb", "pg_ctl"))):
+    # Debian keeps the programs of a server off the path.
+    places = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    initdb, pg_ctl = (shutil.which(program, path=places) for program in ("initdb", "pg_ctl"))
+    if initdb is None or pg_ctl is None:
         pytest.skip("neither DATABASE_URL nor a PostgreSQL to start")
     with tempfile.TemporaryDirectory(prefix="pg") as name:
         folder = Path(name)
@@ -261,16 +264,16 @@ def server():
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         subprocess.run(
-            ["initdb", "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], check=True, **as_user
+            [initdb, "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], check=True, **as_user
         )
         options = f"-p {port} -k {folder} -h 127.0.0.1 -F"
         subprocess.run(
-            ["pg_ctl", "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], check=True, **as_user
+            [pg_ctl, "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], check=True, **as_user
         )
         try:
             yield f"postgresql://tester@127.0.0.1:{port}/postgres"
         finally:
-            subprocess.run(["pg_ctl", "-D", data, "-w", "-m", "immediate", "stop"], check=True, **as_user)
+            subprocess.run([pg_ctl, "-D", data, "-w", "-m", "immediate", "stop"], check=True, **as_user)
 
 
 @pytest.fixture(scope="module")
