@@ -230,7 +230,8 @@ def _holds_documents(first: bytes, second: bytes) -> bool:
         whole = json.loads(first)
     except (ValueError, RecursionError):
         # The beginning of an array, or of an object that goes on in the next line.
-        return bool(_ARRAY.match(first)) or first == b"{" or (first[:1] == b"{" and second[:1] == b'"')
+        is_open = first == b"{" and not second.startswith(b"{")
+        return bool(_ARRAY.match(first)) or is_open or (first[:1] == b"{" and second[:1] == b'"')
     return isinstance(whole, list) and not second.startswith(b"{")
 
 

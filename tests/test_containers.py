@@ -124,7 +124,7 @@ def test_an_example_in_a_page_of_prose_is_no_event(load, lines, account):
 
 
 @pytest.mark.parametrize(
-    "junk", [b"junk", b"[INFO] started", b'{"messageId": "cut', b"\0" * 5000, b"id,event", b"[1, 2"]
+    "junk", [b"junk", b"{", b"[INFO] started", b'{"messageId": "cut', b"\0" * 5000, b"id,event", b"[1, 2"]
 )
 def test_junk_in_the_first_line_costs_no_other(load, lines, account, junk):
     log = load(junk + b"\n" + lines)
