@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
-MEMORY_LIMIT = "512MB"
+MEMORY_LIMIT = "400MB"
+"""What comes on top, Python and the readers of DuckDB, is as much again at most."""
 ROWS_AT_A_TIME = 100_000
 _QUARANTINE = ("source", "record", "event_type", "reason", "raw")
 
