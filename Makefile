@@ -68,7 +68,7 @@ COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-ha
 LOCKED = --constraint requirements/dev.lock
 lock:
 	$(COMPILE) pyproject.toml --group build --group spark-build --group test --group check \
-		--extra lab --extra polars --extra postgres --output-file requirements/dev.lock
+		--extra lab --extra polars --extra postgres --extra warehouse --output-file requirements/dev.lock
 	$(COMPILE) $(LOCKED) pyproject.toml --group build --extra lab --output-file requirements/lab.lock
 	$(COMPILE) $(LOCKED) pyproject.toml --extra spark --output-file requirements/spark.lock
 

@@ -1,147 +1,139 @@
 """The same question on every engine has the same answer."""
 
-import importlib.util
-import os
-import sys
-import warnings
+import inspect
 
+import ibis
 import pandas as pd
 import polars as pl
-import pyarrow.parquet as pq
 import pytest
+from questions import FRAME_TO_FRAME, FRAMES, KINDS, SUMMARIES, as_arrow, as_frames, kind_of, plain
+from sqlframe.duckdb import DuckDBSession
 
 import telemetry_kit as tk
 from telemetry_kit import engine
 
-FRAME_TO_FRAME = {
-    "stage_visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
-    "incident_durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
-    "tasks_by_stage": lambda log: tk.tasks_by_stage(log["tasks"], _visits(log)),
-    "completion_times": lambda log: tk.completion_times(log["tasks"], log["incident"]),
-    "open_task_bounds": lambda log: tk.open_task_bounds(log["tasks"], log["incident"], cutoff=log["cutoff"]),
-    "playbook_snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
-    "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
-}
-SUMMARIES = {
-    "stage_funnel": lambda log: tk.stage_funnel(_visits(log), by="public"),
-    "stage_funnel within": lambda log: tk.stage_funnel(_visits(log), within="4h"),
-    "stage_dwell": lambda log: tk.stage_dwell(_visits(log)),
-    "stage_survival": lambda log: tk.stage_survival(_visits(log)),
-    "stage_transitions": lambda log: tk.stage_transitions(_visits(log), by="plugin_version"),
-    "time_to_stage": lambda log: tk.time_to_stage(_visits(log)),
-    "stage_rework": lambda log: tk.stage_rework(_visits(log)),
-    "task_completion": lambda log: tk.task_completion(log["tasks"], by="plugin_version", freq="W"),
-    "commander_vs_assignee": lambda log: tk.commander_vs_assignee(log["tasks"], cluster="incident_id"),
-    "task_reopening": lambda log: tk.task_reopening(log["tasks"]),
-    "time_to_completion": lambda log: tk.time_to_completion(log["tasks"], log["incident"]),
-    "detectable_difference": lambda log: tk.detectable_difference(log["tasks"], between="plugin_version"),
-    "playbook_sizes": lambda log: tk.playbook_sizes(_snapshot(log), by="is_public"),
-    "playbook_ecdf": lambda log: tk.playbook_ecdf(_snapshot(log), measure="items_per_checklist"),
-    "playbook_growth": lambda log: tk.playbook_growth(log["playbook"]),
-    "server_activity": tk.server_activity,
-    "versions_in_use": tk.versions_in_use,
-    "warehouse_metrics": tk.warehouse_metrics,
-}
+
+def _takes_frames(function):
+    annotations = [str(parameter.annotation) for parameter in inspect.signature(function).parameters.values()]
+    return any("IntoFrame" in text or text == "Log" for text in annotations)
 
 
-def _visits(log):
-    return tk.stage_visits(log["incident"], cutoff=log["cutoff"])
+def test_every_public_function_that_takes_frames_is_asked_on_every_engine():
+    functions = {name for name in tk.__all__ if inspect.isfunction(getattr(tk, name))}
+    taking = {name for name in functions if _takes_frames(getattr(tk, name))}
+    assert {"stage_visits", "server_activity", "keep"} <= taking
+    assert taking <= {question.partition(" ")[0] for question in FRAME_TO_FRAME | SUMMARIES}
 
 
-def _snapshot(log):
-    return tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"])
+# The engines ----------------------------------------------------------------------------------------------------------
 
 
-def is_installed(name):
-    return importlib.util.find_spec(name) is not None
+def _on_ibis(frames):
+    connection = ibis.duckdb.connect()
+    return {name: connection.create_table(name, as_arrow(frame)) for name, frame in frames.items()}
 
 
-@pytest.fixture(scope="module")
-def spark():
-    os.environ["PYSPARK_PYTHON"] = sys.executable
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        from pyspark.sql import SparkSession
-
-        settings = {
-            "spark.ui.enabled": "false",
-            "spark.sql.shuffle.partitions": "1",
-            "spark.sql.session.timeZone": "UTC",
-            "spark.driver.host": "127.0.0.1",
-            "spark.driver.bindAddress": "127.0.0.1",
-        }
-        builder = SparkSession.builder.master("local[2]")
-        for key, value in settings.items():
-            builder = builder.config(key, value)
-        session = builder.getOrCreate()
-        session.sparkContext.setLogLevel("ERROR")
-        yield session
-        session.stop()
-
-
-def _on_spark(request, tmp_path_factory):
-    session = request.getfixturevalue("spark")
-    folder = tmp_path_factory.mktemp("spark")
-
-    def turn(frame):
-        path = folder / f"{frame['event_type'].iloc[0]}.parquet"
-        pq.write_table(_text(frame), path)
-        return session.read.parquet(str(path))
-
-    return turn
-
-
-def _text(frame):
-    """As a table without categories, which not every engine has."""
-    return engine.to_arrow(frame.astype({c: "str" for c in frame if frame[c].dtype == "category"}))
-
-
-ENGINES = ["polars", "polars-lazy", "pyarrow", "duckdb", *(["pyspark"] if is_installed("pyspark") else [])]
-
-
-@pytest.fixture(scope="module")
-def small(recordings):
-    return tk.load_events(recordings / "batch-bodies" / "prev.jsonl.gz")
-
-
-@pytest.fixture(scope="module", params=ENGINES)
-def on_engine(request, tmp_path_factory, small):
-    """The recording's frames on each engine in turn."""
+def _on_sqlframe(frames):
     connection = engine.connect()
-    ways = {
-        "polars": pl.from_pandas,
-        "polars-lazy": lambda frame: pl.from_pandas(frame).lazy(),
-        "pyarrow": engine.to_arrow,
-        "duckdb": lambda frame: connection.from_arrow(engine.to_arrow(frame)),
-    }
-    turn = _on_spark(request, tmp_path_factory) if request.param == "pyspark" else ways[request.param]
-    kinds = {kind: turn(getattr(small, kind)) for kind in ("incident", "tasks", "playbook")}
-    return {**kinds, "cutoff": small.cutoff}
+    for name, frame in frames.items():
+        connection.from_arrow(as_arrow(frame)).create(name)
+    session = DuckDBSession(conn=connection)
+    return {name: session.table(name) for name in frames}
+
+
+def _on_duckdb(frames):
+    connection = engine.connect()
+    return {name: connection.from_arrow(engine.to_arrow(frame)) for name, frame in frames.items()}
+
+
+WAYS = {
+    "polars": lambda frames: {name: pl.from_pandas(frame) for name, frame in frames.items()},
+    "polars-lazy": lambda frames: {name: pl.from_pandas(frame).lazy() for name, frame in frames.items()},
+    "pyarrow": lambda frames: {name: engine.to_arrow(frame) for name, frame in frames.items()},
+    "duckdb": _on_duckdb,
+    "ibis": _on_ibis,
+    "sqlframe": _on_sqlframe,
+}
 
 
 @pytest.fixture(scope="module")
-def on_pandas(small):
-    return {"incident": small.incident, "tasks": small.tasks, "playbook": small.playbook, "cutoff": small.cutoff}
+def on_pandas(recordings):
+    return as_frames(tk.load_events(recordings / "batch-bodies" / "prev.jsonl.gz"))
+
+
+@pytest.fixture(scope="module")
+def answers(on_pandas):
+    """What pandas frames give, each question asked once."""
+    return {name: plain(ask(on_pandas)) for name, ask in (FRAME_TO_FRAME | SUMMARIES).items()}
+
+
+@pytest.fixture(scope="module", params=WAYS)
+def on_engine(request, on_pandas):
+    """The recording's frames on each engine in turn."""
+    return WAYS[request.param]({name: on_pandas[name] for name in FRAMES}) | {"cutoff": on_pandas["cutoff"]}
+
+
+# The questions --------------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FRAME_TO_FRAME)
-def test_a_frame_comes_back_as_the_kind_that_was_given_with_the_same_rows(name, on_engine, on_pandas):
-    function = FRAME_TO_FRAME[name]
-    given, expected = function(on_engine), function(on_pandas)
-    first = next(value for key, value in on_engine.items() if key != "cutoff")
-    assert type(given) is type(first)
-    pd.testing.assert_frame_equal(plain(given), plain(expected))
+def test_a_frame_comes_back_as_the_kind_that_was_given_with_the_same_rows(name, on_engine, answers):
+    given = FRAME_TO_FRAME[name](on_engine)
+    assert kind_of(given) == kind_of(on_engine["incident"])
+    pd.testing.assert_frame_equal(plain(given), answers[name])
 
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SUMMARIES)
-def test_a_summary_is_the_same_table(name, on_engine, on_pandas):
-    function = SUMMARIES[name]
-    pd.testing.assert_frame_equal(plain(function(on_engine)), plain(function(on_pandas)), rtol=1e-9)
+def test_a_summary_is_the_same_table(name, on_engine, answers):
+    pd.testing.assert_frame_equal(plain(SUMMARIES[name](on_engine)), answers[name], rtol=1e-9)
 
 
-def plain(frame):
-    """As pandas, rows in one order, text as text."""
-    home = engine.collect(engine.open_frame(frame, [], parameter="frame"))
-    return home.sort_values(list(home.columns), ignore_index=True)
+@pytest.fixture
+def n_fetched(monkeypatch):
+    """Count the rows of every result that is brought home."""
+    fetched = []
+    bring_home = engine._arrow
+
+    def count(result):
+        table = bring_home(result)
+        fetched.append(len(table))
+        return table
+
+    monkeypatch.setattr(engine, "_arrow", count)
+    return fetched
+
+
+@pytest.mark.parametrize("name", sorted(FRAME_TO_FRAME.keys() - {"keep"}))
+def test_a_lazy_frame_is_not_computed(name, on_pandas, n_fetched):
+    frames = WAYS["duckdb"]({name: on_pandas[name] for name in FRAMES})
+    FRAME_TO_FRAME[name](frames | {"cutoff": on_pandas["cutoff"]})
+    assert n_fetched == []
+
+
+def _copies(frame, n):
+    """Return the events of a frame n times: other events of other incidents and playbooks, on the same servers."""
+    ids = [column for column in ("event_id", "incident_id", "playbook_id") if column in frame]
+    return pd.concat([frame.assign(**{c: frame[c] + f"-{copy}" for c in ids}) for copy in range(n)], ignore_index=True)
+
+
+ROW_BY_ROW = {
+    "to_pandas": "that is what it is for",
+    "commander_vs_assignee incident_id": "has each incident as a cluster of its own",
+    **dict.fromkeys(
+        ["stage_dwell", "stage_survival", "time_to_stage", "time_to_end", "time_to_completion"],
+        "has a step in its curve at every duration, and no two are alike",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SUMMARIES.keys() - ROW_BY_ROW.keys()))
+def test_a_summary_brings_home_no_more_rows_when_there_are_more_incidents(name, on_pandas, n_fetched):
+    counts = []
+    for n in (1, 3):
+        frames = {kind: _copies(on_pandas[kind], n) for kind in KINDS} | {"licenses": on_pandas["licenses"]}
+        SUMMARIES[name](WAYS["duckdb"](frames) | {"cutoff": on_pandas["cutoff"]})
+        counts.append(sum(n_fetched))
+        n_fetched.clear()
+    assert counts[1] == counts[0]

@@ -91,7 +91,9 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
     is_prompt = nw.col("action").is_null() & (nw.col("_us") - nw.col("_created_us") <= _CREATE_US)
     unnamed = events.filter(is_prompt).select(*incident).unique()
     before = nw.col("_us").shift(1).over(*incident, order_by=["_us", "_row", "event_id"])
-    prompt = events.join(unnamed, on=list(incident), how="semi").filter(before.is_null()).filter(is_prompt)
+    # A column of its own: Ibis has no window in a filter that PostgreSQL takes.
+    ordered = events.join(unnamed, on=list(incident), how="semi").with_columns(_before=before)
+    prompt = ordered.filter(nw.col("_before").is_null()).filter(is_prompt)
     named = events.filter(nw.col("action") == "create")
     created = nw.concat([frame.select(*kept, "playbook_id") for frame in (named, prompt)])
     given = engine.open_alike(playbooks, [*NEEDED, *SIZE_COUNTS], parameter="playbooks", like=created)

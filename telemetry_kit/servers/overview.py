@@ -64,7 +64,9 @@ def server_overview(log: Log) -> pd.DataFrame:
     """
     events = open_log(log, ["server_id", "user_actual_id", *_VERSIONS])
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}
-    days = events.with_columns(_day=nw.col("_us") // engine.DAY_US, **kinds).group_by("server_id", "_day")
+    days = events.with_columns(_day=(nw.col("_us") // engine.DAY_US).cast(nw.Int64), **kinds).group_by(
+        "server_id", "_day"
+    )
     servers = engine.collect(
         days.agg(nw.col(*kinds).sum())
         .group_by("server_id")

@@ -169,26 +169,28 @@ def _statuses(log: Log) -> list[dict[str, Any]]:
     frame = open_frames(log, {"incident": columns})["incident"]
     status = nw.col("current_status").cast(nw.String)
     frame = frame.with_columns(current_status=status).filter(~nw.col("current_status").is_null())
-    seen = engine.collect(frame.select(*columns).unique())
+    seen = engine.collect(frame.select("server_id", "user_actual_id", "current_status").unique())
+    incidents = frame.select("server_id", "incident_id", "current_status").unique().group_by("current_status")
+    n_incidents = engine.collect(incidents.agg(_n=nw.len())).set_index("current_status")["_n"]
     rows = []
     for name, status_name in STATUS_METRICS.items():
         mine = seen[seen["current_status"] == status_name]
-        n_incidents = len(mine[["server_id", "incident_id"]].drop_duplicates())
         definition = f"Distinct incidents with an event in which their status was {status_name}."
         difference = "Plugins before v1.3 send no status: their incidents are not in it."
-        rows.append(_row(name, n_incidents, mine, definition, difference))
+        rows.append(_row(name, n_incidents.get(status_name, 0), mine, definition, difference))
     return rows
 
 
 def _playbooks(log: Log) -> dict[str, Any]:
     columns = ["server_id", "user_actual_id", "playbook_id"]
     frames = open_frames(log, {"incident": columns, "playbook": columns})
-    known = [frame.select(*columns).filter(~nw.col("playbook_id").is_null()).unique() for frame in frames.values()]
-    seen = pd.concat([engine.collect(frame) for frame in known])
+    known = nw.concat([frame.select(nw.col(*columns).cast(nw.String)) for frame in frames.values()])
+    known = known.filter(~nw.col("playbook_id").is_null())
+    n_playbooks = known.select("server_id", "playbook_id").unique().select(nw.len().alias("n"))
     return _row(
         "playbooks",
-        len(seen[["server_id", "playbook_id"]].drop_duplicates()),
-        seen,
+        int(engine.collect(n_playbooks)["n"].iloc[0]),
+        engine.collect(known.select("server_id", "user_actual_id").unique()),
         "Distinct playbooks named by any event, incidents that were made from them included.",
         "Deleted ones stay in it; playbook_snapshot leaves them out.",
     )

@@ -1,0 +1,84 @@
+"""Every public question that takes frames, for the tests that ask each of them on another engine."""
+
+import narwhals.stable.v2 as nw
+import pandas as pd
+
+import telemetry_kit as tk
+from telemetry_kit import engine
+
+FRAME_TO_FRAME = {
+    "stage_visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
+    "incident_durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
+    "tasks_by_stage": lambda log: tk.tasks_by_stage(log["tasks"], _visits(log)),
+    "completion_times": lambda log: tk.completion_times(log["tasks"], log["incident"]),
+    "open_task_bounds": lambda log: tk.open_task_bounds(log["tasks"], log["incident"], cutoff=log["cutoff"]),
+    "incident_sizes": lambda log: tk.incident_sizes(log["incident"], log["playbook"]),
+    "playbook_snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
+    "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
+    "attach_license": lambda log: tk.attach_license(log["incident"], log["licenses"]),
+    "keep": lambda log: tk.keep(log["tasks"]),
+}
+SUMMARIES = {
+    "stage_funnel": lambda log: tk.stage_funnel(_visits(log), by="public"),
+    "stage_funnel within": lambda log: tk.stage_funnel(_visits(log), within="4h"),
+    "stage_dwell": lambda log: tk.stage_dwell(_visits(log)),
+    "stage_survival": lambda log: tk.stage_survival(_visits(log)),
+    "stage_transitions": lambda log: tk.stage_transitions(_visits(log), by="plugin_version"),
+    "stage_rework": lambda log: tk.stage_rework(_visits(log)),
+    "time_to_stage": lambda log: tk.time_to_stage(_visits(log)),
+    "time_to_end": lambda log: tk.time_to_end(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
+    "task_completion": lambda log: tk.task_completion(log["tasks"], by="plugin_version", freq="W"),
+    "commander_vs_assignee": lambda log: tk.commander_vs_assignee(log["tasks"], by="server_version"),
+    "commander_vs_assignee incident_id": lambda log: tk.commander_vs_assignee(log["tasks"], cluster="incident_id"),
+    "task_reopening": lambda log: tk.task_reopening(log["tasks"]),
+    "time_to_completion": lambda log: tk.time_to_completion(log["tasks"], log["incident"]),
+    "detectable_difference": lambda log: tk.detectable_difference(log["tasks"], between="plugin_version"),
+    "playbook_sizes": lambda log: tk.playbook_sizes(_snapshot(log), by="is_public"),
+    "playbook_ecdf": lambda log: tk.playbook_ecdf(_snapshot(log), measure="items_per_checklist"),
+    "playbook_growth": lambda log: tk.playbook_growth(log["playbook"]),
+    "playbook_sizes_over_time": lambda log: tk.playbook_sizes_over_time(log["playbook"], cutoff=log["cutoff"]),
+    "playbook_weightings": lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]),
+    "compare_playbook_sizes": lambda log: tk.compare_playbook_sizes(_snapshot(log), by="is_public"),
+    "server_activity": tk.server_activity,
+    "server_overview": tk.server_overview,
+    "versions_in_use": tk.versions_in_use,
+    "version_adoption": lambda log: tk.version_adoption(log, "1.0.0"),
+    "warehouse_metrics": tk.warehouse_metrics,
+    "n_distinct": lambda log: pd.DataFrame({"n": [tk.n_distinct(log["tasks"], "server_id", "action")]}),
+    "to_pandas": lambda log: tk.to_pandas(log["playbook"]),
+}
+KINDS = ("incident", "tasks", "playbook")
+FRAMES = (*KINDS, "licenses")
+
+
+def _visits(log):
+    return tk.stage_visits(log["incident"], cutoff=log["cutoff"])
+
+
+def _snapshot(log):
+    return tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"])
+
+
+def as_frames(log):
+    """Return a log as the questions take it, with licenses for some of its servers."""
+    servers = log.incident["server_id"].drop_duplicates().head(2)
+    licenses = pd.DataFrame({"server_id": servers, "edition": ["E10", "E20"]})
+    licenses["starts_at"] = log.incident["event_timestamp"].iloc[0] - pd.Timedelta("1D")
+    licenses["ends_at"] = licenses["starts_at"] + pd.Timedelta("3D")
+    return {kind: getattr(log, kind) for kind in KINDS} | {"licenses": licenses, "cutoff": log.cutoff}
+
+
+def as_arrow(frame):
+    """As a table without categories, which not every engine has."""
+    return engine.to_arrow(frame.astype({c: "str" for c in frame if frame[c].dtype == "category"}))
+
+
+def plain(frame):
+    """As pandas, rows in one order, text as text."""
+    home = engine.collect(engine.open_frame(frame, [], parameter="frame"))
+    return home.sort_values(list(home.columns), ignore_index=True)
+
+
+def kind_of(frame):
+    opened = nw.from_native(frame)
+    return type(opened), opened.implementation
