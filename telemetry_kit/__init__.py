@@ -48,6 +48,7 @@ from telemetry_kit.tasks import (
     tasks_by_stage,
     time_to_completion,
 )
+from telemetry_kit.warehouses import open_warehouse
 
 __all__ = [
     "EventLog",
@@ -69,6 +70,7 @@ __all__ = [
     "notebooks",
     "of_incidents",
     "open_task_bounds",
+    "open_warehouse",
     "playbook_ecdf",
     "playbook_growth",
     "playbook_histories",

@@ -284,6 +284,25 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
     return frame.with_columns(**{name: nw.col(column).dt.timestamp("us") for name, column in columns.items()})
 
 
+def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
+    """Add, for each ``name=column``, the time that lies as many microseconds after 1970 in UTC as ``column`` says."""
+    kind = frame.implementation
+    if kind.is_duckdb():
+        terms = [f'make_timestamptz("{column}") AS "{name}"' for name, column in columns.items()]
+        return _lazy(frame.to_native().project(", ".join(["*", *terms])))
+    if kind.is_pyspark() or kind.is_sqlframe():
+        native = frame.to_native()
+        timestamp_micros = _functions(frame).timestamp_micros
+        return _lazy(native.withColumns({name: timestamp_micros(native[column]) for name, column in columns.items()}))
+    if kind.is_ibis():
+        import ibis
+
+        native = frame.to_native()
+        epoch = ibis.timestamp("1970-01-01").cast("timestamp('UTC', 6)")
+        return _lazy(native.mutate(**{name: epoch + native[c].as_interval("us") for name, c in columns.items()}))
+    return frame.with_columns(**{name: nw.col(c).cast(nw.Datetime("us", "UTC")) for name, c in columns.items()})
+
+
 def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
     """Return the functions of PySpark, or of the engine behind SQLFrame."""
     module = type(frame.to_native()).__module__

@@ -25,9 +25,9 @@ CLOCK_TOLERANCE_US = 86_400_000_000
 """How far behind its event a record may arrive: a clock that is further ahead must not set the cutoff."""
 _LAST_US = 9_000_000_000_000_000_000
 """A count of microseconds to which the tolerance can be added."""
-_SECONDS_BELOW, _MILLISECONDS_BELOW, _MICROSECONDS_BELOW = 10**11, 10**14, 10**17
+SECONDS_BELOW, MILLISECONDS_BELOW, MICROSECONDS_BELOW = 10**11, 10**14, 10**17
 _SHOWN = 80
-_NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
+NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 """What some writers of JSON put where a number is missing; it must not pass for a text."""
 _FLAG_WORDS = {"true": "true", "false": "false"}
 _FLAG_WORDS |= dict.fromkeys(("t", "True", "TRUE", "1", "1.0"), "true")
@@ -80,9 +80,9 @@ def _time(x: str) -> str:
     whole, count = (f"TRY_CAST({part} AS BIGINT)" for part in (x, f"split_part({x}, '.', 1)"))
     counted = (
         f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,19}}([.]0*)?') THEN make_timestamptz(CASE "
-        f"WHEN abs({count}) < {_SECONDS_BELOW} THEN {count} * 1000000 "
-        f"WHEN abs({count}) < {_MILLISECONDS_BELOW} THEN {count} * 1000 "
-        f"WHEN abs({count}) < {_MICROSECONDS_BELOW} THEN {count} ELSE {count} // 1000 END) END"
+        f"WHEN abs({count}) < {SECONDS_BELOW} THEN {count} * 1000000 "
+        f"WHEN abs({count}) < {MILLISECONDS_BELOW} THEN {count} * 1000 "
+        f"WHEN abs({count}) < {MICROSECONDS_BELOW} THEN {count} ELSE {count} // 1000 END) END"
     )
     # Every count of our time in milliseconds has thirteen digits; to find that out costs little.
     usual = f"CASE WHEN length({x}) = 13 AND {x} = CAST({whole} AS VARCHAR) THEN make_timestamptz({whole} * 1000) END"
@@ -105,7 +105,7 @@ def _typed(field: Field) -> str:
 
 
 def _is_no_number(x: str) -> str:
-    return "(" + " OR ".join(f"{x} = {quoted(word)}" for word in _NO_NUMBERS) + ")"
+    return "(" + " OR ".join(f"{x} = {quoted(word)}" for word in NO_NUMBERS) + ")"
 
 
 NO_TEXT = " OR ".join(
@@ -120,7 +120,7 @@ def _is_nested(x: str) -> str:
     return f"({x} LIKE '{{%' OR {x} LIKE '[%')"
 
 
-_EXPECTED = {
+EXPECTED = {
     "count": "a whole number >= 0",
     "integer": "a whole number",
     "flag": "true or false",
@@ -136,7 +136,7 @@ def _shown(x: str) -> str:
 
 def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
     raw, value, column = f"raw_{field.column}", name(field.column), field.column
-    wrong = f"'{column}: got \"' || {_shown(raw)} || '\", expected {_EXPECTED[field.kind]}'"
+    wrong = f"'{column}: got \"' || {_shown(raw)} || '\", expected {EXPECTED[field.kind]}'"
     if field.column == "new_state":
         states = ", ".join('"' + state + '"' for state in schemas.STATE_SPELLINGS)
         words = f"'{column}: got \"' || {_shown(raw)} || '\", expected one of {states}'"
@@ -159,13 +159,13 @@ def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
     if event_type not in field.events:
         return
     if event_type not in field.nullable_in and field.column != "event_id":
-        yield Fault(f"COALESCE({raw}, '') = ''", f"'{column}: missing, expected {_EXPECTED[field.kind]}'")
+        yield Fault(f"COALESCE({raw}, '') = ''", f"'{column}: missing, expected {EXPECTED[field.kind]}'")
     elif field.until_version is not None:
         major, minor = field.until_version
         version = "TRY_CAST(regexp_extract(plugin_version, '^v?([0-9]+)[.]([0-9]+)', {}) AS INTEGER)"
         before = f"{version.format(1)} * 1000 + {version.format(2)} <= {major * 1000 + minor}"
         absent = f"(COALESCE({raw}, '') = '' AND current_status IS NULL AND {before})"
-        words = f"'{column}: missing in an event of plugin ' || plugin_version || ', expected {_EXPECTED[field.kind]}'"
+        words = f"'{column}: missing in an event of plugin ' || plugin_version || ', expected {EXPECTED[field.kind]}'"
         yield Fault(absent, words)
     if field.column == "event_timestamp":
         yield Fault(
@@ -326,26 +326,40 @@ def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str,
 
     ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
     """
-    found: dict[str, list[tuple[tuple[bool, int, bool], str]]] = {}
+    made = {}
+    for column, keyed in ways(keys, properties).items():
+        # The client library says "track" of every event; only the published form has the event type there.
+        way = [f"NULLIF({x}, 'track')" if schemas.fold(key) == "type" else x for key, x in keyed]
+        way = [f"NULLIF({x}, '')" for x in way] if column == "event_type" else way
+        made[column] = f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0]
+    if "event_type" in made:
+        made["type_name"] = made.pop("event_type")
+    return made
+
+
+def ways(
+    keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()
+) -> dict[str, list[tuple[str, str]]]:
+    """Return the keys that name each field, with what came along; the first that has a value counts.
+
+    ``keys`` are the names of columns, ``properties`` those of an event's properties. When a record arrived is there
+    as ``received_at``.
+    """
+    found: dict[str, list[tuple[tuple[bool, int, bool], tuple[str, str]]]] = {}
     for key, x in properties:
         match = _spelling(schemas.fold(key))
         if match and match[0] in PROPERTY_COLUMNS:
-            found.setdefault(match[0], []).append(((False, match[1], key not in _NAMES), x))
+            found.setdefault(match[0], []).append(((False, match[1], key not in _NAMES), (key, x)))
     for key, x in keys:
         folded = schemas.fold(key)
         match = _spelling(folded)
         if match:
-            # The client library says "track" of every event; only the published form has the event type there.
-            value = f"NULLIF({x}, 'track')" if folded == "type" else x
-            value = f"NULLIF({value}, '')" if match[0] == "event_type" else value
-            found.setdefault(match[0], []).append(((True, match[1], key not in _NAMES), value))
+            found.setdefault(match[0], []).append(((True, match[1], key not in _NAMES), (key, x)))
         elif folded in _ARRIVAL:
-            found.setdefault("received_at", []).append(((True, _ARRIVAL.index(folded), False), x))
-    ways = {column: [x for _, x in sorted(options, key=operator.itemgetter(0))] for column, options in found.items()}
-    made = {column: f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0] for column, way in ways.items()}
-    if "event_type" in made:
-        made["type_name"] = made.pop("event_type")
-    return made
+            found.setdefault("received_at", []).append(((True, _ARRIVAL.index(folded), False), (key, x)))
+    return {
+        column: [way for _, way in sorted(options, key=operator.itemgetter(0))] for column, options in found.items()
+    }
 
 
 def raw_columns(expressions: dict[str, str]) -> str:

@@ -1,6 +1,10 @@
 """What every test can ask for, and what holds around every test."""
 
 import os
+import pwd
+import shutil
+import socket
+import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -92,6 +96,69 @@ def account() -> Callable[[tk.EventLog], dict[str, int]]:
         }  # fmt: skip
 
     return sum_up
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[str]:
+    """Give the URL of an empty PostgreSQL: the one of ``DATABASE_URL``, or one that is started for these tests."""
+    if "DATABASE_URL" in os.environ:
+        yield os.environ["DATABASE_URL"]
+        return
+    # Debian keeps the programs of a server off the path.
+    places = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
+    initdb, pg_ctl = (shutil.which(program, path=places) for program in ("initdb", "pg_ctl"))
+    if initdb is None or pg_ctl is None:
+        pytest.skip("neither DATABASE_URL nor a PostgreSQL to start")
+    with tempfile.TemporaryDirectory(prefix="pg") as name:
+        folder = Path(name)
+        as_user = {"cwd": name, "stdout": subprocess.DEVNULL}
+        if os.geteuid() == 0:
+            # PostgreSQL does not run as root.
+            nobody = pwd.getpwnam("nobody")
+            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
+            as_user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+        data = str(folder / "data")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        subprocess.run(
+            [initdb, "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], check=True, **as_user
+        )
+        options = f"-p {port} -k {folder} -h 127.0.0.1 -F"
+        subprocess.run(
+            [pg_ctl, "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], check=True, **as_user
+        )
+        try:
+            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run([pg_ctl, "-D", data, "-w", "-m", "immediate", "stop"], check=True, **as_user)
+
+
+_WAREHOUSE_TYPES = {
+    **dict.fromkeys(["timestamp", "original_timestamp", "sent_at", "received_at"], "timestamptz"),
+    **dict.fromkeys(["is_active", "public", "_public", "was_commander", "was_assignee", "is_public"], "boolean"),
+    **dict.fromkeys(["create_at", "active_stage", "num_checklists", "total_checklist_items"], "bigint"),
+    **dict.fromkeys(["num_members", "num_slash_commands"], "bigint"),
+}
+
+
+@pytest.fixture(scope="session")
+def fill_warehouse(recordings: Path) -> Callable[[Any], None]:
+    """Make the recorded tables of a warehouse, typed as there, by way of a cursor of ADBC."""
+
+    def fill(cursor: Any) -> None:
+        for path in sorted((recordings / "warehouse-postgres").glob("*.csv.gz")):
+            rows = pd.read_csv(path, dtype="str")
+            table = path.name.removesuffix(".csv.gz")
+            types = {column: _WAREHOUSE_TYPES.get(column, "text") for column in rows}
+            columns = ", ".join(f'"{column}" {kind}' for column, kind in types.items())
+            cells = ", ".join(f'"{column}"::{kind}' for column, kind in types.items())
+            cursor.adbc_ingest("raw", pa.Table.from_pandas(rows, preserve_index=False), mode="replace")
+            cursor.execute(f'CREATE TABLE "{table}" ({columns})')
+            cursor.execute(f'INSERT INTO "{table}" SELECT {cells} FROM raw')
+        cursor.execute("DROP TABLE raw")
+
+    return fill
 
 
 @pytest.fixture(params=["pandas", "polars", "polars-lazy", "pyarrow", "duckdb"])

@@ -3,11 +3,6 @@
 import gzip
 import json
 import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 from pathlib import Path
 
 import duckdb
@@ -232,73 +227,22 @@ def test_a_duckdb_file_has_a_source_for_each_table(tmp_path, events, account):
 
 # PostgreSQL -----------------------------------------------------------------------------------------------------------
 
-TYPES = {
-    **dict.fromkeys(["timestamp", "original_timestamp", "sent_at", "received_at"], "timestamptz"),
-    **dict.fromkeys(["is_active", "public", "_public", "was_commander", "was_assignee", "is_public"], "boolean"),
-    **dict.fromkeys(["create_at", "active_stage", "num_checklists", "total_checklist_items"], "bigint"),
-    **dict.fromkeys(["num_members", "num_slash_commands"], "bigint"),
-}
-
 
 @pytest.fixture(scope="module")
-def server():
-    """Give the URL of an empty PostgreSQL: the one of ``DATABASE_URL``, or one that is started for these tests."""
-    if "DATABASE_URL" in os.environ:
-        yield os.environ["DATABASE_URL"]
-        return
-    # Debian keeps the programs of a server off the path.
-    places = os.pathsep.join([os.environ["PATH"], *map(str, Path("/usr/lib/postgresql").glob("*/bin"))])
-    initdb, pg_ctl = (shutil.which(program, path=places) for program in ("initdb", "pg_ctl"))
-    if initdb is None or pg_ctl is None:
-        pytest.skip("neither DATABASE_URL nor a PostgreSQL to start")
-    with tempfile.TemporaryDirectory(prefix="pg") as name:
-        folder = Path(name)
-        as_user = {"cwd": name, "stdout": subprocess.DEVNULL}
-        if os.geteuid() == 0:
-            # PostgreSQL does not run as root.
-            nobody = pwd.getpwnam("nobody")
-            os.chown(folder, nobody.pw_uid, nobody.pw_gid)
-            as_user |= {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
-        data = str(folder / "data")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        subprocess.run(
-            [initdb, "-D", data, "-U", "tester", "-A", "trust", "-E", "UTF8", "--no-sync"], check=True, **as_user
-        )
-        options = f"-p {port} -k {folder} -h 127.0.0.1 -F"
-        subprocess.run(
-            [pg_ctl, "-D", data, "-w", "-l", str(folder / "log"), "-o", options, "start"], check=True, **as_user
-        )
-        try:
-            yield f"postgresql://tester@127.0.0.1:{port}/postgres"
-        finally:
-            subprocess.run([pg_ctl, "-D", data, "-w", "-m", "immediate", "stop"], check=True, **as_user)
-
-
-@pytest.fixture(scope="module")
-def database(server):
+def database(postgresql):
     """Give a connection to the server, in a schema of its own that the URL has on its search path, and that URL."""
     driver = pytest.importorskip("adbc_driver_postgresql.dbapi")
     schema = f"recorded_{os.getpid()}"
-    url = f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3D{schema}"
+    url = f"{postgresql}{'&' if '?' in postgresql else '?'}options=-csearch_path%3D{schema}"
     with driver.connect(url, autocommit=True) as connection, connection.cursor() as cursor:
         cursor.execute(f"CREATE SCHEMA {schema}")
         yield cursor, url, schema
         cursor.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
-def test_a_warehouse_in_postgresql_loads_like_its_export(database, recordings, account):
+def test_a_warehouse_in_postgresql_loads_like_its_export(database, fill_warehouse, recordings, account):
     cursor, url, schema = database
-    for path in sorted((recordings / "warehouse-postgres").glob("*.csv.gz")):
-        rows = pd.read_csv(path, dtype="str")
-        table = path.name.removesuffix(".csv.gz")
-        columns = ", ".join(f'"{column}" {TYPES.get(column, "text")}' for column in rows)
-        cells = ", ".join(f'"{column}"::{TYPES.get(column, "text")}' for column in rows)
-        cursor.adbc_ingest("raw", pa.Table.from_pandas(rows, preserve_index=False), mode="replace")
-        cursor.execute(f'CREATE TABLE "{table}" ({columns})')
-        cursor.execute(f'INSERT INTO "{table}" SELECT {cells} FROM raw')
-    cursor.execute("DROP TABLE raw")
+    fill_warehouse(cursor)
     cursor.execute("CREATE TABLE licences (server_id text, edition text)")
     cursor.execute("CREATE TABLE odd (id uuid, user_id text, event text, properties jsonb, timestamp timestamptz)")
     properties = '{"IncidentID":"i","Action":"add_task","PluginVersion":"1.1.0","ServerVersion":"5","UserActualID":"u"}'
@@ -317,7 +261,7 @@ def test_a_warehouse_in_postgresql_loads_like_its_export(database, recordings, a
         pd.testing.assert_frame_equal(left, right.sort_values("event_id", ignore_index=True), check_categorical=False)
 
 
-def test_a_database_that_cannot_be_used_is_one_clear_line_without_the_password(server):
+def test_a_database_that_cannot_be_used_is_one_clear_line_without_the_password(postgresql):
     pytest.importorskip("adbc_driver_postgresql")
     for url in (
         "postgresql://me:hidden@127.0.0.1:1/x",
@@ -329,7 +273,7 @@ def test_a_database_that_cannot_be_used_is_one_clear_line_without_the_password(s
         assert "\n" not in str(caught.value)
         assert "hid" not in str(caught.value)
     with pytest.raises(SourceError, match="has no tables"):
-        tk.load_events(f"{server}{'&' if '?' in server else '?'}options=-csearch_path%3Dnothing_here")
+        tk.load_events(f"{postgresql}{'&' if '?' in postgresql else '?'}options=-csearch_path%3Dnothing_here")
 
 
 def test_only_addresses_are_addresses():
