@@ -15,6 +15,7 @@ FRAME_TO_FRAME = {
     "incident_sizes": lambda log: tk.incident_sizes(log["incident"], log["playbook"]),
     "playbook_snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
     "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
+    "of_incidents": lambda log: tk.of_incidents(log["tasks"], log["incident"]),
     "attach_license": lambda log: tk.attach_license(log["incident"], log["licenses"]),
     "keep": lambda log: tk.keep(log["tasks"]),
 }
@@ -24,6 +25,7 @@ SUMMARIES = {
     "stage_dwell": lambda log: tk.stage_dwell(_visits(log)),
     "stage_survival": lambda log: tk.stage_survival(_visits(log)),
     "stage_transitions": lambda log: tk.stage_transitions(_visits(log), by="plugin_version"),
+    "visit_counts": lambda log: tk.visit_counts(_visits(log), by="public"),
     "stage_rework": lambda log: tk.stage_rework(_visits(log)),
     "time_to_stage": lambda log: tk.time_to_stage(_visits(log)),
     "time_to_end": lambda log: tk.time_to_end(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),

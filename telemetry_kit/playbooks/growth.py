@@ -53,10 +53,8 @@ def _sized_states(playbooks: IntoFrame, measure: str, by: str | Sequence[str] | 
     # A running maximum has no value where its column has none: no size counts as less than any.
     flag, largest = nw.when(is_created).then(1).otherwise(0), nw.col("_value").fill_null(_NO_SIZE)
     states = states.with_columns(_first=nw.when(is_first).then(nw.col("_value")), _from_create=flag, _largest=largest)
-    return states.with_columns(
-        nw.col("_first").fill_null(strategy="forward").over(*KEYS, order_by=IN_TIME),
-        nw.col("_from_create", "_largest").cum_max().over(*KEYS, order_by=IN_TIME),
-    ).with_columns(
+    so_far = {name: nw.col(name).cum_max().over(*KEYS, order_by=IN_TIME) for name in ("_from_create", "_largest")}
+    return engine.fill_null(states, "_first", strategy="forward", within=KEYS, order_by=IN_TIME, **so_far).with_columns(
         _from_create=nw.col("_from_create") == 1,
         _largest=nw.when(nw.col("_largest") > _NO_SIZE).then(nw.col("_largest")),
     )
