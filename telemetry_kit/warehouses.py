@@ -268,7 +268,7 @@ def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
             )
             yield value.is_null() & is_due, words
     words = nw.lit("event_timestamp: lies more than a day after the record arrived")
-    yield nw.col("_us") > nw.col(engine.ARRIVAL) + engine.DAY_US, words
+    yield nw.col("_us") > nw.col(engine.ARRIVAL) + rules.CLOCK_TOLERANCE_US, words
 
 
 def _got(column: str, raw: str, expected: str) -> nw.Expr:
