@@ -28,6 +28,8 @@ from telemetry_kit.servers import (
 )
 from telemetry_kit.stages import (
     incident_durations,
+    incident_survival,
+    stage_arrivals,
     stage_dwell,
     stage_funnel,
     stage_rework,
@@ -61,6 +63,7 @@ __all__ = [
     "errors",
     "incident_durations",
     "incident_sizes",
+    "incident_survival",
     "keep",
     "load_events",
     "load_incidents",
@@ -84,6 +87,7 @@ __all__ = [
     "schemas",
     "server_activity",
     "server_overview",
+    "stage_arrivals",
     "stage_dwell",
     "stage_funnel",
     "stage_rework",

@@ -264,9 +264,9 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
     kind = frame.implementation
     if kind.is_duckdb():
         native = frame.to_native()
-        types = dict(zip(native.columns, map(str, native.types), strict=True))
         # DuckDB gives no microseconds of a timestamp in nanoseconds, which is how pandas often has them.
-        count = {name: "epoch_ns" if types[column].endswith("_NS") else "epoch_us" for name, column in columns.items()}
+        is_ns = {name: _duckdb_type(frame, column).endswith("_NS") for name, column in columns.items()}
+        count = {name: "epoch_ns" if is_ns[name] else "epoch_us" for name in columns}
         whole = {name: " // 1000" if function == "epoch_ns" else "" for name, function in count.items()}
         terms = [f'{count[name]}("{column}"){whole[name]} AS "{name}"' for name, column in columns.items()]
         return _lazy(native.project(", ".join(["*", *terms])))
@@ -331,6 +331,11 @@ def fill_null(
     return frame.with_columns(**more).with_columns(**filled_columns).drop(*marks.values())
 
 
+def _duckdb_type(frame: nw.LazyFrame[Any], column: str) -> str:
+    native = frame.to_native()
+    return str(native.types[native.columns.index(column)])
+
+
 def epoch_us(moment: pd.Timestamp) -> int:
     """Return a timestamp as whole microseconds since 1970 in UTC."""
     return int(moment.as_unit("us").asm8.astype(np.int64))
@@ -338,6 +343,9 @@ def epoch_us(moment: pd.Timestamp) -> int:
 
 def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw.Expr:
     """Return a timestamp as a literal of the type of a time column, without a zone where the column has none."""
+    if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
+        # It has one unit only, and Narwhals runs a query for the zone whenever it is asked for such a type.
+        return nw.lit(moment.to_pydatetime())
     kind: Any = frame.collect_schema()[column]
     return nw.lit(moment.to_pydatetime() if kind.time_zone else moment.tz_localize(None).to_pydatetime()).cast(kind)
 

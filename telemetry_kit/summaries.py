@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -45,9 +46,38 @@ def summarise(
         ``by`` in natural order and then the columns of ``dtypes``; no row at all where there are no totals.
     """
     totals, keys, begins = _grouped(totals, by)
-    parts = [list(rows(totals.iloc[begin:end])) for begin, end in zip(begins, [*begins[1:], len(totals)], strict=False)]
+    parts = [list(rows(totals.iloc[begin:end])) for begin, end in pairwise([*begins, len(totals)])]
     own = pd.DataFrame([row for part in parts for row in part], columns=list(dtypes))
     return _tidy(keys.iloc[np.repeat(begins, [len(part) for part in parts])], own, dtypes, level)
+
+
+def tabulate(
+    rows: pd.DataFrame,
+    by: Sequence[str],
+    columns: Callable[[pd.DataFrame], Mapping[str, npt.NDArray[Any]]],
+    dtypes: Mapping[str, str],
+    *,
+    level: float,
+) -> pd.DataFrame:
+    """Make a long table out of each group of a frame: as ``summarise``, but of whole columns and not row by row.
+
+    Parameters
+    ----------
+    rows, by, dtypes, level
+        As for ``summarise``.
+    columns
+        Makes the columns of one group's rows, all of one length, out of its part.
+
+    Returns
+    -------
+    pandas.DataFrame
+        As ``summarise`` returns it.
+    """
+    rows, keys, begins = _grouped(rows, by)
+    made = [columns(rows.iloc[begin:end]) for begin, end in pairwise([*begins, len(rows)])]
+    own = {name: np.concatenate([np.empty(0), *(part[name] for part in made)]) for name in dtypes}
+    lengths = [len(part[name]) for part in made for name in list(dtypes)[:1]]
+    return _tidy(keys.iloc[np.repeat(begins, lengths)], pd.DataFrame(own), dtypes, level)
 
 
 def summarise_at_once(

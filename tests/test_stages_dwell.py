@@ -10,7 +10,7 @@ DWELL = [
     "stage", "n_visits", "n_observed", "n_censored", "n_excluded", "n_servers", "q25_s", "median_s", "q75_s",
     "median_lower_s", "median_upper_s",
 ]  # fmt: skip
-SURVIVAL = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "survival", "lower", "upper"]
+SURVIVAL = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "survival", "lower", "upper", "n_servers"]
 
 
 def visits(*rows):
@@ -39,6 +39,7 @@ def test_the_curve_has_every_time_of_an_end_or_a_cutoff():
     assert curve["n_observed"].to_list() == [1, 1, 1, 0]
     assert curve["n_censored"].to_list() == [0, 0, 0, 1]
     assert curve["survival"].to_list() == [0.75, 0.5, 0.25, 0.25]
+    assert curve["n_servers"].to_list() == [2, 2, 2, 2]
 
 
 def test_an_end_comes_before_a_cutoff_of_the_same_length():

@@ -3,7 +3,7 @@
 from telemetry_kit.plots.playbooks import plot_playbook_ecdf, plot_playbook_growth, plot_playbook_sizes
 from telemetry_kit.plots.servers import plot_server_activity, plot_versions
 from telemetry_kit.plots.stages import plot_stage_dwell, plot_stage_funnel, plot_stage_transitions
-from telemetry_kit.plots.survival import plot_stage_survival
+from telemetry_kit.plots.survival import plot_incident_survival, plot_stage_arrivals, plot_stage_survival
 from telemetry_kit.plots.tasks import (
     plot_commander_vs_assignee,
     plot_commander_vs_assignee_over_time,
@@ -17,11 +17,13 @@ __all__ = [
     "plot_commander_vs_assignee",
     "plot_commander_vs_assignee_over_time",
     "plot_completion_by_stage",
+    "plot_incident_survival",
     "plot_incident_timelines",
     "plot_playbook_ecdf",
     "plot_playbook_growth",
     "plot_playbook_sizes",
     "plot_server_activity",
+    "plot_stage_arrivals",
     "plot_stage_dwell",
     "plot_stage_funnel",
     "plot_stage_survival",

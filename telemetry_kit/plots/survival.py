@@ -1,8 +1,8 @@
-"""The picture of how long stages hold incidents: survival curves, their bands, and the numbers at risk."""
+"""Pictures of what happens as time goes by: curves, their bands, and the numbers at risk."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,9 +16,26 @@ if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
 
+    from telemetry_kit.plots.groups import Groups
+
 MOST_CURVES = 4
 LINE_HEIGHT = 10.5
 """Points that a line of numbers at risk takes."""
+
+_COUNTS = ("time_s", "n_at_risk", "n_observed", "n_censored")
+
+
+@dataclass(frozen=True)
+class _Look:
+    """What a picture of curves shows, in words, and where its curves begin."""
+
+    title: str
+    xlabel: str
+    ylabel: str
+    thing: str
+    note: str
+    column: str
+    begins_at: float
 
 
 def plot_stage_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
@@ -54,49 +71,173 @@ def plot_stage_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     >>> plots.plot_stage_survival(table).get_xlabel()
     'Time since the stage was entered'
     """
-    columns = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "survival", "lower", "upper"]
-    table = groups.need(table, columns)
-    parts = groups.split(table, "stage", size="n_at_risk", things="visits")
-    stages = sorted(int(stage) for stage in table["stage"].dropna().unique())
-    is_divided = len(parts) > 1 or len(stages) > MOST_CURVES
-    n_rows, n_columns = style.panel_shape(max(len(stages), 1)) if is_divided else (1, 1)
-    n_lines = len(parts) if is_divided else len(stages)
-    size = (3.3 * n_columns + 1.6, (2.3 + 0.15 * n_lines) * n_rows + 0.7) if is_divided else (8.5, 4.2 + 0.15 * n_lines)
-    ax = style.open_axes(ax, width=size[0], height=size[1])
-    title, xlabel, ylabel = (
-        "How long stages hold incidents",
-        "Time since the stage was entered",
-        "Visits still in the stage (%)",
+    look = _Look(
+        title="How long stages hold incidents",
+        xlabel="Time since the stage was entered",
+        ylabel="Visits still in the stage (%)",
+        thing="visit",
+        note="steps are ends of visits, ticks are visits open at the cutoff",
+        column="survival",
+        begins_at=1.0,
     )
+    return _draw_stages(table, look, ax)
+
+
+def plot_stage_arrivals(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of incidents that have come to each stage as time goes by, with bands and the numbers at risk.
+
+    Up to four stages of one group share one picture; several groups, or more stages, get a panel for each stage. A
+    curve that levels off below 100 % belongs to a stage that not all incidents come to.
+
+    Parameters
+    ----------
+    table
+        As ``stage_arrivals`` returns it.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on; panels are its insets (``child_axes``).
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "stage": [1, 1], "time_s": [60.0, 120.0], "n_at_risk": [3, 2], "n_observed": [1, 1], "n_censored": [0, 1],
+    ...     "estimate": [0.33, 0.67], "lower": [0.1, 0.2], "upper": [0.8, 0.9],
+    ... })
+    >>> plots.plot_stage_arrivals(table).get_xlabel()
+    'Time since the start of the incident'
+    """
+    look = _Look(
+        title="How soon incidents come to each stage",
+        xlabel="Time since the start of the incident",
+        ylabel="Incidents that came so far (%)",
+        thing="incident",
+        note="steps are arrivals, ticks are incidents of that age at the cutoff that had not come, open or ended",
+        column="estimate",
+        begins_at=0.0,
+    )
+    return _draw_stages(table, look, ax)
+
+
+def plot_incident_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw the share of incidents that have not ended yet as time goes by, with bands and the numbers at risk.
+
+    Parameters
+    ----------
+    table
+        As ``incident_survival`` returns it; every group is a curve.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on.
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "time_s": [60.0, 120.0], "n_at_risk": [2, 1], "n_observed": [1, 1], "n_censored": [0, 0],
+    ...     "survival": [0.5, 0.0], "lower": [0.1, None], "upper": [0.9, None],
+    ... })
+    >>> plots.plot_incident_survival(table).get_xlabel()
+    'Time since the incident was created'
+    """
+    look = _Look(
+        title="How long incidents take to end",
+        xlabel="Time since the incident was created",
+        ylabel="Incidents that have not ended yet (%)",
+        thing="incident",
+        note="steps are first ends, ticks are incidents that had never ended by the cutoff",
+        column="survival",
+        begins_at=1.0,
+    )
+    table = groups.need(table, [*_COUNTS, look.column, "lower", "upper"])
+    parts = groups.split(table, "time_s", size="n_at_risk", things=f"{look.thing}s")
+    return _draw(table, parts, look, ax, title=parts.title, curves=parts.shown)
+
+
+def _draw_stages(table: pd.DataFrame, look: _Look, ax: Axes | None) -> Axes:
+    """Draw stages as curves of one picture where they are few and the only group, as panels otherwise."""
+    table = groups.need(table, ["stage", *_COUNTS, look.column, "lower", "upper"])
+    parts = groups.split(table, "stage", size="n_at_risk", things=f"{look.thing}s")
+    stages = sorted(int(stage) for stage in table["stage"].dropna().unique())
+    if len(parts) > 1 or len(stages) > MOST_CURVES:
+        return _draw(table, parts, look, ax, title=parts.title, curves=parts.shown, stages=stages)
+    curves = [_stage_as_group(table, stage) for stage in stages]
+    return _draw(table, parts, look, ax, title="stage", curves=curves)
+
+
+def _draw(
+    table: pd.DataFrame,
+    parts: Groups,
+    look: _Look,
+    ax: Axes | None,
+    *,
+    title: str,
+    curves: Sequence[Group],
+    stages: Sequence[int] = (),
+) -> Axes:
+    n_rows, n_columns = style.panel_shape(len(stages)) if stages else (1, 1)
+    n_lines = len(curves)
+    size = (3.3 * n_columns + 1.6, (2.3 + 0.15 * n_lines) * n_rows + 0.7) if stages else (8.5, 4.2 + 0.15 * n_lines)
+    ax = style.open_axes(ax, width=size[0], height=size[1])
     if not len(parts):
-        return style.say_empty(ax, "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
+        return style.say_empty(ax, f"no {look.thing}s", title=look.title, xlabel=look.xlabel, ylabel=look.ylabel)
     below = 30 + LINE_HEIGHT * n_lines
-    names = [group.label for group in parts.shown] if is_divided else list(map(str, stages))
-    name_width = 16 + 0.6 * style.SMALL * max(map(len, names))
-    if is_divided:
-        places = style.panels(
-            ax, [f"Stage {stage}" for stage in stages], below=below, down=24, across=max(44, name_width)
-        )
-        curves = [[replace(group, rows=_of_stage(group.rows, stage)) for group in parts.shown] for stage in stages]
-    else:
-        places = [ax]
-        curves = [[_stage_as_group(table, stage) for stage in stages]]
+    name_width = 16 + 0.6 * style.SMALL * max(len(curve.label) for curve in curves)
+    places, drawn = [ax], [list(curves)]
+    if stages:
+        titles = [f"Stage {stage}" for stage in stages]
+        places = style.panels(ax, titles, below=below, down=24, across=max(44, name_width))
+        drawn = [[replace(curve, rows=_of_stage(curve.rows, stage)) for curve in curves] for stage in stages]
     times = groups.numbers(table["time_s"])
-    log = style.is_long_tailed(times)
+    # What happened, and not how long was watched, tells which axis shows it.
+    happened = times[groups.numbers(table["n_observed"]) > 0]
+    log = style.is_long_tailed(happened if len(happened) else times)
     lowest, highest = style.log_limits(times[times > 0]) if log else (0.0, float(max(times.max(), 1.0)) * 1.01)
-    for place, of_place in zip(places, curves, strict=True):
+    for place, of_place in zip(places, drawn, strict=True):
         for curve in of_place:
-            _draw_curve(place, curve, begin=lowest)
+            _draw_curve(place, curve, look, begin=lowest)
         ticks = style.duration_axis(place, lowest, highest, log=log)
         style.share_axis(place)
         style.grid(place, "both")
         _write_at_risk(place, ticks, of_place, named=n_lines > 1)
-    style.legend(ax, _handles(curves[0], groups.limits_name(table)), parts.title or ("" if is_divided else "stage"))
-    ends = "ends of visits are steps, visits open at the cutoff are ticks; below: numbers at risk"
-    style.describe(ax, title, groups.joined([ends, parts.note()]), xlabel, ylabel)
-    ax.xaxis.labelpad = 0 if is_divided else below - 14
-    ax.yaxis.labelpad = max(36, name_width) if is_divided else max(4, name_width - 30)
+    is_named = n_lines > 1 or bool(title)
+    style.legend(ax, _handles(curves if is_named else [], look, groups.limits_name(table)), title)
+    counted = "" if is_named else f"n = {_counted(curves[0].rows, look)}"
+    note = groups.joined([counted, look.note, "below: numbers at risk", parts.note()])
+    style.describe(ax, look.title, note, f"{look.xlabel} (log axis)" if log else look.xlabel, look.ylabel)
+    ax.xaxis.labelpad = 0 if stages else below - 14
+    ax.yaxis.labelpad = max(36, name_width) if stages else max(4, name_width - 30)
     return ax
+
+
+def _counted(rows: pd.DataFrame, look: _Look) -> str:
+    """Say how many things, and where the table tells it how many servers, stand behind a curve or its panels."""
+    of_stages = rows.groupby("stage")["n_at_risk"].max() if "stage" in rows else rows["n_at_risk"]
+    # A visit is in one stage, but an incident counts in each that it has.
+    n = groups.total(of_stages) if look.thing == "visit" else groups.largest(of_stages)
+    if "n_servers" not in rows:
+        return groups.count(n, look.thing)
+    return f"{groups.count(n, look.thing)} on {groups.count(groups.largest(rows['n_servers']), 'server')}"
 
 
 def _of_stage(rows: pd.DataFrame, stage: int) -> pd.DataFrame:
@@ -109,22 +250,22 @@ def _stage_as_group(table: pd.DataFrame, stage: int) -> Group:
     return Group(str(stage), _of_stage(table, stage), *looks)
 
 
-def _draw_curve(ax: Axes, curve: Group, *, begin: float) -> None:
-    """Draw a curve from 1 at its begin, a step for each end, a tick for each censoring, and its band."""
+def _draw_curve(ax: Axes, curve: Group, look: _Look, *, begin: float) -> None:
+    """Draw a curve from its begin, a step for each end, a tick for each censoring, and its band."""
     rows = curve.rows
     time = np.concatenate([[begin], groups.numbers(rows["time_s"])])
-    survival, lower, upper = (
-        np.concatenate([[1.0], groups.numbers(rows[column])]) for column in ("survival", "lower", "upper")
+    height, lower, upper = (
+        np.concatenate([[look.begins_at], groups.numbers(rows[column])]) for column in (look.column, "lower", "upper")
     )
     time = np.maximum(time, begin)
-    ax.step(time, survival, where="post", color=curve.color, linestyle=curve.line_style, linewidth=1.6)
+    ax.step(time, height, where="post", color=curve.color, linestyle=curve.line_style, linewidth=1.6)
     ax.fill_between(time, lower, upper, step="post", color=curve.color, alpha=0.15, linewidth=0)
     is_censored = np.concatenate([[False], groups.numbers(rows["n_censored"]) > 0])
-    ax.plot(time[is_censored], survival[is_censored], "|", color=curve.color, markersize=5, markeredgewidth=0.8)
+    ax.plot(time[is_censored], height[is_censored], "|", color=curve.color, markersize=5, markeredgewidth=0.8)
 
 
 def _write_at_risk(ax: Axes, ticks: Sequence[float], curves: Sequence[Group], *, named: bool) -> None:
-    """Write below each tick how many visits of each curve were still in the stage then, a line for each curve."""
+    """Write below each tick how many of each curve were at risk then, a line for each curve."""
     looks: dict[str, Any] = {
         "textcoords": "offset points",
         "fontsize": style.SMALL - 0.5,
@@ -149,13 +290,18 @@ def _write_at_risk(ax: Axes, ticks: Sequence[float], curves: Sequence[Group], *,
             )  # fmt: skip
 
 
-def _handles(curves: Sequence[Group], limits: str) -> list[Any]:
-    """Return what the legend shows: the curves where there are several, and what a band is."""
+def _handles(curves: Sequence[Group], look: _Look, limits: str) -> list[Any]:
+    """Return what the legend shows: the curves and their counts, and what a band is."""
     from matplotlib.lines import Line2D
 
     lines: list[Any] = [
-        Line2D([], [], color=curve.color, linestyle=curve.line_style, label=curve.label)
+        Line2D(
+            [],
+            [],
+            color=curve.color,
+            linestyle=curve.line_style,
+            label=f"{curve.label}: {_counted(curve.rows, look)}",
+        )
         for curve in curves
-        if len(curves) > 1
     ]
     return [*lines, style.band_handle(f"{limits}, pointwise")]

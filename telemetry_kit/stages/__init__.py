@@ -1,8 +1,8 @@
 """How incidents move through their stages: how far they get, how long each stage holds them, where they go back."""
 
-from telemetry_kit.stages.arrivals import time_to_stage
+from telemetry_kit.stages.arrivals import stage_arrivals, time_to_stage
 from telemetry_kit.stages.counts import visit_counts
-from telemetry_kit.stages.durations import incident_durations, time_to_end
+from telemetry_kit.stages.durations import incident_durations, incident_survival, time_to_end
 from telemetry_kit.stages.dwell import stage_dwell, stage_survival
 from telemetry_kit.stages.funnel import stage_funnel
 from telemetry_kit.stages.rework import stage_rework
@@ -11,6 +11,8 @@ from telemetry_kit.stages.visits import stage_visits
 
 __all__ = [
     "incident_durations",
+    "incident_survival",
+    "stage_arrivals",
     "stage_dwell",
     "stage_funnel",
     "stage_rework",

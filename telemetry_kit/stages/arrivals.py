@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
 from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.stages.curves import QUARTILE_COLUMNS, curve_of, quartiles_of
-from telemetry_kit.stages.visits import add_cutoff_us
-from telemetry_kit.summaries import summarise
+from telemetry_kit.stages.curves import QUARTILE_COLUMNS, SERVER, curve_of, number_servers, points_of, quartiles_of
+from telemetry_kit.stages.steps import NONE_BEFORE, find_steps
+from telemetry_kit.summaries import summarise, tabulate
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from narwhals.stable.v2.typing import IntoFrame
 
 _NEEDED = (
     *INCIDENT,
-    "visit",
     "stage",
     "num_stages",
     "entered_at",
@@ -31,12 +29,31 @@ _NEEDED = (
     "is_left_truncated",
     "from_start",
 )
-_OF_INCIDENT = ("server_id", "_n_stages", "_furthest", "_is_open", "_is_known", "_age_us")
-_OF_ARRIVAL = ("_before", "stage", "_elapsed_us")
+_COUNTS = ("stage", "_before", "_furthest", "_n_stages", "_is_open", "_is_unknown")
+_TIMES = ("_arrived_us", "_start_us", "_cutoff_us")
 _ARRIVALS = {
     **dict.fromkeys(("stage", "n_eligible", "n_reached", "n_open", "n_ended", "n_excluded", "n_servers"), "Int64"),
     **QUARTILE_COLUMNS,
 }
+_CURVES = {
+    "stage": "Int64",
+    "time_s": "float64",
+    **dict.fromkeys(("n_at_risk", "n_observed", "n_censored"), "Int64"),
+    **dict.fromkeys(("estimate", "lower", "upper"), "float64"),
+    "n_servers": "Int64",
+}
+
+
+_NAMES = {"duration": "time_s", "is_censored": "is_missing"}
+
+
+class _Arrivals(NamedTuple):
+    """The incidents of one group that have a stage, as to their arrival there."""
+
+    stage: int
+    times: pd.DataFrame
+    n_open: int
+    n_excluded: int
 
 
 def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
@@ -91,6 +108,7 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
 
     See Also
     --------
+    stage_arrivals : The curves, with their bands.
     stage_funnel : With ``within``, the share that is there after a given time.
 
     Notes
@@ -110,63 +128,116 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
     0      1         265        215       9       41
     1      2         243        136      15       92
     """
+    steps, groups = _collect_steps(visits, by, reserved=_ARRIVALS, level=level)
+
+    def rows(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
+        for stage, times, n_open, n_excluded in _by_stage(part):
+            curve, (n, n_reached, n_missing, _, n_servers) = curve_of(times, **_NAMES, level=level)
+            counts = (stage, n, n_reached, n_open, n_missing - n_open, n_excluded, n_servers)
+            yield dict(zip(_ARRIVALS, (*counts, *quartiles_of(curve).values()), strict=True))
+
+    return summarise(steps, groups, rows, _ARRIVALS, level=level)
+
+
+def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+    """Return the share of incidents that have come to each stage as time goes by: the curves of ``time_to_stage``.
+
+    Parameters
+    ----------
+    visits
+        A frame of any kind, as ``stage_visits`` returns it. Incidents whose start is unknown are left out;
+        ``time_to_stage`` counts them.
+    by
+        A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
+    level
+        Confidence level of the pointwise band.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group, stage after the first and distinct time, in that order:
+
+        by columns
+            The group.
+        stage : Int64
+            The stage, counted from 0.
+        time_s : float64
+            Seconds since the start of the incident.
+        n_at_risk : Int64
+            Incidents that have the stage, had not come there or further before that time, and were that old.
+        n_observed, n_censored : Int64
+            Incidents that came there or further at exactly that time, and those that were that old at the cutoff and
+            had not.
+        estimate : float64
+            Estimated share of incidents that are there by then, in [0, 1].
+        lower, upper : float64
+            Its limits; null where the share is 0 or 1, and with fewer than two servers.
+        n_servers : Int64
+            Servers of the curve, the same in all its rows.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    As ``time_to_stage``: the cumulative incidence of arriving, ending being no arrival. One less the curve and the
+    band of ``stage_survival``, the time being counted from the start of the incident.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> visits = tk.stage_visits(log.incident, cutoff=log.cutoff)
+    >>> curves = tk.stage_arrivals(visits)
+    >>> curves[["stage", "time_s", "n_at_risk", "n_observed", "estimate"]].head(2).round(4)
+       stage  time_s  n_at_risk  n_observed  estimate
+    0      1   0.465        265           1    0.0038
+    1      1   0.475        264           1    0.0075
+    """
+    steps, groups = _collect_steps(visits, by, reserved=_CURVES, level=level)
+
+    def columns(part: pd.DataFrame) -> dict[str, np.ndarray]:
+        made = [dict.fromkeys(_CURVES, np.empty(0))]
+        for stage, times, *_ in _by_stage(part):
+            points = points_of(times, **_NAMES, level=level)
+            shares = {"estimate": "survival", "lower": "upper", "upper": "lower"}
+            mine = {name: 1 - points[other] for name, other in shares.items()}
+            made.append({**points, **mine, "stage": np.full(points["time_s"].size, stage)})
+        return {name: np.concatenate([one[name] for one in made]) for name in _CURVES}
+
+    return tabulate(steps, groups, columns, _CURVES, level=level)
+
+
+def _collect_steps(
+    visits: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
+) -> tuple[pd.DataFrame, list[str]]:
+    """Bring home the steps of each incident, and return the names of the columns that make a group."""
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED, parameter="visits")
-    groups = engine.group_columns(by, frame, reserved=_ARRIVALS)
-    arrivals = _arrivals(frame, list(dict.fromkeys([*groups, *INCIDENT])))
-    collected = engine.collect(arrivals.select(*dict.fromkeys([*groups, *_OF_INCIDENT, *_OF_ARRIVAL])))
-    return summarise(collected, groups, lambda part: _time_to_stages(part, level), _ARRIVALS, level=level)
+    groups = engine.group_columns(by, frame, reserved=reserved)
+    steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])), is_timed=True)
+    collected = engine.collect(steps.select(*dict.fromkeys([*groups, "server_id", *_COUNTS, *_TIMES])))
+    return number_servers(collected), groups
 
 
-def _arrivals(frame: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFrame[Any]:
-    """Keep the visits that brought an incident further than it had been, ``_before`` being the furthest until then."""
-    is_known = nw.when(nw.col("from_start") & ~nw.col("is_left_truncated")).then(1).otherwise(0)
-    visits = (
-        engine.add_epoch_us(add_cutoff_us(frame), _entered_us="entered_at")
-        .with_columns(_is_known=is_known, _is_open=nw.when(nw.col("is_censored")).then(1).otherwise(0))
-        .with_columns(
-            nw.col("_is_known").min().over(*incident),
-            nw.col("_is_open").max().over(*incident),
-            _start_us=nw.col("_entered_us").min().over(*incident),
-            _n_stages=nw.col("num_stages").max().over(*incident),
-            _furthest=nw.col("stage").max().over(*incident),
-            _so_far=nw.col("stage").cum_max().over(*incident, order_by="visit"),
-        )
-        .with_columns(_before=nw.col("_so_far").shift(1).over(*incident, order_by="visit"))
-    )
-    return visits.filter(nw.col("_before").is_null() | (nw.col("stage") > nw.col("_before"))).with_columns(
-        _elapsed_us=nw.col("_entered_us") - nw.col("_start_us"), _age_us=nw.col("_cutoff_us") - nw.col("_start_us")
-    )
-
-
-def _time_to_stages(arrivals: pd.DataFrame, level: float) -> Iterator[dict[str, Any]]:
-    is_incident = arrivals["_before"].isna()
-    is_known = arrivals["_is_known"] == 1
-    for stage in range(1, int(arrivals.loc[is_known, "_n_stages"].max()) if is_known.any() else 0):
-        has_stage = arrivals["_n_stages"] > stage
-        is_here = has_stage & is_known
-        reached = arrivals[is_here & (arrivals["stage"] >= stage) & ~(arrivals["_before"] >= stage).fillna(value=False)]
-        missing = arrivals[is_here & is_incident & (arrivals["_furthest"] < stage)]
+def _by_stage(steps: pd.DataFrame) -> Iterator[_Arrivals]:
+    """Tell, for each stage after the first, how long each incident of one group took, or has been seen not to come."""
+    stages, before, furthest, n_stages, is_open, is_unknown = (steps[name].to_numpy(np.int64) for name in _COUNTS)
+    arrived, start, cutoff = (steps[name].to_numpy(np.float64, na_value=np.nan) for name in _TIMES)
+    servers, is_known, is_incident = steps[SERVER].to_numpy(), is_unknown == 0, before == NONE_BEFORE
+    for stage in range(1, int(n_stages[is_known].max(initial=0))):
+        has_stage = n_stages > stage
+        is_reached = is_known & has_stage & (before < stage) & (stage <= stages)
+        is_missing = is_known & has_stage & is_incident & (furthest < stage)
+        chosen = is_reached | is_missing
         times = pd.DataFrame(
             {
-                "server_id": pd.concat([reached["server_id"], missing["server_id"]]),
-                "time_s": np.concatenate([_seconds(reached["_elapsed_us"]), _seconds(missing["_age_us"])]),
-                "is_missing": np.repeat([False, True], [len(reached), len(missing)]),
+                SERVER: servers[chosen],
+                "time_s": (np.where(is_reached, arrived, cutoff) - start)[chosen] / engine.MICROSECONDS,
+                "is_missing": is_missing[chosen],
             }
         )
-        _, curve = curve_of(times, duration="time_s", is_censored="is_missing", level=level)
-        n_open = int((missing["_is_open"] == 1).sum())
-        yield {
-            "stage": stage,
-            "n_eligible": len(times),
-            "n_reached": len(reached),
-            "n_open": n_open,
-            "n_ended": len(missing) - n_open,
-            "n_excluded": int((is_incident & has_stage & ~is_known).sum()),
-            "n_servers": times["server_id"].nunique(),
-            **quartiles_of(curve),
-        }
-
-
-def _seconds(microseconds: pd.Series) -> np.ndarray:
-    return microseconds.to_numpy(np.float64) / engine.MICROSECONDS
+        still_open, excluded = is_missing & (is_open == 1), is_incident & has_stage & ~is_known
+        yield _Arrivals(stage, times, int(still_open.sum()), int(excluded.sum()))

@@ -17,9 +17,6 @@ ATTRIBUTES = ("team_id", "plugin_version", "public")
 FACTS = (*INCIDENT, "event_id", "event_timestamp", "action", "created_at", *ATTRIBUTES)
 """The columns of incident events that ``find_changes`` needs for itself."""
 
-_OF_INCIDENT = (*ATTRIBUTES, "_created_at")
-"""What the first of an incident's events that knows it tells of the whole incident."""
-
 NONE = -(2**31)
 """The state of an incident that is in none: a number, so that null is left for "no event"."""
 
@@ -27,7 +24,7 @@ _ENTERING_ACTIONS = ("create", "change_stage", "restart")
 
 
 def find_changes(
-    events: nw.LazyFrame[Any], state: nw.Expr, until_us: int, *, also: Iterable[str] = ()
+    events: nw.LazyFrame[Any], state: nw.Expr, until_us: int, *, is_ordered: bool, also: Iterable[str] = ()
 ) -> nw.LazyFrame[Any]:
     """Keep the events up to a moment at which an incident's state changed, each with the change that follows it.
 
@@ -39,6 +36,8 @@ def find_changes(
         The state that an event leaves its incident in, a whole number; null where it is none.
     until_us
         The moment, epoch microseconds.
+    is_ordered
+        Whether ``_order`` tells all rows apart; otherwise ``event_id`` decides between events of one moment.
     also
         Further columns to keep.
 
@@ -51,7 +50,7 @@ def find_changes(
         team_id, plugin_version, public
             The first that is known of the incident.
         _us, _left_us, _left_at
-            When the state began, and when it ended: at the given moment (in ``_left_at`` null) where it had not.
+            When the state began, and when it ended; null where it had not.
         _state, _next_state
             The state and the one that follows; ``NONE`` where it is none, the latter null where no change follows.
         _n_present
@@ -61,47 +60,49 @@ def find_changes(
         _created_at
             The timestamp of the incident's create; null where it was not recorded.
     """
-    in_time = {"order_by": ["_us", "_order", "event_id"]}
+    in_time = {"order_by": ["_us", "_order"] if is_ordered else ["_us", "_order", "event_id"]}
     action = nw.col("action").cast(nw.String)
     is_new = nw.col("action").is_null() & (nw.col("_us") - nw.col("_new_us") <= CREATE_WITHIN_S * engine.MICROSECONDS)
     is_create = ((action == "create") | is_new).fill_null(value=False)
     attributes = {name: nw.col(name) if name == "public" else nw.col(name).cast(nw.String) for name in ATTRIBUTES}
-    states = (
+    told = (
         engine.add_epoch_us(events, _us="event_timestamp", _new_us="created_at")
         .filter(nw.col("_us") <= until_us)
         .select(
             *INCIDENT,
             *also,
-            "event_id",
+            *in_time["order_by"],
             "event_timestamp",
-            "_us",
-            "_order",
             **attributes,
             _state=state.fill_null(NONE),
             _created_at=nw.when(is_create).then(nw.col("event_timestamp")),
             _is_entry=is_create | action.is_in(_ENTERING_ACTIONS).fill_null(value=False),
         )
     )
-    before = nw.col("_state").shift(1).over(*INCIDENT, **in_time)
+    # All windows of a step have the same partition, and order where they have one, so that an engine sorts once.
     states = engine.fill_null(
-        states, *_OF_INCIDENT, strategy="backward", within=INCIDENT, order_by=in_time["order_by"], _before=before
+        told,
+        *ATTRIBUTES,
+        strategy="backward",
+        within=INCIDENT,
+        order_by=in_time["order_by"],
+        _created_at=nw.col("_created_at").min().over(*INCIDENT),
+        _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
     )
     is_first = nw.col("_before").is_null()
-    of_first = {name: nw.when(nw.col("_is_first")).then(nw.col(name)) for name in _OF_INCIDENT}
-    changes = (
-        states.filter(is_first | (nw.col("_before") != nw.col("_state")))
-        .with_columns(_is_first=is_first, _is_present=nw.when(nw.col("_state") != NONE).then(1).otherwise(0))
-        .with_columns(**of_first)
+    changes = states.filter(is_first | (nw.col("_before") != nw.col("_state"))).with_columns(
+        *(nw.when(is_first).then(nw.col(name)).alias(name) for name in ATTRIBUTES),
+        _is_first=is_first,
+        _is_present=nw.when(nw.col("_state") != NONE).then(1).otherwise(0),
     )
-    # Every window has the same partition and order, so that an engine sorts once.
-    return engine.fill_null(
+    with_next = engine.fill_null(
         changes,
-        *_OF_INCIDENT,
+        *ATTRIBUTES,
         strategy="forward",
         within=INCIDENT,
         order_by=in_time["order_by"],
         _next_state=nw.col("_state").shift(-1).over(*INCIDENT, **in_time),
-        _left_us=nw.col("_us").shift(-1).over(*INCIDENT, **in_time),
         _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
         _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),
-    ).with_columns(nw.col("_left_us").fill_null(until_us))
+    )
+    return engine.add_epoch_us(with_next, _left_us="_left_at")

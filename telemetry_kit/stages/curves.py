@@ -13,18 +13,42 @@ if TYPE_CHECKING:
 
 QUARTILES = {"q25_s": 0.25, "median_s": 0.5, "q75_s": 0.75}
 QUARTILE_COLUMNS = dict.fromkeys((*QUARTILES, "median_lower_s", "median_upper_s"), "float64")
+CURVE_COLUMNS = {
+    "time_s": "float64",
+    **dict.fromkeys(("n_at_risk", "n_observed", "n_censored"), "Int64"),
+    **dict.fromkeys(("survival", "lower", "upper"), "float64"),
+    "n_servers": "Int64",
+}
+SERVER = "_server"
+"""The column of whole numbers that stand for servers, as ``number_servers`` adds it."""
+
+
+def number_servers(frame: pd.DataFrame) -> pd.DataFrame:
+    """Add whole numbers for ``server_id`` in its order, which are cheaper to sort and to count than text."""
+    return frame.assign(**{SERVER: frame["server_id"].factorize(sort=True)[0]})
 
 
 def curve_of(
     durations: pd.DataFrame, *, duration: str, is_censored: str, level: float
-) -> tuple[pd.DataFrame, uncertainty.SurvivalCurve]:
-    """Return the rows whose duration is known, and their curve with a band that respects servers."""
-    known = durations[durations[duration].notna()]
-    servers, _ = known["server_id"].factorize(sort=True)
-    lengths, is_observed = known[duration].to_numpy(np.float64), ~known[is_censored].to_numpy(np.bool_)
-    # Engines return rows in any order; in a fixed one, the last digit of a sum is fixed as well.
-    order = np.lexsort((is_observed, lengths, servers))
-    return known, uncertainty.kaplan_meier(lengths[order], is_observed[order], servers[order], level=level)
+) -> tuple[uncertainty.SurvivalCurve, tuple[int, ...]]:
+    """Return the curve of the durations that are known with a band that respects servers, and the counts behind it.
+
+    These are, in this order, the durations that are known, and of them those that ended and those that did not; the
+    others; and the servers of the known.
+    """
+    lengths = durations[duration].to_numpy(np.float64, na_value=np.nan)
+    is_known = ~np.isnan(lengths)
+    is_observed = ~durations[is_censored].to_numpy(np.bool_)[is_known]
+    servers = durations[SERVER].to_numpy()[is_known]
+    curve = uncertainty.kaplan_meier(lengths[is_known], is_observed, servers, level=level)
+    n, n_observed = len(servers), int(np.count_nonzero(is_observed))
+    return curve, (n, n_observed, n - n_observed, len(durations) - n, np.unique(servers).size)
+
+
+def points_of(durations: pd.DataFrame, *, duration: str, is_censored: str, level: float) -> dict[str, np.ndarray]:
+    """Return the curve of the durations that are known, point by point, as ``CURVE_COLUMNS``."""
+    curve, (*_, n_servers) = curve_of(durations, duration=duration, is_censored=is_censored, level=level)
+    return dict(zip(CURVE_COLUMNS, (*curve, np.full(curve.time.size, n_servers)), strict=True))
 
 
 def quartiles_of(curve: uncertainty.SurvivalCurve) -> dict[str, float]:

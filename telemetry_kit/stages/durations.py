@@ -8,13 +8,20 @@ import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
 from telemetry_kit.stages.changes import ATTRIBUTES, FACTS, INCIDENT, find_changes
-from telemetry_kit.stages.curves import QUARTILE_COLUMNS, curve_of, quartiles_of
-from telemetry_kit.summaries import summarise
+from telemetry_kit.stages.curves import (
+    CURVE_COLUMNS,
+    QUARTILE_COLUMNS,
+    curve_of,
+    number_servers,
+    points_of,
+    quartiles_of,
+)
+from telemetry_kit.summaries import summarise, tabulate
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -37,6 +44,7 @@ _RESULT = (
     *ATTRIBUTES,
 )
 _TO_END = ("server_id", "first_end_s", "n_ends")
+_NAMES = {"duration": "first_end_s", "is_censored": "_is_censored"}
 _ENDS = {
     **dict.fromkeys(("n_incidents", "n_ended", "n_censored", "n_excluded", "n_servers"), "Int64"),
     **QUARTILE_COLUMNS,
@@ -107,7 +115,7 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order")
     events = events.filter(~nw.col("is_active").is_null())
     state = nw.when(nw.col("is_active")).then(_OPEN)
-    changes = find_changes(events, state, until_us, also=["num_checklists"])
+    changes = find_changes(events, state, until_us, is_ordered=engine.is_ordered(incidents), also=["num_checklists"])
     is_open = nw.col("_state") == _OPEN
     is_end = is_open & ~nw.col("_next_state").is_null()
 
@@ -117,7 +125,7 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     stretches = changes.with_columns(
         _ended_at=nw.when(is_end).then(nw.col("_left_at")),
         _ended_us=nw.when(is_end).then(nw.col("_left_us")),
-        _open_us=nw.when(is_open).then(nw.col("_left_us") - nw.col("_us")).otherwise(0),
+        _open_us=nw.when(is_open).then(nw.col("_left_us").fill_null(until_us) - nw.col("_us")).otherwise(0),
         _is_open=flag(is_open & nw.col("_next_state").is_null()),
         n_ends=flag(is_end),
         n_restarts=flag(is_open & ~nw.col("_is_first")),
@@ -191,7 +199,7 @@ def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, 
 
     Notes
     -----
-    Kaplan-Meier with servers as clusters, as in ``stage_dwell``.
+    Kaplan-Meier with servers as clusters, as in ``stage_dwell``; ``incident_survival`` has the curve.
 
     Examples
     --------
@@ -203,16 +211,86 @@ def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, 
        n_incidents  n_ended  n_censored  median_s
     0            3        2           1     120.0
     """
-    check_open_unit("level", level)
-    frame = engine.open_frame(durations, _TO_END, parameter="durations")
-    groups = engine.group_columns(by, frame, reserved=_ENDS)
-    lengths = engine.collect(frame.select(*dict.fromkeys([*groups, *_TO_END])))
-    lengths["_is_censored"] = lengths["n_ends"] == 0
+    lengths, groups = _collect_ends(durations, by, reserved=_ENDS, level=level)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        known, curve = curve_of(part, duration="first_end_s", is_censored="_is_censored", level=level)
-        n_ended = int(curve.n_observed.sum())
-        counts = (len(known), n_ended, len(known) - n_ended, len(part) - len(known), known["server_id"].nunique())
+        curve, counts = curve_of(part, **_NAMES, level=level)
         return [dict(zip(_ENDS, (*counts, *quartiles_of(curve).values()), strict=True))]
 
     return summarise(lengths, groups, rows, _ENDS, level=level)
+
+
+def incident_survival(
+    durations: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95
+) -> pd.DataFrame:
+    """Return the share of incidents that have not ended yet as time goes by: the curves of ``time_to_end``.
+
+    Parameters
+    ----------
+    durations
+        A frame of any kind, as ``incident_durations`` returns it. Incidents whose create was not recorded are left
+        out; ``time_to_end`` counts them.
+    by
+        A column of ``durations``, or several: each of their values is a sample of its own, a null as well.
+    level
+        Confidence level of the pointwise band.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per group and distinct time, in that order:
+
+        by columns
+            The group.
+        time_s : float64
+            Seconds since the incident was created.
+        n_at_risk : Int64
+            Incidents that had not ended before that time, and were that old.
+        n_observed, n_censored : Int64
+            Incidents that ended for the first time at exactly that time, and those that were that old, and had never
+            ended, at the cutoff.
+        survival : float64
+            Estimated share of incidents that take longer to end, in [0, 1].
+        lower, upper : float64
+            Its limits; null where the curve is 1 or 0, and with fewer than two servers.
+        n_servers : Int64
+            Servers of the curve, the same in all its rows.
+
+    Raises
+    ------
+    ParameterError
+        Where a parameter has a value that it cannot take.
+
+    Notes
+    -----
+    Kaplan-Meier with servers as clusters, as in ``stage_survival``.
+
+    Examples
+    --------
+    >>> import pandas as pd, telemetry_kit as tk
+    >>> durations = pd.DataFrame({
+    ...     "server_id": ["a", "a", "b"], "first_end_s": [60.0, 120.0, 600.0], "n_ends": [1, 2, 0],
+    ... })
+    >>> tk.incident_survival(durations)[["time_s", "n_at_risk", "n_observed", "n_censored", "survival"]].round(2)
+       time_s  n_at_risk  n_observed  n_censored  survival
+    0    60.0          3           1           0      0.67
+    1   120.0          2           1           0      0.33
+    2   600.0          1           0           1      0.33
+    """
+    lengths, groups = _collect_ends(durations, by, reserved=CURVE_COLUMNS, level=level)
+
+    def columns(part: pd.DataFrame) -> dict[str, Any]:
+        return points_of(part, **_NAMES, level=level)
+
+    return tabulate(lengths, groups, columns, CURVE_COLUMNS, level=level)
+
+
+def _collect_ends(
+    durations: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
+) -> tuple[pd.DataFrame, list[str]]:
+    """Bring home how long each incident took to end, and return the names of the columns that make a group."""
+    check_open_unit("level", level)
+    frame = engine.open_frame(durations, _TO_END, parameter="durations")
+    groups = engine.group_columns(by, frame, reserved=reserved)
+    lengths = engine.collect(frame.select(*dict.fromkeys([*groups, *_TO_END])))
+    return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0)), groups

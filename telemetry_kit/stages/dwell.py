@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine
-from telemetry_kit.stages.curves import QUARTILE_COLUMNS, curve_of, quartiles_of
-from telemetry_kit.summaries import summarise
+from telemetry_kit.stages.curves import (
+    CURVE_COLUMNS,
+    QUARTILE_COLUMNS,
+    curve_of,
+    number_servers,
+    points_of,
+    quartiles_of,
+)
+from telemetry_kit.summaries import summarise, tabulate
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
 if TYPE_CHECKING:
@@ -16,14 +23,10 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
 
 _NEEDED = ("server_id", "stage", "dwell_s", "is_censored")
+_NAMES = {"duration": "dwell_s", "is_censored": "is_censored"}
 _DWELL = {
     **dict.fromkeys(("n_visits", "n_observed", "n_censored", "n_excluded", "n_servers"), "Int64"),
     **QUARTILE_COLUMNS,
-}
-_SURVIVAL = {
-    "time_s": "float64",
-    **dict.fromkeys(("n_at_risk", "n_observed", "n_censored"), "Int64"),
-    **dict.fromkeys(("survival", "lower", "upper"), "float64"),
 }
 
 
@@ -89,9 +92,7 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
     dwells, groups = _collect_dwells(visits, by, reserved=["stage", *_DWELL], level=level)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        known, curve = curve_of(part, duration="dwell_s", is_censored="is_censored", level=level)
-        n_observed = int(curve.n_observed.sum())
-        counts = (len(known), n_observed, len(known) - n_observed, len(part) - len(known), known["server_id"].nunique())
+        curve, counts = curve_of(part, **_NAMES, level=level)
         return [dict(zip(_DWELL, (*counts, *quartiles_of(curve).values()), strict=True))]
 
     return summarise(dwells, [*groups, "stage"], rows, _DWELL, level=level)
@@ -129,6 +130,8 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
             Estimated share of visits that last longer, in [0, 1].
         lower, upper : float64
             Its limits; null where the curve is 1 or 0, and with fewer than two servers.
+        n_servers : Int64
+            Servers of the curve, the same in all its rows.
 
     Raises
     ------
@@ -155,13 +158,12 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
     2      0   240.0          2           1           0      0.25
     3      0   600.0          1           0           1      0.25
     """
-    dwells, groups = _collect_dwells(visits, by, reserved=["stage", *_SURVIVAL], level=level)
+    dwells, groups = _collect_dwells(visits, by, reserved=["stage", *CURVE_COLUMNS], level=level)
 
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        _, curve = curve_of(part, duration="dwell_s", is_censored="is_censored", level=level)
-        return [dict(zip(_SURVIVAL, point, strict=True)) for point in zip(*curve, strict=True)]
+    def columns(part: pd.DataFrame) -> dict[str, Any]:
+        return points_of(part, **_NAMES, level=level)
 
-    return summarise(dwells, [*groups, "stage"], rows, _SURVIVAL, level=level)
+    return tabulate(dwells, [*groups, "stage"], columns, CURVE_COLUMNS, level=level)
 
 
 def _collect_dwells(
@@ -171,4 +173,4 @@ def _collect_dwells(
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED, parameter="visits")
     groups = engine.group_columns(by, frame, reserved=reserved)
-    return engine.collect(frame.select(*dict.fromkeys([*groups, *_NEEDED]))), groups
+    return number_servers(engine.collect(frame.select(*dict.fromkeys([*groups, *_NEEDED])))), groups

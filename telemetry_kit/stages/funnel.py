@@ -9,7 +9,7 @@ import numpy as np
 
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.stages.visits import add_cutoff_us
+from telemetry_kit.stages.steps import NONE_BEFORE, find_steps
 from telemetry_kit.summaries import summarise
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _NEEDED = (*INCIDENT, "stage", "num_stages", "is_censored", "from_start")
 _NEEDED_IN_TIME = (*_NEEDED, "entered_at", "left_at", "is_left_truncated")
 _ELIGIBLE, _IMMATURE, _EXCLUDED = range(3)
+_HERE, _PAST, _NOT = range(3)
+"""Whether an incident came to a stage in its time, or only to a later one, or to neither."""
+
 _FUNNEL = {
     **dict.fromkeys(("stage", "n_eligible", "n_reached", "n_visited", "n_open", "n_servers"), "Int64"),
     **dict.fromkeys(("estimate", "lower", "upper", "step_estimate"), "float64"),
@@ -115,79 +118,55 @@ def stage_funnel(
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED if within is None else _NEEDED_IN_TIME, parameter="visits")
     groups = engine.group_columns(by, frame, reserved=_FUNNEL)
-    incident = list(dict.fromkeys([*groups, *INCIDENT]))
-    if within is None:
-        status = nw.when(nw.col("from_start")).then(_ELIGIBLE).otherwise(_EXCLUDED)
-        frame = frame.with_columns(_status=status, _is_in_time=nw.lit(1))
+    span = None if within is None else engine.span_us(within, parameter="within")
+    steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])), is_timed=span is not None)
+    is_unknown = nw.col("_is_unknown") == 1
+    if span is None:
+        told = {"_status": nw.when(is_unknown).then(_EXCLUDED).otherwise(_ELIGIBLE), "_came": nw.lit(_HERE)}
     else:
-        frame = _give_time(frame, incident, engine.span_us(within, parameter="within"))
-    counts = engine.collect(_count_incidents(frame, incident, list(dict.fromkeys([*groups, "server_id"]))))
-    return summarise(
-        counts, groups, lambda part: _funnel(part, level, is_timed=within is not None), _FUNNEL, level=level
-    )
-
-
-def _give_time(frame: nw.LazyFrame[Any], incident: Sequence[str], span_us: int) -> nw.LazyFrame[Any]:
-    """Tell which incidents have had their time, and which of their visits began in it."""
-    start = nw.col("_start_us")
-    is_truncated = nw.when(nw.col("is_left_truncated")).then(1).otherwise(0)
-    return (
-        engine.add_epoch_us(add_cutoff_us(frame), _entered_us="entered_at")
-        .with_columns(
-            _start_us=nw.col("_entered_us").min().over(*incident), _is_truncated=is_truncated.max().over(*incident)
-        )
-        .with_columns(
-            _status=nw.when(~nw.col("from_start") | (nw.col("_is_truncated") == 1))
-            .then(_EXCLUDED)
-            .when(start + span_us > nw.col("_cutoff_us"))
-            .then(_IMMATURE)
-            .otherwise(_ELIGIBLE),
-            _is_in_time=nw.when(nw.col("_entered_us") - start > span_us).then(0).otherwise(1),
-        )
-    )
-
-
-def _count_incidents(frame: nw.LazyFrame[Any], incident: Sequence[str], groups: Sequence[str]) -> nw.LazyFrame[Any]:
-    """Count incidents that are alike in stages, status and furthest stage, by each ``stage`` that they visited."""
-    is_in_time = nw.col("_is_in_time") == 1
-    visited = (
-        frame.with_columns(_is_open=nw.when(nw.col("is_censored")).then(1).otherwise(0))
-        .group_by(*incident, "stage")
-        .agg(nw.col("_is_open", "_status", "_is_in_time").max(), _n_stages=nw.col("num_stages").max())
-        .with_columns(
-            nw.col("_n_stages", "_is_open").max().over(*incident),
-            _furthest=nw.when(is_in_time).then(nw.col("stage")).max().over(*incident),
-        )
-    )
-    alike = ("stage", "_n_stages", "_furthest", "_is_open", "_status")
-    return visited.filter(is_in_time).group_by(*groups, *alike).agg(_n=nw.len())
+        has_had_its_time = nw.col("_start_us") + span <= nw.col("_cutoff_us")
+        told = {
+            "_status": nw.when(is_unknown).then(_EXCLUDED).when(has_had_its_time).then(_ELIGIBLE).otherwise(_IMMATURE),
+            "_came": nw.when(nw.col("_entered_us") - nw.col("_start_us") <= span)
+            .then(_HERE)
+            .when(nw.col("_arrived_us") - nw.col("_start_us") <= span)
+            .then(_PAST)
+            .otherwise(_NOT),
+        }
+    alike = ("stage", "_before", "_n_stages", "_is_open", *told)
+    keys = dict.fromkeys([*groups, "server_id", *alike])
+    counts = engine.collect(steps.with_columns(**told).group_by(*keys).agg(_n=nw.len()))
+    return summarise(counts, groups, lambda part: _funnel(part, level, is_timed=span is not None), _FUNNEL, level=level)
 
 
 def _funnel(counts: pd.DataFrame, level: float, *, is_timed: bool) -> Iterator[dict[str, Any]]:
+    """Make the rows of one group out of the number of steps that are alike, by server."""
     servers, labels = counts["server_id"].factorize(sort=True)
-    stages, n_stages, furthest, is_open, status, n = (
-        counts[name].to_numpy(np.int64) for name in ("stage", "_n_stages", "_furthest", "_is_open", "_status", "_n")
-    )
+    names = ("stage", "_before", "_n_stages", "_is_open", "_status", "_came", "_n")
+    stages, before, n_stages, is_open, status, came, n = (counts[name].to_numpy(np.int64) for name in names)
 
     def per_server(chosen: np.ndarray) -> np.ndarray:
         return np.bincount(servers[chosen], n[chosen], minlength=len(labels)).astype(np.int64)
 
-    # Every incident stands once in the rows of its furthest stage.
-    is_incident = stages == furthest
+    is_incident = before == NONE_BEFORE
     for stage in range(int(n_stages[status != _EXCLUDED].max(initial=0))):
         has_stage = n_stages > stage
         is_eligible = has_stage & (status == _ELIGIBLE)
         totals = per_server(is_incident & is_eligible)
-        reached = per_server(is_incident & is_eligible & (furthest >= stage))
-        n_before = n[is_incident & is_eligible & (furthest >= stage - 1)].sum()
-        still_may = is_incident & is_eligible & (furthest < stage) & (is_open == 1)
+        # Of an incident's steps, one passes a stage that it reached.
+        passes, passes_before = (
+            (before < k) & (k <= stages) & (came != _NOT) & is_eligible for k in (stage, stage - 1)
+        )
+        reached = per_server(passes)
+        n_before = n[passes_before].sum()
+        n_open = n[is_incident & is_eligible & (is_open == 1)].sum() - n[passes & (is_open == 1)].sum()
         estimate, lower, upper = uncertainty.share_interval(reached, totals, level=level)
         yield {
             "stage": stage,
             "n_eligible": totals.sum(),
             "n_reached": reached.sum(),
-            "n_visited": n[is_eligible & (stages == stage)].sum(),
-            "n_open": 0 if is_timed else n[still_may].sum(),
+            "n_visited": n[is_eligible & (stages == stage) & (came == _HERE)].sum(),
+            "n_open": 0 if is_timed else n_open,
             "n_servers": np.count_nonzero(totals),
             "estimate": estimate,
             "lower": lower,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import narwhals.stable.v2 as nw
 
@@ -114,42 +114,33 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
     is_staged = nw.col("is_active") & ~nw.col("active_stage").is_null() & (nw.col("num_checklists") > 0)
     stage, after = nw.col("_state"), nw.col("_next_state")
     is_known = ~nw.col("_is_first") | nw.col("_is_entry")
-    result = (
-        find_changes(events, nw.when(is_staged).then(nw.col("active_stage")), until_us, also=["num_checklists"])
-        .filter(stage != NONE)
-        .with_columns(
-            visit=nw.col("_n_present").cast(nw.Int64) - 1,
-            stage=stage,
-            num_stages=nw.col("num_checklists"),
-            left_at=nw.coalesce(nw.col("_left_at"), end),
-            cutoff=end,
-            is_censored=after.is_null(),
-            is_left_truncated=~is_known,
-            from_start=~nw.col("_created_at").is_null(),
-            exit=nw.when(after.is_null())
-            .then(nw.lit("open"))
-            .when(after == NONE)
-            .then(nw.lit("ended"))
-            .when(after > stage)
-            .then(nw.lit("advanced"))
-            .otherwise(nw.lit("returned")),
-            next_stage=nw.when(after != NONE).then(after),
-        )
-        .with_columns(
-            entered_at=nw.when(is_known).then(nw.col("event_timestamp")),
-            dwell_s=nw.when(is_known).then((nw.col("_left_us") - nw.col("_us")).cast(nw.Float64) / engine.MICROSECONDS),
-        )
+    changes = find_changes(
+        events,
+        nw.when(is_staged).then(nw.col("active_stage")),
+        until_us,
+        is_ordered=engine.is_ordered(incidents),
+        also=["num_checklists"],
     )
-    return engine.give_back(result.select(*_RESULT).sort(*INCIDENT, "visit"), like=incidents)
-
-
-def add_cutoff_us(visits: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Add when the observation of visits ended, as ``_cutoff_us``; of visits that do not tell, when the last was left.
-
-    The latter is the cutoff as well wherever an incident was still open, and sooner otherwise.
-    """
-    if "cutoff" in visits.collect_schema().names():
-        return engine.add_epoch_us(visits, _cutoff_us="cutoff")
-    left = engine.add_epoch_us(visits, _left_us="left_at")
-    latest = engine.collect(left.select(nw.col("_left_us").max()))["_left_us"]
-    return visits.with_columns(_cutoff_us=nw.lit(int(latest.fillna(0).iloc[0])))
+    left_us = nw.col("_left_us").fill_null(until_us)
+    told: dict[str, nw.Expr] = {
+        "visit": nw.col("_n_present").cast(nw.Int64) - 1,
+        "stage": stage,
+        "num_stages": nw.col("num_checklists"),
+        "entered_at": nw.when(is_known).then(nw.col("event_timestamp")),
+        "left_at": nw.coalesce(nw.col("_left_at"), end),
+        "dwell_s": nw.when(is_known).then((left_us - nw.col("_us")).cast(nw.Float64) / engine.MICROSECONDS),
+        "exit": nw.when(after.is_null())
+        .then(nw.lit("open"))
+        .when(after == NONE)
+        .then(nw.lit("ended"))
+        .when(after > stage)
+        .then(nw.lit("advanced"))
+        .otherwise(nw.lit("returned")),
+        "next_stage": nw.when(after != NONE).then(after),
+        "is_censored": after.is_null(),
+        "is_left_truncated": ~is_known,
+        "from_start": ~nw.col("_created_at").is_null(),
+        "cutoff": end,
+    }
+    result = changes.filter(stage != NONE).select(**{name: told.get(name, nw.col(name)) for name in _RESULT})
+    return engine.give_back(result.sort(*INCIDENT, "visit"), like=incidents)

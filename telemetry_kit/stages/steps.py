@@ -1,0 +1,83 @@
+"""From visits to the steps of each incident: how far it came, and when."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NONE_BEFORE = -1
+"""What stands for the stage before an incident's lowest."""
+
+
+def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str], *, is_timed: bool) -> nw.LazyFrame[Any]:
+    """Return one row per incident and stage that it visited: it brought the incident past every stage below it.
+
+    Parameters
+    ----------
+    visits
+        Visits with the columns of ``stage_visits``; those that tell times only where ``is_timed``.
+    incident
+        The columns that make an incident, and the group that it is looked at in.
+    is_timed
+        Whether to tell when it came so far, too.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        ``incident``, ``stage`` and
+
+        _before
+            The next lower stage that the incident visited; ``NONE_BEFORE`` where this one is its lowest.
+        _furthest, _n_stages
+            The furthest stage that it visited, and how many it had at most.
+        _is_open, _is_unknown
+            1 or 0: whether it was open at the cutoff; whether its start is unknown, because its create was not
+            recorded or, where ``is_timed``, a visit began before the recording.
+        _entered_us, _arrived_us, _start_us, _cutoff_us
+            Where ``is_timed``, in microseconds since 1970: when it first came to this stage, when to this or a later
+            one, when it started, and when its observation ended.
+    """
+    is_unknown = ~nw.col("from_start")
+    first: dict[str, nw.Expr] = {}
+    times: dict[str, nw.Expr] = {}
+    if is_timed:
+        is_unknown |= nw.col("is_left_truncated")
+        visits = engine.add_epoch_us(_add_cutoff_us(visits), _entered_us="entered_at")
+        first = {"_entered_us": nw.col("_entered_us").min(), "_cutoff_us": nw.col("_cutoff_us").max()}
+        times = {
+            "_arrived_us": nw.col("_entered_us").cum_min().over(*incident, order_by="_down"),
+            "_start_us": nw.col("_entered_us").min().over(*incident),
+        }
+    flags = {"_is_open": nw.col("is_censored"), "_is_unknown": is_unknown}
+    return (
+        visits.with_columns(**{name: nw.when(flag).then(1).otherwise(0) for name, flag in flags.items()})
+        .group_by(*incident, "stage")
+        .agg(nw.col(*flags).max(), _n_stages=nw.col("num_stages").max(), **first)
+        .with_columns(_down=-nw.col("stage"))
+        # From the highest stage down, and all windows alike, so that an engine sorts once.
+        .with_columns(
+            nw.col("_n_stages", *flags).max().over(*incident),
+            _furthest=nw.col("stage").max().over(*incident),
+            _before=nw.col("stage").shift(-1).over(*incident, order_by="_down"),
+            **times,
+        )
+        .with_columns(nw.col("_before").fill_null(NONE_BEFORE))
+    )
+
+
+def _add_cutoff_us(visits: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Add when the observation of visits ended, as ``_cutoff_us``; of visits that do not tell, when the last was left.
+
+    The latter is the cutoff as well wherever an incident was still open, and sooner otherwise.
+    """
+    if "cutoff" in visits.columns:
+        return engine.add_epoch_us(visits, _cutoff_us="cutoff")
+    left = engine.add_epoch_us(visits, _left_us="left_at")
+    latest = engine.collect(left.select(nw.col("_left_us").max()))["_left_us"]
+    return visits.with_columns(_cutoff_us=nw.lit(int(latest.fillna(0).iloc[0])))
