@@ -24,10 +24,14 @@ SUMMARIES = {
     "stage_funnel within": lambda log: tk.stage_funnel(_visits(log), within="4h"),
     "stage_dwell": lambda log: tk.stage_dwell(_visits(log)),
     "stage_survival": lambda log: tk.stage_survival(_visits(log)),
+    "stage_arrivals": lambda log: tk.stage_arrivals(_visits(log)),
     "stage_transitions": lambda log: tk.stage_transitions(_visits(log), by="plugin_version"),
     "visit_counts": lambda log: tk.visit_counts(_visits(log), by="public"),
     "stage_rework": lambda log: tk.stage_rework(_visits(log)),
     "time_to_stage": lambda log: tk.time_to_stage(_visits(log)),
+    "incident_survival": lambda log: tk.incident_survival(
+        tk.incident_durations(log["incident"], cutoff=log["cutoff"])
+    ),
     "time_to_end": lambda log: tk.time_to_end(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
     "task_completion": lambda log: tk.task_completion(log["tasks"], by="plugin_version", freq="W"),
     "commander_vs_assignee": lambda log: tk.commander_vs_assignee(log["tasks"], by="server_version"),

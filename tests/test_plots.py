@@ -40,6 +40,14 @@ def survival():
     })  # fmt: skip
 
 
+def arrivals():
+    return survival().rename(columns={"survival": "estimate"}).assign(estimate=[0.2, 0.4, 1.0], n_servers=3)
+
+
+def ends():
+    return survival().drop(columns="stage").assign(n_servers=3)
+
+
 def transitions():
     return pd.DataFrame({
         "stage": [0, 0, 1], "exit": ["advanced", "open", "ended"], "next_stage": [1, None, None], "n": [3, 1, 2],
@@ -117,6 +125,8 @@ GROUPED = {
     plots.plot_stage_funnel: funnel(),
     plots.plot_stage_dwell: dwell(),
     plots.plot_stage_survival: survival(),
+    plots.plot_stage_arrivals: arrivals(),
+    plots.plot_incident_survival: ends(),
     plots.plot_stage_transitions: transitions(),
     plots.plot_task_completion: completion(),
     plots.plot_task_completion_over_time: first("period", with_period(completion())),

@@ -1,5 +1,6 @@
 """How long incidents take from their start to each stage."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -7,6 +8,7 @@ import telemetry_kit as tk
 from telemetry_kit.errors import ParameterError
 
 START = pd.Timestamp("2020-11-02T00:00:00Z")
+CURVE = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "estimate", "lower", "upper", "n_servers"]
 COLUMNS = [
     "stage", "n_eligible", "n_reached", "n_open", "n_ended", "n_excluded", "n_servers", "q25_s", "median_s", "q75_s",
     "median_lower_s", "median_upper_s",
@@ -74,6 +76,36 @@ def test_quartiles_and_limits_are_those_of_r(oct2020):
     )
 
 
+def test_the_curve_rises_at_each_arrival_and_waits_for_the_others(visits):
+    curve = tk.stage_arrivals(visits)
+    assert list(curve.columns) == CURVE
+    counts = curve.loc[curve["stage"] == 1, CURVE[1:6]].to_numpy().tolist()
+    # One incident is 40 minutes old at the cutoff, one ended and is 100: neither ever came.
+    assert counts == [[600, 4, 1, 0, 0.25], [2400, 3, 0, 1, 0.25], [3000, 2, 1, 0, 0.625], [6000, 1, 0, 1, 0.625]]
+    assert curve.loc[curve["stage"] == 2, "n_observed"].to_list() == [1, 0]
+    assert curve["n_servers"].eq(2).all()
+
+
+def test_the_curve_is_that_of_r(oct2020):
+    # R, of incidents with a stage 1: k <- survfit(Surv(time, came) ~ 1, cluster = server_id, conf.type = "log-log");
+    # j <- which(k$n.event > 0)[c(1, 20, 60)]; cbind(k$time, k$n.risk, 1 - k$surv, 1 - k$upper, 1 - k$lower)[j, ]
+    curve = tk.stage_arrivals(tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff))
+    curve = curve[(curve["stage"] == 1) & (curve["n_observed"] > 0)]
+    columns = ["time_s", "n_at_risk", "estimate", "lower", "upper"]
+    assert curve.iloc[[0, 19, 59]][columns].to_numpy(float) == pytest.approx(
+        np.array([
+            [0.464563, 265, 0.0037735849, 0.0005118661, 0.0275317587],
+            [30.456695, 245, 0.0792452830, 0.0552063898, 0.1131071228],
+            [318.801554, 205, 0.2301886792, 0.1924606647, 0.2739711387],
+        ]),
+        abs=1e-9,
+    )  # fmt: skip
+
+
+def test_a_group_without_a_start_has_no_curve_but_keeps_the_others(visits):
+    assert set(tk.stage_arrivals(visits, by="server_id")["server_id"]) == {"a", "b"}
+
+
 @pytest.mark.parametrize("by", ["server_id", "num_stages", ["public", "plugin_version"]])
 def test_each_group_is_a_sample_of_its_own(oct2020, by):
     visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
@@ -90,6 +122,9 @@ def test_visits_without_rows_give_a_table_without_rows(visits):
     table = tk.time_to_stage(visits[:0], by="public")
     assert table.empty
     pd.testing.assert_series_equal(table.dtypes, tk.time_to_stage(visits, by="public").dtypes)
+    curve = tk.stage_arrivals(visits[:0], by="public")
+    assert curve.empty
+    pd.testing.assert_series_equal(curve.dtypes, tk.stage_arrivals(visits, by="public").dtypes)
 
 
 def test_every_kind_of_frame_gives_the_same_table(oct2020, as_kind):

@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -130,6 +131,28 @@ def test_time_to_end_counts_open_incidents_as_lasting(incident_log):
     assert row[["n_incidents", "n_ended", "n_censored", "n_excluded", "n_servers"]].to_list() == [3, 2, 1, 1, 2]
     assert row["median_s"] == 1200
     assert pd.isna(row["q75_s"])
+
+
+def test_the_curve_is_that_of_r(oct2020):
+    # R: k <- survfit(Surv(first_end_s, n_ends > 0) ~ 1, cluster = server_id, conf.type = "log-log");
+    # j <- which(k$n.event > 0)[c(1, 20, 60)]; cbind(k$time, k$n.risk, k$surv, k$lower, k$upper)[j, ]
+    curve = tk.incident_survival(tk.incident_durations(oct2020.incident, cutoff=oct2020.cutoff))
+    columns = ["time_s", "n_at_risk", "survival", "lower", "upper"]
+    assert curve[curve["n_observed"] > 0].iloc[[0, 19, 59]][columns].to_numpy(float) == pytest.approx(
+        np.array([
+            [0.546939, 377, 0.9973474801, 0.9808059108, 0.9996360662],
+            [312.040486, 358, 0.9469496021, 0.9169058892, 0.9663290821],
+            [2086.151283, 318, 0.8408488064, 0.7945977248, 0.8774905714],
+        ]),
+        abs=1e-9,
+    )  # fmt: skip
+    assert curve["n_servers"].eq(38).all()
+
+
+def test_each_group_has_a_curve_of_its_own(incident_log):
+    events = incident_log("a1 0 create 0/3", "a1 10 end x0/3", "b1 0 create 0/3", "b1 5 end x0/3", "c1 9 end x0/3")
+    curve = tk.incident_survival(tk.incident_durations(events, cutoff=minute(60)), by="server_id")
+    assert curve[["server_id", "time_s", "survival"]].to_numpy().tolist() == [["a", 600, 0], ["b", 300, 0]]
 
 
 def test_mistakes_are_named(incident_log):
