@@ -35,13 +35,9 @@ _STAGES = {
     "stage_survival": Analysis(lambda log: tk.stage_survival(log["visits"]), stages_sql.SURVIVAL),
     "stage_transitions": Analysis(lambda log: tk.stage_transitions(log["visits"]), stages_sql.TRANSITIONS),
     "time_to_stage": Analysis(lambda log: tk.time_to_stage(log["visits"]), stages_sql.ARRIVALS),
-    # The query gives the measures as columns of one row.
-    "stage_rework": Analysis(
-        lambda log: tk.stage_rework(log["visits"])[:1],
-        f"SELECT n AS n_total, * EXCLUDE (n) FROM ({stages_sql.REWORK})",
-    ),
+    "stage_rework": Analysis(lambda log: tk.stage_rework(log["visits"]), stages_sql.REWORK),
     "incident_durations": Analysis(
-        lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]), stages_sql.DURATIONS, ("open_s",)
+        lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]), stages_sql.DURATIONS
     ),
     "time_to_end": Analysis(lambda log: tk.time_to_end(log["durations"]), stages_sql.ENDS),
 }

@@ -1,7 +1,7 @@
 """The analyses of stages as a data engineer would write them for DuckDB: counts and times, but no limits.
 
 ``VISITS`` and ``DURATIONS`` select from ``incident`` up to ``$cutoff``; the other queries select from ``visits`` or
-``durations``, a table or a view of these. Quantiles take no account of what was still open.
+``durations``. Quartiles take no account of what was still open, and so have no name of ours.
 """
 
 VISITS = """
@@ -69,7 +69,7 @@ WITH times AS (
 ), risks AS (
     SELECT *, sum(n) OVER (PARTITION BY stage ORDER BY dwell_s DESC) AS n_at_risk FROM times
 )
-SELECT stage, dwell_s, n_at_risk, n_observed, n - n_observed AS n_censored,
+SELECT stage, dwell_s AS time_s, n_at_risk, n_observed, n - n_observed AS n_censored,
     product(1 - n_observed / n_at_risk) OVER (PARTITION BY stage ORDER BY dwell_s) AS survival
 FROM risks ORDER BY stage, dwell_s
 """
@@ -90,9 +90,9 @@ WITH incidents AS (
     SELECT stage, count(*) AS n_eligible, count(DISTINCT server_id) AS n_servers
     FROM incidents, unnest(range(1, stages)) AS steps(stage) GROUP BY ALL
 )
-SELECT stage, n_eligible, n_servers, count(*) AS n_reached,
+SELECT stage, n_eligible, n_servers, count(step) AS n_reached,
     quantile_cont((epoch_us(arrived_at) - epoch_us(started_at)) / 1e6, [0.25, 0.5, 0.75]) AS quartiles
-FROM eligible JOIN arrivals ON step = stage GROUP BY ALL ORDER BY stage
+FROM eligible LEFT JOIN arrivals ON step = stage GROUP BY ALL ORDER BY stage
 """
 
 REWORK = """
@@ -102,10 +102,15 @@ WITH incidents AS (
         count(*) FILTER (exit = 'ended') - 1 + max(CASE WHEN exit = 'open' THEN 1 ELSE 0 END) AS n_restarts
     FROM visits WHERE from_start GROUP BY ALL
 )
-SELECT count(*) AS n, count(DISTINCT server_id) AS n_servers, avg(n_revisits), avg(n_restarts),
-    sum(n_back) / sum(n_moves), count(*) FILTER (n_revisits > 0) / count(*), count(*) FILTER (n_back > 0) / count(*),
-    count(*) FILTER (n_restarts > 0) / count(*)
-FROM incidents
+SELECT measure, n, n_total, n / nullif(n_total, 0) AS estimate FROM (
+    SELECT count(*) AS incidents, sum(n_moves) AS moves, sum(n_back) AS back, sum(n_revisits) AS revisits,
+        sum(n_restarts) AS restarts, count(*) FILTER (n_revisits > 0) AS revisited,
+        count(*) FILTER (n_back > 0) AS stepped, count(*) FILTER (n_restarts > 0) AS restarted
+    FROM incidents
+) AS counted, LATERAL (VALUES ('revisited_share', revisited, incidents), ('stepped_back_share', stepped, incidents),
+    ('restarted_share', restarted, incidents), ('back_step_rate', back, moves),
+    ('revisits_per_incident', revisits, incidents), ('restarts_per_incident', restarts, incidents)
+) AS measures(measure, n, n_total)
 """
 
 DURATIONS = """
@@ -127,7 +132,8 @@ SELECT server_id, incident_id, started_at, incidents.public,
     count(*) FILTER (is_active AND left_at IS NOT NULL) AS n_ends,
     count(*) FILTER (is_active AND before IS NOT NULL) AS n_restarts,
     bool_or(is_active AND left_at IS NULL) AS is_censored,
-    sum(epoch_us(coalesce(left_at, $cutoff)) - epoch_us(moment)) FILTER (is_active) / 1e6 AS open_s,
+    sum(epoch_us(coalesce(left_at, $cutoff)) - epoch_us(moment)) FILTER (is_active AND started_at IS NOT NULL) / 1e6
+        AS open_s,
     (epoch_us(coalesce(min(left_at) FILTER (is_active), $cutoff)) - epoch_us(any_value(started_at))) / 1e6
         AS first_end_s
 FROM stretches JOIN incidents USING (server_id, incident_id) GROUP BY ALL
