@@ -29,9 +29,7 @@ SUMMARIES = {
     "visit_counts": lambda log: tk.visit_counts(_visits(log), by="public"),
     "stage_rework": lambda log: tk.stage_rework(_visits(log)),
     "time_to_stage": lambda log: tk.time_to_stage(_visits(log)),
-    "incident_survival": lambda log: tk.incident_survival(
-        tk.incident_durations(log["incident"], cutoff=log["cutoff"])
-    ),
+    "incident_survival": lambda log: tk.incident_survival(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
     "time_to_end": lambda log: tk.time_to_end(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
     "task_completion": lambda log: tk.task_completion(log["tasks"], by="plugin_version", freq="W"),
     "commander_vs_assignee": lambda log: tk.commander_vs_assignee(log["tasks"], by="server_version"),

@@ -122,7 +122,10 @@ ROW_BY_ROW = {
     "to_pandas": "that is what it is for",
     "commander_vs_assignee incident_id": "has each incident as a cluster of its own",
     **dict.fromkeys(
-        ["stage_dwell", "stage_survival", "time_to_stage", "time_to_end", "time_to_completion"],
+        [
+            *("stage_dwell", "stage_survival", "stage_arrivals", "incident_survival"),
+            *("time_to_stage", "time_to_end", "time_to_completion"),
+        ],
         "has a step in its curve at every duration, and no two are alike",
     ),
 }

@@ -197,7 +197,9 @@ def _draw(
 ) -> Axes:
     n_rows, n_columns = style.panel_shape(len(stages)) if stages else (1, 1)
     n_lines = len(curves)
-    size = (3.3 * n_columns + 1.6, (2.3 + 0.15 * n_lines) * n_rows + 0.7) if stages else (8.5, 4.2 + 0.15 * n_lines)
+    is_named = n_lines > 1 or bool(title)
+    beside = 4.5 if stages and is_named else 1.6
+    size = (3.3 * n_columns + beside, (2.3 + 0.15 * n_lines) * n_rows + 0.7) if stages else (8.5, 4.2 + 0.15 * n_lines)
     ax = style.open_axes(ax, width=size[0], height=size[1])
     if not len(parts):
         return style.say_empty(ax, f"no {look.thing}s", title=look.title, xlabel=look.xlabel, ylabel=look.ylabel)
@@ -220,7 +222,6 @@ def _draw(
         style.share_axis(place)
         style.grid(place, "both")
         _write_at_risk(place, ticks, of_place, named=n_lines > 1)
-    is_named = n_lines > 1 or bool(title)
     style.legend(ax, _handles(curves if is_named else [], look, groups.limits_name(table)), title)
     counted = "" if is_named else f"n = {_counted(curves[0].rows, look)}"
     note = groups.joined([counted, look.note, "below: numbers at risk", parts.note()])
