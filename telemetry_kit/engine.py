@@ -36,6 +36,7 @@ NO_TIME = cast("pd.Timestamp", pd.NaT)
 """The cutoff of a log without events."""
 ARRIVAL = "arrival"
 """The column by which a frame that keeps no order of its rows can tell it: ties in time follow it."""
+_WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
 _local = threading.local()
 _kept = itertools.count(1)
 
@@ -304,9 +305,18 @@ def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
 
 
 def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
-    """Return the functions of PySpark, or of the engine behind SQLFrame."""
-    module = type(frame.to_native()).__module__
-    place = "pyspark.sql" if frame.implementation.is_pyspark() else module.rpartition(".")[0]
+    """Return the functions of PySpark, or of the engine behind SQLFrame.
+
+    Raises
+    ------
+    ParameterError
+        Where SQLFrame would count times in whole seconds.
+    """
+    place = (
+        "pyspark.sql" if frame.implementation.is_pyspark() else type(frame.to_native()).__module__.rpartition(".")[0]
+    )
+    if place in _WHOLE_SECONDS:
+        raise ParameterError("frame", place, "a frame of Ibis: SQLFrame counts times in whole seconds there")
     return importlib.import_module(f"{place}.functions")
 
 

@@ -1,6 +1,7 @@
 """The same question on every engine has the same answer."""
 
 import inspect
+from unittest.mock import Mock
 
 import ibis
 import pandas as pd
@@ -8,9 +9,11 @@ import polars as pl
 import pytest
 from questions import FRAME_TO_FRAME, FRAMES, KINDS, SUMMARIES, as_arrow, as_frames, kind_of, plain
 from sqlframe.duckdb import DuckDBSession
+from sqlframe.postgres import PostgresSession
 
 import telemetry_kit as tk
 from telemetry_kit import engine
+from telemetry_kit.errors import ParameterError
 
 
 def _takes_frames(function):
@@ -140,3 +143,9 @@ def test_a_summary_brings_home_no_more_rows_when_there_are_more_incidents(name, 
         counts.append(sum(n_fetched))
         n_fetched.clear()
     assert counts[1] == counts[0]
+
+
+def test_where_sqlframe_counts_whole_seconds_it_is_refused():
+    events = PostgresSession(conn=Mock()).createDataFrame([{"server_id": "a"}], schema="server_id string")
+    with pytest.raises(ParameterError, match=r"got 'sqlframe[.]postgres', expected a frame of Ibis"):
+        engine.add_epoch_us(engine.open_frame(events, [], parameter="events"), us="server_id")
