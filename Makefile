@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SOURCE ?= data/samples/recorded-autumn
 OUT ?= report
+BENCH ?= build/benchmarks
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -21,7 +22,7 @@ help:
 	@echo 'make check   ruff, formatting, mypy --strict'
 	@echo 'make format  what make check asks for, as far as a tool can do it'
 	@echo 'make spark   PySpark, so that make test runs on it too (half a gigabyte; needs Java)'
-	@echo 'make bench   the measurements of benchmarks/'
+	@echo 'make bench   the measurements of benchmarks/, with inputs kept in BENCH (default $(BENCH))'
 	@echo 'make lock    the hashed locks anew, from pyproject.toml (needs uv)'
 	@echo 'make clean   removes what make made'
 
@@ -46,7 +47,7 @@ format: $(DEV)
 spark: $(SPARK)
 
 bench: $(DEV)
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks --folder $(BENCH)
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=...")'
