@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
@@ -306,6 +307,20 @@ def test_numbers_at_risk_stand_below_the_ticks():
     ax = plots.plot_stage_survival(survival())
     assert ax.get_xticks().tolist() == [0.0, 60.0, 120.0, 180.0, 240.0]
     assert [text.get_text() for text in ax.texts][:5] == ["5", "5", "4", "2", "2"]
+
+
+def test_a_curve_of_very_many_points_is_drawn_with_those_that_can_be_seen():
+    n = 60_000
+    left = np.arange(n, 0, -1)
+    table = pd.DataFrame({"stage": 0, "time_s": np.arange(1.0, n + 1), "n_at_risk": left, "n_observed": 1})
+    share = (left - 1) / n
+    table = table.assign(n_censored=1, survival=share, lower=share, upper=share)
+    curve, ticks = plots.plot_stage_survival(table).lines[:2]
+    assert len(curve.get_xdata()) < 5000
+    assert len(ticks.get_xdata()) < 5000
+    assert curve.get_ydata()[-1] == 0
+    at = np.searchsorted(curve.get_xdata(), 30_000.0, side="right") - 1
+    assert abs(curve.get_ydata()[at] - share[29_999]) < 1 / 1000
 
 
 def test_several_groups_get_a_panel_for_each_stage():

@@ -18,6 +18,8 @@ INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
 TEXT, SMALL = 9.5, 8.0
 POINTS_PER_INCH = 72
 MOST_TICKS, TICK_WIDTH = 8, 36
+PARTS = 1500
+"""Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
 LONG_TAIL = 20
 """A largest value this many times the typical one makes a picture's axis logarithmic."""
 
@@ -209,6 +211,19 @@ def size_axis(ax: Axes, values: npt.NDArray[np.float64], axis: str = "x") -> Non
         scale.set_ticks(ticks)
     scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
     ax.set_xlim(*limits) if axis == "x" else ax.set_ylim(*limits)
+
+
+def visible(positions: npt.NDArray[np.float64], lowest: float, highest: float, *, log: bool) -> npt.NDArray[np.intp]:
+    """Return which points of a curve can be told apart on an axis, in their order: the others would only take room.
+
+    Of the points that fall into one of many narrow parts of the axis these are the first and the last, between which a
+    curve that goes one way cannot be seen to do anything else.
+    """
+    scale = np.log if log else np.asarray
+    begin, end = scale(lowest), scale(highest)
+    part = np.floor((scale(positions) - begin) / (end - begin) * PARTS)
+    is_first = np.diff(part, prepend=np.nan) != 0
+    return np.flatnonzero(is_first | np.append(is_first[1:], [True]))
 
 
 def log_limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:

@@ -217,7 +217,7 @@ def _draw(
     lowest, highest = style.log_limits(times[times > 0]) if log else (0.0, float(max(times.max(), 1.0)) * 1.01)
     for place, of_place in zip(places, drawn, strict=True):
         for curve in of_place:
-            _draw_curve(place, curve, look, begin=lowest)
+            _draw_curve(place, curve, look, lowest, highest, log=log)
         ticks = style.duration_axis(place, lowest, highest, log=log)
         style.share_axis(place)
         style.grid(place, "both")
@@ -251,7 +251,7 @@ def _stage_as_group(table: pd.DataFrame, stage: int) -> Group:
     return Group(str(stage), _of_stage(table, stage), *looks)
 
 
-def _draw_curve(ax: Axes, curve: Group, look: _Look, *, begin: float) -> None:
+def _draw_curve(ax: Axes, curve: Group, look: _Look, begin: float, end: float, *, log: bool) -> None:
     """Draw a curve from its begin, a step for each end, a tick for each censoring, and its band."""
     rows = curve.rows
     time = np.concatenate([[begin], groups.numbers(rows["time_s"])])
@@ -259,10 +259,12 @@ def _draw_curve(ax: Axes, curve: Group, look: _Look, *, begin: float) -> None:
         np.concatenate([[look.begins_at], groups.numbers(rows[column])]) for column in (look.column, "lower", "upper")
     )
     time = np.maximum(time, begin)
-    ax.step(time, height, where="post", color=curve.color, linestyle=curve.line_style, linewidth=1.6)
-    ax.fill_between(time, lower, upper, step="post", color=curve.color, alpha=0.15, linewidth=0)
-    is_censored = np.concatenate([[False], groups.numbers(rows["n_censored"]) > 0])
-    ax.plot(time[is_censored], height[is_censored], "|", color=curve.color, markersize=5, markeredgewidth=0.8)
+    seen = style.visible(time, begin, end, log=log)
+    ax.step(time[seen], height[seen], where="post", color=curve.color, linestyle=curve.line_style, linewidth=1.6)
+    ax.fill_between(time[seen], lower[seen], upper[seen], step="post", color=curve.color, alpha=0.15, linewidth=0)
+    censored = np.flatnonzero(np.concatenate([[False], groups.numbers(rows["n_censored"]) > 0]))
+    censored = censored[style.visible(time[censored], begin, end, log=log)]
+    ax.plot(time[censored], height[censored], "|", color=curve.color, markersize=5, markeredgewidth=0.8)
 
 
 def _write_at_risk(ax: Axes, ticks: Sequence[float], curves: Sequence[Group], *, named: bool) -> None:

@@ -83,7 +83,8 @@ def plot_incident_timelines(visits: pd.DataFrame, tasks: pd.DataFrame | None = N
     if _time_axis(ax, times):
         xlabel = f"{xlabel} (log axis)"
     _write_legend(ax, sorted(set(stages)), has_ticks=tasks is not None)
-    told = [f"n = {groups.count(len(shown), 'incident')} of {len(cases):,}", groups.count(len(rows), "visit")]
+    of_all = f" of {len(cases):,}" if len(cases) > len(shown) else ""
+    told = [f"n = {groups.count(len(shown), 'incident')}{of_all}", groups.count(len(rows), "visit")]
     if tasks is not None:
         told.append(groups.count(len(completed), "completed task"))
     style.describe(ax, title, ", ".join(told), xlabel, "Incident")
