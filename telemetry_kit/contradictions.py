@@ -19,14 +19,13 @@ if TYPE_CHECKING:
 
     from narwhals.stable.v2.typing import IntoFrame
 
-    from telemetry_kit.schemas import EventType
-
 _CASE = ("server_id", "incident_id")
-_KEYS = ("_us", "_order", "event_id")
-_IN_TIME = {"order_by": _KEYS}
 _TOLD = ("event_id", "event_timestamp", "action")
 _STATE = ("is_active", "active_stage", "commander_user_id")
 _UNSEEN = "tasks added or removed unseen"
+_EARLY = "task event before the incident's create"
+_ORPHAN = "task event of an incident that was never recorded"
+_OF_TASKS = (_UNSEEN, _EARLY, _ORPHAN)
 
 
 def find_contradictions(incident: IntoFrame, tasks: IntoFrame) -> pd.DataFrame:
@@ -41,10 +40,9 @@ def find_contradictions(incident: IntoFrame, tasks: IntoFrame) -> pd.DataFrame:
     incidents = _open(incident, [*_TOLD, "created_at", "total_checklist_items", *_STATE], parameter="incident")
     changes = _open(tasks, _TOLD, parameter="tasks")
     tables = [
-        _count("incident", _steps(incidents)),
-        _count("incident", _uncreated(incidents, changes)),
-        _count("tasks", _unseen(incidents, changes)),
-        _count("tasks", _out_of_place(incidents, changes), is_loss=False),
+        _count(_steps(_walk(incidents, changes))),
+        _count(_uncreated(incidents, changes)),
+        _count(_out_of_place(incidents, changes), is_loss=False),
     ]
     return pd.concat(tables, ignore_index=True)
 
@@ -58,12 +56,12 @@ def _open(frame: IntoFrame, columns: Sequence[str], *, parameter: str) -> nw.Laz
     )
 
 
-def _count(event_type: EventType, lost: nw.LazyFrame[Any], *, is_loss: bool = True) -> pd.DataFrame:
+def _count(lost: nw.LazyFrame[Any], *, is_loss: bool = True) -> pd.DataFrame:
     """Count by server the events of a frame in which each column but ``server_id`` is a finding.
 
     A number other than 0 means that the finding holds of the event, and how many events must have been lost.
     """
-    findings = [column for column in lost.collect_schema().names() if column != "server_id"]
+    findings = [column for column in lost.columns if column != "server_id"]
     holds = {f"n {finding}": nw.when(nw.col(finding) != 0).then(1).otherwise(0) for finding in findings}
     added = engine.collect(lost.with_columns(**holds).group_by("server_id").agg(nw.col(*findings, *holds).sum()))
     added = added.sort_values("server_id")
@@ -71,7 +69,7 @@ def _count(event_type: EventType, lost: nw.LazyFrame[Any], *, is_loss: bool = Tr
         pd.DataFrame(
             {
                 "finding": finding,
-                "event_type": event_type,
+                "event_type": "tasks" if finding in _OF_TASKS else "incident",
                 "server_id": added["server_id"],
                 "n": added[f"n {finding}"].astype("int64"),
                 "n_lost": added[finding].astype("int64") if is_loss else 0,
@@ -88,9 +86,37 @@ def _one(holds: nw.Expr) -> nw.Expr:
     return nw.when(holds.fill_null(value=False)).then(1).otherwise(0)
 
 
-def _steps(incidents: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def _walk(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Put beside each incident event what the one before it of its incident said.
+
+    That is the columns of ``_STATE`` under names with a line before them. ``_left`` is the number of tasks less those
+    that task events have added up to then, and null where such an event does not tell what it did.
+    """
+    action = nw.col("action")
+    added = nw.when(action == "add_task").then(1).when(action == "remove_task").then(-1).otherwise(0)
+    is_told = _one(~action.is_null())
+    changes = changes.with_columns(_added=added, _is_told=is_told, _is_incident=nw.lit(0))
+    # Most task events change no number of tasks.
+    changes = changes.filter((nw.col("_added") != 0) | (nw.col("_is_told") == 0))
+    totals = incidents.drop("_created_us").with_columns(_added=nw.lit(0), _is_told=nw.lit(1), _is_incident=nw.lit(1))
+    # What a task event changed is in the total of the incident event of the same moment.
+    in_time = {"order_by": ["_us", "_is_incident", "_order", "event_id"]}
+    walked = (
+        nw.concat([totals, changes], how="diagonal")
+        .with_columns(
+            _sum=nw.col("_added").cum_sum().over(*_CASE, **in_time), _told=nw.col("_is_told").min().over(*_CASE)
+        )
+        .filter(nw.col("_is_incident") == 1)
+    )
+    left = nw.col("total_checklist_items").cast(nw.Int64) - nw.col("_sum").cast(nw.Int64)
+    walked = walked.with_columns(left=nw.when(nw.col("_told") == 1).then(left))
+    return walked.with_columns(
+        **{f"_{column}": nw.col(column).shift(1).over(*_CASE, **in_time) for column in (*_STATE, "left")}
+    )
+
+
+def _steps(walked: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Tell of each event what contradicts the event of its incident before it."""
-    before = {f"_{column}": nw.col(column).shift(1).over(*_CASE, **_IN_TIME) for column in _STATE}
     action, is_open, was_open = nw.col("action"), nw.col("is_active"), nw.col("_is_active")
     stage, commander = nw.col("active_stage"), nw.col("commander_user_id")
     is_same = is_open == was_open
@@ -104,9 +130,8 @@ def _steps(incidents: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
         "other commander without a change of commander": (action != "change_commander")
         & (commander != nw.col("_commander_user_id")),
     }
-    return incidents.with_columns(**before).select(
-        "server_id", **{name: _one(holds) for name, holds in findings.items()}
-    )
+    unseen = (nw.col("left") - nw.col("_left")).abs().fill_null(0)
+    return walked.select("server_id", **{name: _one(holds) for name, holds in findings.items()}, **{_UNSEEN: unseen})
 
 
 def _uncreated(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -114,47 +139,15 @@ def _uncreated(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.L
     sent = nw.concat([incidents.select("server_id", "_us"), changes.select("server_id", "_us")])
     first_sent = sent.group_by("server_id").agg(_first_sent=nw.col("_us").min())
     is_create = nw.when(nw.col("action") == "create").then(1).otherwise(0)
-    is_first = nw.col("_before").is_null()
+    created = incidents.with_columns(_is_create=is_create).group_by(*_CASE).agg(nw.col("_is_create").max())
+    before = nw.col("_us").shift(1).over(*_CASE, order_by=["_us", "_order", "event_id"])
     return (
-        incidents.with_columns(
-            _before=nw.col("_us").shift(1).over(*_CASE, **_IN_TIME), _is_created=is_create.max().over(*_CASE)
-        )
-        .filter(is_first & (nw.col("_is_created") == 0) & ~nw.col("action").is_null())
+        # Few incidents have no create.
+        incidents.join(created.filter(nw.col("_is_create") == 0), on=list(_CASE), how="semi")
+        .with_columns(_before=before)
+        .filter(nw.col("_before").is_null() & ~nw.col("action").is_null())
         .join(first_sent, on="server_id", how="left")
         .select("server_id", **{"create that was never recorded": _one(nw.col("_created_us") > nw.col("_first_sent"))})
-    )
-
-
-def _unseen(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Tell of each incident event by how many tasks its total differs from the one before and the changes between."""
-    action = nw.col("action")
-    added = nw.when(action == "add_task").then(1).when(action == "remove_task").then(-1).otherwise(0)
-    is_told = _one(~action.is_null())
-    changes = changes.select(
-        *_CASE, *_KEYS, _added=added, _total=nw.lit(0).cast(nw.Int64), _is_incident=nw.lit(0), _is_told=is_told
-    )
-    totals = incidents.select(
-        *_CASE,
-        *_KEYS,
-        _added=nw.lit(0),
-        _total=nw.col("total_checklist_items").cast(nw.Int64),
-        _is_incident=nw.lit(1),
-        _is_told=nw.lit(1),
-    )
-    # Most task events change no number of tasks.
-    events = nw.concat([changes.filter((nw.col("_added") != 0) | (nw.col("_is_told") == 0)), totals])
-    # What a task event changed is in the total of the incident event of the same moment.
-    in_time = {"order_by": ["_us", "_is_incident", "_order", "event_id"]}
-    difference = nw.col("_left") - nw.col("_left").shift(1).over(*_CASE, **in_time)
-    return (
-        events.with_columns(
-            _sum=nw.col("_added").cum_sum().over(*_CASE, **in_time), _told=nw.col("_is_told").min().over(*_CASE)
-        )
-        .filter(nw.col("_is_incident") == 1)
-        .with_columns(_left=nw.col("_total") - nw.col("_sum").cast(nw.Int64))
-        .with_columns(_difference=difference.fill_null(0).abs())
-        # Without actions nothing tells what a task event did.
-        .select("server_id", nw.when(nw.col("_told") == 1).then(nw.col("_difference")).otherwise(0).alias(_UNSEEN))
     )
 
 
@@ -163,8 +156,8 @@ def _out_of_place(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> n
     created = nw.when(nw.col("action") == "create").then(nw.col("_us"))
     known = incidents.with_columns(_created=created).group_by(*_CASE).agg(nw.col("_created").min(), _n=nw.len())
     findings = {
-        "task event before the incident's create": nw.col("_us") < nw.col("_created"),
-        "task event of an incident that was never recorded": nw.col("_n").is_null(),
+        _EARLY: nw.col("_us") < nw.col("_created"),
+        _ORPHAN: nw.col("_n").is_null(),
     }
     placed = changes.join(known, on=list(_CASE), how="left")
     return placed.select("server_id", **{name: _one(holds) for name, holds in findings.items()})

@@ -38,11 +38,6 @@ def test_actions_are_counted_as_the_sender_made_them(oct2020, recordings):
     assert {name: figures[name] for name in METHODS} == {name: tracked[method] for name, method in METHODS.items()}
 
 
-def test_an_event_that_came_twice_counts_once(oct2020):
-    twice = {name: pd.concat([getattr(oct2020, name)] * 2, ignore_index=True) for name in TYPES}
-    pd.testing.assert_series_equal(values(twice), values(oct2020))
-
-
 def test_servers_and_users_are_those_who_did_it(oct2020):
     row = tk.warehouse_metrics(oct2020).set_index("metric").loc["stages_changed"]
     moves = oct2020.incident[oct2020.incident["action"] == "change_stage"]

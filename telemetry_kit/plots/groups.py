@@ -93,21 +93,18 @@ def split(table: pd.DataFrame, before: str, *, size: str, things: str, most: int
         The groups in the order of the table; none where it is empty.
     """
     by = [str(column) for column in table.columns[: list(table.columns).index(before)]]
-    if table.empty:
-        parts: list[tuple[str, pd.DataFrame]] = []
-    elif by:
-        numbered = table.groupby(by, sort=False, dropna=False, observed=True).ngroup().to_numpy()
-        rows = [table[numbered == number] for number in range(int(numbered.max()) + 1)]
-        parts = [(" · ".join(label(part[column].iloc[0]) for column in by), part) for part in rows]
-    else:
-        parts = [("", table)]
-    sizes = np.array([numbers(part[size]).max() for _, part in parts])
-    kept = sorted(np.argsort(-np.nan_to_num(sizes), kind="stable")[:most])
-    shown = [
-        Group(name, rows, COLORS[position % MOST_COLORS], MARKERS[position % MOST_COLORS], _line_style(position))
-        for position, (name, rows) in enumerate(parts[number] for number in kept)
-    ]
-    return Groups(" · ".join(words(column) for column in by), shown, len(parts), things)
+    number: npt.NDArray[Any] = np.zeros(len(table), np.int64)
+    if by and len(table):
+        number = table.groupby(by, sort=False, dropna=False, observed=True).ngroup().to_numpy()
+    sizes = np.zeros(number.max(initial=-1) + 1)
+    np.maximum.at(sizes, number, np.nan_to_num(numbers(table[size])))
+    shown = []
+    for position, kept in enumerate(sorted(np.argsort(-sizes, kind="stable")[:most])):
+        rows = table[number == kept]
+        name = " · ".join(label(rows[column].iloc[0]) for column in by)
+        looks = COLORS[position % MOST_COLORS], MARKERS[position % MOST_COLORS], _line_style(position)
+        shown.append(Group(name, rows, *looks))
+    return Groups(" · ".join(words(column) for column in by), shown, len(sizes), things)
 
 
 def numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
