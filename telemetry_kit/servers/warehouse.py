@@ -136,7 +136,11 @@ def warehouse_metrics(log: Log) -> pd.DataFrame:
     weekly_active_users    310
     Name: value, dtype: Int64
     """
-    rows = [*_actions(log), *_statuses(log), _playbooks(log), *_people(log)]
+    keys = ["server_id", "user_actual_id", "action"]
+    # No event is twice in a log: its rows are the distinct events.
+    counted = engine.collect(open_log(log, keys).group_by("event_type", *keys).agg(_n=nw.len()))
+    users = counted[["server_id", "user_actual_id"]].drop_duplicates()
+    rows = [*_actions(counted), *_statuses(log), _playbooks(log), *_people(log, users)]
     return pd.DataFrame(rows, columns=list(_TOTALS)).astype(_TOTALS)
 
 
@@ -151,10 +155,7 @@ def _row(name: str, value: int, users: pd.DataFrame, definition: str, difference
     }
 
 
-def _actions(log: Log) -> list[dict[str, Any]]:
-    keys = ["server_id", "user_actual_id", "action"]
-    # No event is twice in a log: its rows are the distinct events.
-    counted = engine.collect(open_log(log, keys).group_by("event_type", *keys).agg(_n=nw.len()))
+def _actions(counted: pd.DataFrame) -> list[dict[str, Any]]:
     rows = []
     for name, event_type, actions, difference in ACTION_METRICS:
         mine = counted[(counted["event_type"] == event_type) & counted["action"].isin(actions)]
@@ -195,11 +196,8 @@ def _playbooks(log: Log) -> dict[str, Any]:
     )
 
 
-def _people(log: Log) -> list[dict[str, Any]]:
+def _people(log: Log, users: pd.DataFrame) -> list[dict[str, Any]]:
     calendar = activity_calendar(log, windows=list(WINDOWS.values()), freq=None)
-    users = engine.collect(
-        open_log(log, ["server_id", "user_actual_id"]).select("server_id", "user_actual_id").unique()
-    )
     is_last = calendar.day == calendar.last_day
     contributors = _row(
         "incident_contributors",
