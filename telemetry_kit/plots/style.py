@@ -18,7 +18,7 @@ INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
 TEXT, SMALL = 9.5, 8.0
 POINTS_PER_INCH = 72
 MOST_TICKS, TICK_WIDTH = 8, 36
-PARTS = 1500
+PARTS = 600
 """Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
 LONG_TAIL = 20
 """A largest value this many times the typical one makes a picture's axis logarithmic."""
