@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 import telemetry_kit as tk
-from telemetry_kit import engine
+from telemetry_kit import connections, engine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def open_inputs(
     tuple of dict and duckdb.DuckDBPyConnection
         The frames by name, with the ``cutoff``, and a connection on which the query finds all of them.
     """
-    connection = engine.connect()
+    connection = connections.connect()
     if memory_limit:
         connection.execute(f"SET memory_limit = '{memory_limit}'")
     log: dict[str, Any]

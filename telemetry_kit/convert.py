@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import engine, schemas
+from telemetry_kit import connections, engine, schemas
 from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.errors import SourceError
 from telemetry_kit.eventlog import MARK, is_saved, write_mark
@@ -126,8 +126,8 @@ def _check_target(target: Path) -> None:
 
 
 def _connection(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    connection = engine.connect()
-    engine.limit_memory(connection, memory_limit)
+    connection = connections.connect()
+    connections.limit_memory(connection, memory_limit)
     connection.execute(f"SET temp_directory = {quoted(str(folder / 'spill'))}")
     return connection
 

@@ -1,4 +1,4 @@
-"""The only door to DuckDB and Narwhals: frames of any kind in, lazy frames for the analyses, frames of that kind out.
+"""The door to DuckDB and Narwhals: frames of any kind in, lazy frames for the analyses, frames of that kind out.
 
 Eager pandas and PyArrow tables are handed to DuckDB without a copy, so that one analysis runs as fast on them as on
 a DuckDB relation; Polars, PySpark, Ibis and the rest stay where they are. Inside an analysis, times are counts of
@@ -10,15 +10,13 @@ from __future__ import annotations
 
 import importlib
 import itertools
-import os
-import tempfile
-import threading
 from typing import TYPE_CHECKING, Any, Literal, cast
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
+from telemetry_kit.connections import shared_connection
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.schemas import natural_key
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    import duckdb
     import pyarrow as pa
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
@@ -37,48 +34,7 @@ NO_TIME = cast("pd.Timestamp", pd.NaT)
 ARRIVAL = "arrival"
 """The column by which a frame that keeps no order of its rows can tell it: ties in time follow it."""
 _WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
-_local = threading.local()
 _kept = itertools.count(1)
-
-
-def connect(database: str = ":memory:") -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB connection that shows every timestamp in UTC."""
-    import duckdb
-
-    connection = duckdb.connect(database)
-    connection.execute("SET TimeZone = 'UTC'")
-    # Without ipywidgets, DuckDB shows no progress in Jupyter anyway, but takes any setting of it for an error.
-    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
-        connection.execute("SET enable_progress_bar = false")
-    return connection
-
-
-def shared_connection() -> duckdb.DuckDBPyConnection:
-    """Return this thread's connection for frames in memory and those of ``scan_events``."""
-    if not hasattr(_local, "connection"):
-        _local.connection = connect()
-        # DuckDB makes the directory when it needs it, and removes it; its own choice would be where the user works.
-        spill = tempfile.gettempdir().replace("'", "''") + f"/telemetry-kit-{os.getpid()}-{threading.get_ident()}"
-        _local.connection.execute(f"SET temp_directory = '{spill}'")
-    connection: duckdb.DuckDBPyConnection = _local.connection
-    return connection
-
-
-def limit_memory(connection: duckdb.DuckDBPyConnection, memory_limit: str) -> None:
-    """Let a connection use at most so much memory; what does not fit goes to disk.
-
-    Raises
-    ------
-    ParameterError
-        Where ``memory_limit`` is no amount of memory.
-    """
-    import duckdb
-
-    amount = memory_limit.replace("'", "''")
-    try:
-        connection.execute(f"SET memory_limit = '{amount}'")
-    except duckdb.Error:
-        raise ParameterError("memory_limit", memory_limit, "an amount of memory such as '512MB'") from None
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, schemas, tables
+from telemetry_kit import connections, engine, schemas, tables
 from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.containers import read_files
 from telemetry_kit.delimited import Rows
@@ -79,7 +79,10 @@ def load_events(
     if is_saved(source):
         log = read_saved(Path(source), until)
     else:
-        with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder, closing(engine.connect()) as connection:
+        with (
+            tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder,
+            closing(connections.connect()) as connection,
+        ):
             connection.execute("SET arrow_large_buffer_size = true")
             connection.execute(f"SET temp_directory = {quoted(str(Path(folder, 'spill')))}")
             intake = Intake(connection)

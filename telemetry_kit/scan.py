@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import engine
+from telemetry_kit import connections, engine
 from telemetry_kit.convert import MEMORY_LIMIT, convert_events
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.eventlog import is_saved, read_mark, read_table
@@ -81,9 +81,9 @@ def scan_events(
     1      1         265        215
     """
     until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
-    connection = engine.shared_connection()
+    connection = connections.shared_connection()
     if memory_limit is not None:
-        engine.limit_memory(connection, memory_limit)
+        connections.limit_memory(connection, memory_limit)
     if is_saved(source):
         folder = Path(source)
     else:

@@ -12,7 +12,7 @@ from sqlframe.duckdb import DuckDBSession
 from sqlframe.postgres import PostgresSession
 
 import telemetry_kit as tk
-from telemetry_kit import engine
+from telemetry_kit import connections, engine
 from telemetry_kit.errors import ParameterError
 
 
@@ -37,7 +37,7 @@ def _on_ibis(frames):
 
 
 def _on_sqlframe(frames):
-    connection = engine.connect()
+    connection = connections.connect()
     for name, frame in frames.items():
         connection.from_arrow(as_arrow(frame)).create(name)
     session = DuckDBSession(conn=connection)
@@ -45,7 +45,7 @@ def _on_sqlframe(frames):
 
 
 def _on_duckdb(frames):
-    connection = engine.connect()
+    connection = connections.connect()
     return {name: connection.from_arrow(engine.to_arrow(frame)) for name, frame in frames.items()}
 
 

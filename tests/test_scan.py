@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import engine, schemas
+from telemetry_kit import connections, engine, schemas
 from telemetry_kit.errors import ParameterError, SourceError
 
 
@@ -198,6 +198,6 @@ def test_an_amount_of_memory_has_to_be_one(source):
 
 def test_memory_is_limited(source, tmp_path):
     tk.scan_events(source, store=tmp_path / "store", memory_limit="123MB")
-    limit = engine.shared_connection().execute("SELECT current_setting('memory_limit')").fetchall()
-    engine.limit_memory(engine.shared_connection(), "4GB")
+    limit = connections.shared_connection().execute("SELECT current_setting('memory_limit')").fetchall()
+    connections.limit_memory(connections.shared_connection(), "4GB")
     assert limit == [("117.3 MiB",)]

@@ -11,7 +11,7 @@ import sqlglot
 from questions import FRAME_TO_FRAME, KINDS, SUMMARIES, as_arrow, as_frames, kind_of, plain
 
 import telemetry_kit as tk
-from telemetry_kit import engine
+from telemetry_kit import connections, engine
 from telemetry_kit.errors import ParameterError, SourceError
 
 PARTS = ("incident", "tasks", "playbook")
@@ -114,7 +114,7 @@ def upper_case(recordings):
     log = tk.load_events(folder)
     licenses = connection.create_table("licenses", as_arrow(as_frames(log)["licenses"]))
     tables = {
-        path.name.partition(".")[0]: engine.connect().sql(f"FROM read_csv('{path}')").to_arrow_table()
+        path.name.partition(".")[0]: connections.connect().sql(f"FROM read_csv('{path}')").to_arrow_table()
         for path in sorted(folder.glob("*.csv.gz"))
     }
     warehouse = tk.open_warehouse({name: connection.create_table(name, table) for name, table in tables.items()})

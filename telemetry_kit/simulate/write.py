@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telemetry_kit import engine
+from telemetry_kit import connections
 from telemetry_kit.engine import DAY_US
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.simulate.arrival import chunks_in_order, select_events, stage_records
@@ -169,7 +169,7 @@ def _simulate(plan: Plan, truth: Path, path: Path | None) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch, contextlib.ExitStack() as stack:
         staged = Path(scratch) / "staged.parquet"
         stage_records(plan, staged, truth / "servers.parquet")
-        reader, maker = stack.enter_context(engine.connect()), stack.enter_context(engine.connect())
+        reader, maker = stack.enter_context(connections.connect()), stack.enter_context(connections.connect())
         for connection in (reader, maker):
             connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
             connection.execute("SET temp_directory = ?", [scratch])

@@ -1,0 +1,55 @@
+"""Connections to DuckDB: one for each reading, and one for the frames of a thread; how much memory they may use."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import threading
+from typing import TYPE_CHECKING
+
+from telemetry_kit.errors import ParameterError
+
+if TYPE_CHECKING:
+    import duckdb
+
+_local = threading.local()
+
+
+def connect() -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB connection that shows every timestamp in UTC."""
+    import duckdb
+
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'UTC'")
+    # Without ipywidgets, DuckDB shows no progress in Jupyter anyway, but takes any setting of it for an error.
+    if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
+        connection.execute("SET enable_progress_bar = false")
+    return connection
+
+
+def shared_connection() -> duckdb.DuckDBPyConnection:
+    """Return this thread's connection for frames in memory and those of ``scan_events``."""
+    if not hasattr(_local, "connection"):
+        _local.connection = connect()
+        # DuckDB makes the directory when it needs it, and removes it; its own choice would be where the user works.
+        spill = tempfile.gettempdir().replace("'", "''") + f"/telemetry-kit-{os.getpid()}-{threading.get_ident()}"
+        _local.connection.execute(f"SET temp_directory = '{spill}'")
+    connection: duckdb.DuckDBPyConnection = _local.connection
+    return connection
+
+
+def limit_memory(connection: duckdb.DuckDBPyConnection, memory_limit: str) -> None:
+    """Let a connection use at most so much memory; what does not fit goes to disk.
+
+    Raises
+    ------
+    ParameterError
+        Where ``memory_limit`` is no amount of memory.
+    """
+    import duckdb
+
+    amount = memory_limit.replace("'", "''")
+    try:
+        connection.execute(f"SET memory_limit = '{amount}'")
+    except duckdb.Error:
+        raise ParameterError("memory_limit", memory_limit, "an amount of memory such as '512MB'") from None
