@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Inputs = dict[str, Any]
-"""The frames of a log, what is made of them beforehand (visits, durations, a snapshot, licences), and the cutoff."""
+"""The frames of a log, what is made of them beforehand (visits, durations, licences), and the cutoff."""
 
 
 class Analysis(NamedTuple):
@@ -20,6 +20,10 @@ class Analysis(NamedTuple):
     ours: Callable[[Inputs], Any]
     sql: str
     apart: tuple[str, ...] = ()
+
+
+def _snapshot(log: Inputs) -> Any:  # noqa: ANN401 - a frame of the kind that was given
+    return tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"])
 
 
 _STAGES = {
@@ -65,21 +69,19 @@ ANALYSES = _STAGES | {
     "open_task_bounds": Analysis(
         lambda log: tk.open_task_bounds(log["tasks"], log["incident"], cutoff=log["cutoff"]), tasks_sql.BOUNDS
     ),
-    "playbook_snapshot": Analysis(
-        lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]), playbooks_sql.SNAPSHOT
-    ),
-    "playbook_sizes": Analysis(lambda log: tk.playbook_sizes(log["snapshot"], by="is_public"), playbooks_sql.SIZES),
-    "playbook_ecdf": Analysis(lambda log: tk.playbook_ecdf(log["snapshot"]), playbooks_sql.ECDF),
+    "playbook_snapshot": Analysis(_snapshot, playbooks_sql.SNAPSHOT),
+    "playbook_sizes": Analysis(lambda log: tk.playbook_sizes(_snapshot(log), by="is_public"), playbooks_sql.SIZES),
+    "playbook_ecdf": Analysis(lambda log: tk.playbook_ecdf(_snapshot(log)), playbooks_sql.ECDF),
     "playbook_histories": Analysis(lambda log: tk.playbook_histories(log["playbook"]), playbooks_sql.HISTORIES),
     "playbook_growth": Analysis(lambda log: tk.playbook_growth(log["playbook"]), playbooks_sql.GROWTH),
     "playbook_sizes_over_time": Analysis(
         lambda log: tk.playbook_sizes_over_time(log["playbook"], cutoff=log["cutoff"]), playbooks_sql.OVER_TIME
     ),
     "playbook_weightings": Analysis(
-        lambda log: tk.playbook_weightings(log["snapshot"], log["incident"]), playbooks_sql.WEIGHTINGS
+        lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]), playbooks_sql.WEIGHTINGS
     ),
     "compare_playbook_sizes": Analysis(
-        lambda log: tk.compare_playbook_sizes(log["snapshot"], by="is_public"), playbooks_sql.COMPARE
+        lambda log: tk.compare_playbook_sizes(_snapshot(log), by="is_public"), playbooks_sql.COMPARE
     ),
     "incident_sizes": Analysis(
         lambda log: tk.incident_sizes(log["incident"], log["playbook"]), playbooks_sql.INCIDENT_SIZES

@@ -27,7 +27,6 @@ WHERE n % 2 = 0
 _MADE = {
     "visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
     "durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
-    "snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
 }
 
 
