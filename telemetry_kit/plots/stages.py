@@ -146,8 +146,8 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style.whiskers(ax, at, median, lower, upper, horizontal=True, color=group.color)
         ax.plot(median, at, group.marker, color=group.color, markersize=5.5, markeredgecolor="white")
         texts = [
-            f"{groups.count(n, 'visit')}, {int(open_)} open" if n else "no visit"
-            for n, open_ in zip(rows["n_visits"], rows["n_censored"], strict=True)
+            f"{groups.count(n, 'visit')} on {groups.count(servers, 'server')}, {int(open_):,} open" if n else "no visit"
+            for n, servers, open_ in zip(rows["n_visits"], rows["n_servers"], rows["n_censored"], strict=True)
         ]
         style.beside(ax, at, texts, heading="")
     known = np.concatenate([groups.numbers(table[column]) for column in quantiles])

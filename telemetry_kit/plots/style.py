@@ -20,6 +20,8 @@ POINTS_PER_INCH = 72
 MOST_TICKS, TICK_WIDTH = 8, 36
 PARTS = 600
 """Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
+TICK_PARTS = 60
+"""The same for ticks, which would run into one another."""
 LONG_TAIL = 20
 """A largest value this many times the typical one makes a picture's axis logarithmic."""
 
@@ -213,7 +215,9 @@ def size_axis(ax: Axes, values: npt.NDArray[np.float64], axis: str = "x") -> Non
     ax.set_xlim(*limits) if axis == "x" else ax.set_ylim(*limits)
 
 
-def visible(positions: npt.NDArray[np.float64], lowest: float, highest: float, *, log: bool) -> npt.NDArray[np.intp]:
+def visible(
+    positions: npt.NDArray[np.float64], lowest: float, highest: float, *, log: bool, parts: int = PARTS
+) -> npt.NDArray[np.intp]:
     """Return which points of a curve can be told apart on an axis, in their order: the others would only take room.
 
     Of the points that fall into one of many narrow parts of the axis these are the first and the last, between which a
@@ -221,7 +225,7 @@ def visible(positions: npt.NDArray[np.float64], lowest: float, highest: float, *
     """
     scale = np.log if log else np.asarray
     begin, end = scale(lowest), scale(highest)
-    part = np.floor((scale(positions) - begin) / (end - begin) * PARTS)
+    part = np.floor((scale(positions) - begin) / (end - begin) * parts)
     is_first = np.diff(part, prepend=np.nan) != 0
     return np.flatnonzero(is_first | np.append(is_first[1:], [True]))
 

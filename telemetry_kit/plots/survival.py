@@ -263,7 +263,7 @@ def _draw_curve(ax: Axes, curve: Group, look: _Look, begin: float, end: float, *
     ax.step(time[seen], height[seen], where="post", color=curve.color, linestyle=curve.line_style, linewidth=1.6)
     ax.fill_between(time[seen], lower[seen], upper[seen], step="post", color=curve.color, alpha=0.15, linewidth=0)
     censored = np.flatnonzero(np.concatenate([[False], groups.numbers(rows["n_censored"]) > 0]))
-    censored = censored[style.visible(time[censored], begin, end, log=log)]
+    censored = censored[style.visible(time[censored], begin, end, log=log, parts=style.TICK_PARTS)]
     ax.plot(time[censored], height[censored], "|", color=curve.color, markersize=5, markeredgewidth=0.8)
 
 
