@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Inputs = dict[str, Any]
-"""The frames of a log, what is made of them beforehand (visits, durations, licences), and the cutoff."""
+"""The frames of a log, licences that are made beforehand, and the cutoff."""
 
 
 class Analysis(NamedTuple):
@@ -22,28 +22,50 @@ class Analysis(NamedTuple):
     apart: tuple[str, ...] = ()
 
 
+def _visits(log: Inputs) -> Any:  # noqa: ANN401 - a frame of the kind that was given
+    return tk.stage_visits(log["incident"], cutoff=log["cutoff"])
+
+
+def _durations(log: Inputs) -> Any:  # noqa: ANN401 - as above
+    return tk.incident_durations(log["incident"], cutoff=log["cutoff"])
+
+
+def _on(table: str, made_by: str, query: str) -> str:
+    """Let a query begin with the query for a table that it reads."""
+    first, rest = f"WITH {table} AS ({made_by.strip()})", query.strip()
+    return f"{first}, {rest.removeprefix('WITH ')}" if rest.startswith("WITH ") else f"{first} {rest}"
+
+
+def _on_visits(query: str) -> str:
+    return _on("visits", stages_sql.VISITS, query)
+
+
 def _snapshot(log: Inputs) -> Any:  # noqa: ANN401 - a frame of the kind that was given
     return tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"])
 
 
+def _on_snapshot(query: str) -> str:
+    return _on("snapshot", playbooks_sql.SNAPSHOT, query)
+
+
 _STAGES = {
-    "stage_visits": Analysis(
-        lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]), stages_sql.VISITS, ("dwell_s",)
+    "stage_visits": Analysis(_visits, stages_sql.VISITS, ("dwell_s",)),
+    "stage_funnel": Analysis(lambda log: tk.stage_funnel(_visits(log)), _on_visits(stages_sql.FUNNEL)),
+    "stage_funnel by public": Analysis(
+        lambda log: tk.stage_funnel(_visits(log), by="public"), _on_visits(stages_sql.FUNNEL_BY)
     ),
-    "stage_funnel": Analysis(lambda log: tk.stage_funnel(log["visits"]), stages_sql.FUNNEL),
-    "stage_funnel by public": Analysis(lambda log: tk.stage_funnel(log["visits"], by="public"), stages_sql.FUNNEL_BY),
     "stage_funnel within 4h": Analysis(
-        lambda log: tk.stage_funnel(log["visits"], within="4h"), stages_sql.FUNNEL_WITHIN
+        lambda log: tk.stage_funnel(_visits(log), within="4h"), _on_visits(stages_sql.FUNNEL_WITHIN)
     ),
-    "stage_dwell": Analysis(lambda log: tk.stage_dwell(log["visits"]), stages_sql.DWELL),
-    "stage_survival": Analysis(lambda log: tk.stage_survival(log["visits"]), stages_sql.SURVIVAL),
-    "stage_transitions": Analysis(lambda log: tk.stage_transitions(log["visits"]), stages_sql.TRANSITIONS),
-    "time_to_stage": Analysis(lambda log: tk.time_to_stage(log["visits"]), stages_sql.ARRIVALS),
-    "stage_rework": Analysis(lambda log: tk.stage_rework(log["visits"]), stages_sql.REWORK),
-    "incident_durations": Analysis(
-        lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]), stages_sql.DURATIONS
+    "stage_dwell": Analysis(lambda log: tk.stage_dwell(_visits(log)), _on_visits(stages_sql.DWELL)),
+    "stage_survival": Analysis(lambda log: tk.stage_survival(_visits(log)), _on_visits(stages_sql.SURVIVAL)),
+    "stage_transitions": Analysis(lambda log: tk.stage_transitions(_visits(log)), _on_visits(stages_sql.TRANSITIONS)),
+    "time_to_stage": Analysis(lambda log: tk.time_to_stage(_visits(log)), _on_visits(stages_sql.ARRIVALS)),
+    "stage_rework": Analysis(lambda log: tk.stage_rework(_visits(log)), _on_visits(stages_sql.REWORK)),
+    "incident_durations": Analysis(_durations, stages_sql.DURATIONS),
+    "time_to_end": Analysis(
+        lambda log: tk.time_to_end(_durations(log)), _on("durations", stages_sql.DURATIONS, stages_sql.ENDS)
     ),
-    "time_to_end": Analysis(lambda log: tk.time_to_end(log["durations"]), stages_sql.ENDS),
 }
 ANALYSES = _STAGES | {
     "task_completion": Analysis(lambda log: tk.task_completion(log["tasks"]), tasks_sql.COMPLETION),
@@ -61,7 +83,9 @@ ANALYSES = _STAGES | {
     "detectable_difference": Analysis(
         lambda log: tk.detectable_difference(log["tasks"], between="plugin_version"), tasks_sql.DETECTABLE
     ),
-    "tasks_by_stage": Analysis(lambda log: tk.tasks_by_stage(log["tasks"], log["visits"]), tasks_sql.BY_STAGE),
+    "tasks_by_stage": Analysis(
+        lambda log: tk.tasks_by_stage(log["tasks"], _visits(log)), _on_visits(tasks_sql.BY_STAGE)
+    ),
     "completion_times": Analysis(lambda log: tk.completion_times(log["tasks"], log["incident"]), tasks_sql.TIMES),
     "time_to_completion": Analysis(
         lambda log: tk.time_to_completion(log["tasks"], log["incident"]), tasks_sql.TIME_TO_COMPLETION
@@ -70,18 +94,20 @@ ANALYSES = _STAGES | {
         lambda log: tk.open_task_bounds(log["tasks"], log["incident"], cutoff=log["cutoff"]), tasks_sql.BOUNDS
     ),
     "playbook_snapshot": Analysis(_snapshot, playbooks_sql.SNAPSHOT),
-    "playbook_sizes": Analysis(lambda log: tk.playbook_sizes(_snapshot(log), by="is_public"), playbooks_sql.SIZES),
-    "playbook_ecdf": Analysis(lambda log: tk.playbook_ecdf(_snapshot(log)), playbooks_sql.ECDF),
+    "playbook_sizes": Analysis(
+        lambda log: tk.playbook_sizes(_snapshot(log), by="is_public"), _on_snapshot(playbooks_sql.SIZES)
+    ),
+    "playbook_ecdf": Analysis(lambda log: tk.playbook_ecdf(_snapshot(log)), _on_snapshot(playbooks_sql.ECDF)),
     "playbook_histories": Analysis(lambda log: tk.playbook_histories(log["playbook"]), playbooks_sql.HISTORIES),
     "playbook_growth": Analysis(lambda log: tk.playbook_growth(log["playbook"]), playbooks_sql.GROWTH),
     "playbook_sizes_over_time": Analysis(
         lambda log: tk.playbook_sizes_over_time(log["playbook"], cutoff=log["cutoff"]), playbooks_sql.OVER_TIME
     ),
     "playbook_weightings": Analysis(
-        lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]), playbooks_sql.WEIGHTINGS
+        lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]), _on_snapshot(playbooks_sql.WEIGHTINGS)
     ),
     "compare_playbook_sizes": Analysis(
-        lambda log: tk.compare_playbook_sizes(_snapshot(log), by="is_public"), playbooks_sql.COMPARE
+        lambda log: tk.compare_playbook_sizes(_snapshot(log), by="is_public"), _on_snapshot(playbooks_sql.COMPARE)
     ),
     "incident_sizes": Analysis(
         lambda log: tk.incident_sizes(log["incident"], log["playbook"]), playbooks_sql.INCIDENT_SIZES

@@ -24,10 +24,6 @@ SELECT server_id, 'E20' AS edition, TIMESTAMPTZ '2020-10-15' + INTERVAL (n % 60)
 FROM (SELECT server_id, row_number() OVER (ORDER BY server_id) AS n FROM (SELECT DISTINCT server_id FROM incident))
 WHERE n % 2 = 0
 """
-_MADE = {
-    "visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
-    "durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
-}
 
 
 def open_inputs(
@@ -55,9 +51,6 @@ def open_inputs(
         log = {each: getattr(loaded, each) for each in tk.schemas.EVENT_TYPES} | {"cutoff": loaded.cutoff}
     for each in tk.schemas.EVENT_TYPES:
         _name(connection, each, log[each])
-    makers = {name: make for name, make in _MADE.items() if re.search(rf"\b{name}\b", sql)}
-    for name, make in makers.items():
-        log[name] = _kept(connection, name, make(log))
     if re.search(r"\blicenses\b", sql):
         log["licenses"] = _home(connection.sql(_LICENSES))
         _name(connection, "licenses", log["licenses"])
@@ -69,14 +62,6 @@ def _name(connection: duckdb.DuckDBPyConnection, name: str, frame: Any) -> None:
         frame.create_view(name)
     else:
         connection.register(name, frame)
-
-
-def _kept(connection: duckdb.DuckDBPyConnection, name: str, frame: Any) -> Any:  # noqa: ANN401 - of any kind
-    if hasattr(frame, "create"):
-        frame.create(name)
-        return connection.table(name)
-    connection.register(name, frame)
-    return frame
 
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str, cutoff: Any) -> duckdb.DuckDBPyRelation:  # noqa: ANN401

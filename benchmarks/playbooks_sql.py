@@ -1,6 +1,6 @@
 """The analyses of playbooks as a data engineer would write them for DuckDB: the same numbers, but no limits.
 
-The queries select from ``playbook`` and ``incident``, tables or views. Results have the columns' names of
+The queries select from ``playbook``, ``incident`` and ``snapshot``, tables or views. Results have the columns' names of
 the analyses, by which a test holds them against one another.
 """
 
@@ -16,8 +16,6 @@ SELECT * EXCLUDE (nth), event_timestamp AS last_changed_at FROM ordered
 WHERE nth = 1 AND action IS DISTINCT FROM 'delete' ORDER BY server_id, playbook_id
 """
 
-_AT_CUTOFF = f"WITH snapshot AS ({SNAPSHOT})"
-
 _SIZES = """count(size) AS n, count(DISTINCT server_id) FILTER (size IS NOT NULL) AS n_servers, avg(size) AS mean,
         stddev_samp(size) AS sd, min(size) AS min, quantile_cont(size, [0.05, 0.25, 0.5, 0.75, 0.95]) AS q,
         max(size) AS max, count(*) - count(size) AS n_missing"""
@@ -25,19 +23,20 @@ _OF_SIZES = (
     "n, n_servers, mean, sd, min, q[1] AS p05, q[2] AS p25, q[3] AS median, q[4] AS p75, q[5] AS p95, max, n_missing"
 )
 
-SIZES = f"""{_AT_CUTOFF}
+SIZES = f"""
 SELECT is_public, {_OF_SIZES}
 FROM (SELECT is_public, {_SIZES} FROM (SELECT *, total_checklist_items AS size FROM snapshot) GROUP BY ALL)
 ORDER BY is_public
 """
 
-ECDF = f"""{_AT_CUTOFF}
+ECDF = """
 SELECT value, n, sum(n) OVER (ORDER BY value) / sum(n) OVER () AS share
 FROM (SELECT total_checklist_items AS value, count(*) AS n FROM snapshot WHERE value IS NOT NULL GROUP BY ALL)
 ORDER BY value
 """
 
-COMPARE = f"""{_AT_CUTOFF}, counts AS (
+COMPARE = """
+WITH counts AS (
     SELECT total_checklist_items AS size, count(*) FILTER (NOT is_public) AS n_first,
         count(*) FILTER (is_public) AS n_second
     FROM snapshot WHERE size IS NOT NULL GROUP BY ALL
@@ -93,7 +92,8 @@ OVER_TIME = f"""{_STATES}, moments AS (
 SELECT as_of, {_OF_SIZES} FROM sizes ORDER BY as_of
 """
 
-WEIGHTINGS = f"""{_AT_CUTOFF}, runs AS (
+WEIGHTINGS = """
+WITH runs AS (
     SELECT server_id, playbook_id, count(DISTINCT incident_id) AS n_runs FROM incident
     WHERE playbook_id IS NOT NULL GROUP BY ALL
 ), sized AS (

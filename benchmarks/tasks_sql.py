@@ -98,8 +98,8 @@ FROM kinds WHERE completer <> 'unknown' GROUP BY ALL ORDER BY ALL
 BY_STAGE = """
 WITH stays AS (
     SELECT server_id, incident_id, coalesce(entered_at, '-infinity'::TIMESTAMPTZ) AS entered_at,
-        max_by({'visit': visit, 'stage': stage, 'left_at': left_at, 'is_censored': is_censored,
-            'is_left_truncated': is_left_truncated}, visit) AS stay
+        max_by({'visit': visit, 'stage': stage, 'left_at': left_at, 'is_censored': exit = 'open',
+            'is_left_truncated': visits.entered_at IS NULL}, visit) AS stay
     FROM visits GROUP BY ALL
 ), lasts AS (
     SELECT server_id, incident_id, max(visit) AS last FROM visits GROUP BY ALL
