@@ -12,7 +12,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.analyses import ANALYSES
+from benchmarks.analyses import ANALYSES, PROGRESSION
 from benchmarks.measuring import HEADER, compare, import_seconds, run, table
 from benchmarks.polars_queries import QUERIES
 
@@ -23,10 +23,7 @@ if TYPE_CHECKING:
 
 SIZES = (100_000, 1_000_000, 4_000_000, 10_000_000)
 ON_PANDAS = 1_000_000
-"""Up to how many events the analyses also run on pandas frames."""
-
-FOR_PANDAS = 100_000
-"""On how many events pandas alone reads: it takes ten times as long as the rest."""
+"""Up to how many events pandas alone reads, and the analyses also run on its frames."""
 
 MEMORY_LIMIT = "2GB"
 
@@ -59,7 +56,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
     for what, peer, theirs, size, limit in (
         ("load", "DuckDB, bare typed `read_json`", "load_duckdb", events, "<= 1.5"),
         ("load", "Polars, typed `scan_ndjson`", "load_polars", events, "<= 1"),
-        ("load", "pandas, `read_json` and `json_normalize`", "load_pandas", min(events, FOR_PANDAS), "<= 0.067"),
+        ("load", "pandas, `read_json` and `json_normalize`", "load_pandas", min(events, ON_PANDAS), "<= 0.067"),
     ):
         if is_wanted(what):
             path = str(_simulated(folder, size))
@@ -68,7 +65,9 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
             ).cells()
     for kind in ("relations", "pandas") if events <= ON_PANDAS else ("relations",):
         for name, (peer, theirs, python) in _peers(options.peers):
-            if is_wanted(name) and (kind == "relations" or theirs == "analysis_duckdb"):
+            # Polars has a lazy frame of its own, the tools read frames of pandas.
+            on_one = {"analysis_polars": "relations", "analysis_pm4py": "pandas", "analysis_retentioneering": "pandas"}
+            if is_wanted(name) and kind == on_one.get(theirs, kind):
                 arguments = (str(_store(folder, events)), name, kind, MEMORY_LIMIT)
                 works = ("analysis_telemetry_kit", theirs)
                 on = "Parquet" if kind == "relations" else kind
@@ -105,8 +104,8 @@ def _peers(python: str | None) -> Iterator[tuple[str, Peer]]:
         if name in QUERIES:
             yield name, ("hand-written Polars", "analysis_polars", sys.executable)
     if python:
-        yield "stage_visits", ("pm4py, performance graph", "analysis_pm4py", python)
-        yield "stage_visits", ("retentioneering, funnel", "analysis_retentioneering", python)
+        yield PROGRESSION, ("pm4py, performance graph", "analysis_pm4py", python)
+        yield PROGRESSION, ("retentioneering, funnel", "analysis_retentioneering", python)
 
 
 def _simulated(folder: Path, n: int) -> Path:

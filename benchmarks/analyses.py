@@ -48,7 +48,20 @@ def _on_snapshot(query: str) -> str:
     return _on("snapshot", playbooks_sql.SNAPSHOT, query)
 
 
+def _progression(log: Inputs) -> Any:  # noqa: ANN401 - as above
+    visits = tk.keep(_visits(log))
+    return tk.stage_funnel(visits).merge(tk.stage_dwell(visits), on="stage", suffixes=("", "_of_visits"))
+
+
+PROGRESSION = "visits, funnel and dwell"
 _STAGES = {
+    PROGRESSION: Analysis(
+        _progression,
+        _on_visits(
+            f"SELECT funnel.*, dwell.* EXCLUDE (stage, n_servers) FROM ({stages_sql.FUNNEL}) AS funnel "
+            f"JOIN ({stages_sql.DWELL}) AS dwell USING (stage) ORDER BY stage"
+        ),
+    ),
     "stage_visits": Analysis(_visits, stages_sql.VISITS, ("dwell_s",)),
     "stage_funnel": Analysis(lambda log: tk.stage_funnel(_visits(log)), _on_visits(stages_sql.FUNNEL)),
     "stage_funnel by public": Analysis(

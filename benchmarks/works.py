@@ -101,13 +101,13 @@ def load_pandas(path: str) -> Callable[[], object]:
     return work
 
 
-def convert_telemetry_kit(path: str, directory: str = "", memory_limit: str = "2GB") -> Callable[[], object]:
+def convert_telemetry_kit(path: str, directory: str = "") -> Callable[[], object]:
     """Convert to Parquet, into a directory that is thrown away unless one is named."""
     import telemetry_kit as tk
 
     def work() -> object:
         with tempfile.TemporaryDirectory() as folder:
-            return tk.convert_events(path, directory or f"{folder}/log", memory_limit=memory_limit)
+            return tk.convert_events(path, directory or f"{folder}/log")
 
     return work
 
