@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import threading
@@ -10,6 +11,8 @@ from typing import TYPE_CHECKING
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
 
 _local = threading.local()
@@ -53,3 +56,20 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, memory_limit: str) -> No
         connection.execute(f"SET memory_limit = '{amount}'")
     except duckdb.Error:
         raise ParameterError("memory_limit", memory_limit, "an amount of memory such as '512MB'") from None
+
+
+@contextlib.contextmanager
+def within_memory(memory_limit: str) -> Iterator[None]:
+    """Say in one line that a limit of memory was too low, where it was.
+
+    Raises
+    ------
+    ParameterError
+        Where DuckDB ran out of memory.
+    """
+    import duckdb
+
+    try:
+        yield
+    except duckdb.OutOfMemoryException:
+        raise ParameterError("memory_limit", memory_limit, "more, because DuckDB ran out of memory") from None

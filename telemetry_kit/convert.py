@@ -67,7 +67,7 @@ def convert_events(
     SourceError
         Where the source cannot be used, or the directory cannot be written or holds files of another kind.
     ParameterError
-        Where ``cutoff`` is no point in time, or ``memory_limit`` no amount of memory.
+        Where ``cutoff`` is no point in time, or ``memory_limit`` no amount of memory or too little.
 
     Examples
     --------
@@ -88,7 +88,8 @@ def convert_events(
         folder = Path(name)
         made = folder / "made"
         made.mkdir()
-        with contextlib.closing(_connection(folder, memory_limit)) as connection:
+        closing = contextlib.closing(_connection(folder, memory_limit))
+        with closing as connection, connections.within_memory(memory_limit):
             # Told before they are read, so that a file which changes meanwhile is not taken for unchanged.
             inputs = describe_files(input_files(source))
             with _quarantine(made) as quarantine:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
+IDS_AT_A_TIME = 2_000_000
 NAME_LIMIT = 64
 NESTED = "properties."
 """What stands before the name of a property where nested events were made flat."""
@@ -304,10 +305,15 @@ class Intake:
     def mark_duplicates(self) -> None:
         """Mark every valid event whose id an earlier one has; the first arrival is kept."""
         # Few ids repeat: a window over those rows alone costs little, one over all rows half as much as the reading.
-        self.connection.execute(f"""
-            CREATE OR REPLACE TEMP TABLE repeated AS
-            SELECT event_id FROM events WHERE status = {VALID} GROUP BY 1 HAVING count(*) > 1
-        """)
+        # They are looked for among some of the ids at a time, so that the memory this takes stays bounded.
+        self.connection.execute("CREATE OR REPLACE TEMP TABLE repeated (event_id VARCHAR)")
+        n_parts = self._n_rows() // IDS_AT_A_TIME + 1
+        for part in range(n_parts):
+            some = f"AND hash(event_id) % {n_parts} = {part}" if n_parts > 1 else ""
+            self.connection.execute(
+                f"INSERT INTO repeated SELECT event_id FROM events WHERE status = {VALID} {some} "
+                "GROUP BY 1 HAVING count(*) > 1"
+            )
         self.connection.execute(f"""
             UPDATE events SET status = {DUPLICATE} WHERE rowid IN (SELECT row FROM (
                 SELECT events.rowid AS row, row_number() OVER (PARTITION BY event_id ORDER BY {ARRIVAL}) AS nth

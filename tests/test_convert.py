@@ -81,3 +81,11 @@ def test_a_missing_source_leaves_nothing_behind(tmp_path):
 def test_an_amount_of_memory_has_to_be_one(recordings, tmp_path):
     with pytest.raises(ParameterError, match="memory_limit: got 'a lot'"):
         tk.convert_events(recordings / "batch-bodies" / "prev.jsonl.gz", tmp_path / "log", memory_limit="a lot")
+
+
+def test_too_little_memory_is_one_clear_line(recordings, tmp_path):
+    with pytest.raises(
+        ParameterError, match="memory_limit: got '1MB', expected more, because DuckDB ran out of memory"
+    ):
+        tk.convert_events(recordings / "batch-bodies" / "oct2020.jsonl.gz", tmp_path / "log", memory_limit="1MB")
+    assert not (tmp_path / "log").exists()

@@ -138,6 +138,12 @@ def test_the_first_arrival_of_an_id_is_kept(load, make_event, account):
     assert log.incident["num_checklists"].to_list() == [3]
 
 
+def test_ids_that_repeat_are_found_though_only_some_are_looked_at_at_a_time(load, make_event, account, monkeypatch):
+    monkeypatch.setattr(quarantine, "IDS_AT_A_TIME", 3)
+    log = load(*(make_event(number % 7) for number in range(20)))
+    assert account(log) == {"read": 20, "valid": 7, "duplicate": 13, "rejected": 0, "other": 0}
+
+
 def test_a_rejected_event_does_not_take_the_place_of_a_valid_one_with_its_id(load, make_event, account):
     log = load(make_event(1, "playbook", NumMembers="x"), make_event(1, "playbook"))
     assert account(log) == {"read": 2, "valid": 1, "duplicate": 0, "rejected": 1, "other": 0}
