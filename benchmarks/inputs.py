@@ -1,4 +1,4 @@
-"""What an analysis and its peer both read: the frames of a log, and what is made of them beforehand."""
+"""What an analysis and its peer both read: the frames of a log, and licences for its servers."""
 
 from __future__ import annotations
 

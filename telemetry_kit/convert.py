@@ -111,7 +111,8 @@ def convert_events(
 def _copy(saved: Path, target: Path, until: pd.Timestamp | None, memory_limit: str) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
         made = Path(name, "made")
-        with contextlib.closing(_connection(Path(name), memory_limit)) as connection:
+        closing = contextlib.closing(_connection(Path(name), memory_limit))
+        with closing as connection, connections.within_memory(memory_limit):
             log = open_store(connection, saved, until)
             log.save(made)
         _move(made, target)

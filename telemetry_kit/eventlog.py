@@ -147,7 +147,9 @@ class EventLog:
         folder = Path(directory)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            foreign = sorted({path.name for path in folder.iterdir()} - {MARK, *(f"{n}.parquet" for n in _parts())})
+            # A file that is new is left where an earlier attempt was interrupted.
+            own = {MARK, *(f"{part}.{end}" for part in _parts() for end in ("parquet", "new"))}
+            foreign = sorted({path.name for path in folder.iterdir()} - own)
             if foreign:
                 raise SourceError(f"directory: {folder.name!r} holds {foreign[0]!r}, expected a directory of its own")
             # The frames may lie in this very directory, and are read while they are written.

@@ -125,6 +125,13 @@ def test_a_log_on_any_engine_can_be_saved(oct2020, tmp_path):
     assert_equal_logs(tk.load_events(tmp_path / "saved"), oct2020)
 
 
+def test_a_log_is_saved_again_where_saving_was_interrupted(log, tmp_path):
+    log.save(tmp_path / "saved")
+    (tmp_path / "saved" / "tasks.new").write_bytes(b"half")
+    log.save(tmp_path / "saved")
+    assert_equal_logs(tk.load_events(tmp_path / "saved"), log)
+
+
 def test_foreign_files_are_never_written_over(log, tmp_path):
     (tmp_path / "desk").mkdir()
     (tmp_path / "desk" / "thesis.txt").write_text("all of it")
