@@ -15,11 +15,15 @@ Inputs = dict[str, Any]
 
 
 class Analysis(NamedTuple):
-    """An analysis of inputs, its peer's query, and the columns of which only we leave out what is not known."""
+    """An analysis of inputs, its peer's query, and the columns of which only we leave out what is not known.
+
+    ``visits`` is the query for a table of that name that the peer makes first, where it gives the visits as well.
+    """
 
     ours: Callable[[Inputs], Any]
     sql: str
     apart: tuple[str, ...] = ()
+    visits: str = ""
 
 
 def _visits(log: Inputs) -> Any:  # noqa: ANN401 - a frame of the kind that was given
@@ -57,10 +61,9 @@ PROGRESSION = "visits, funnel and dwell"
 _STAGES = {
     PROGRESSION: Analysis(
         _progression,
-        _on_visits(
-            f"SELECT funnel.*, dwell.* EXCLUDE (stage, n_servers) FROM ({stages_sql.FUNNEL}) AS funnel "
-            f"JOIN ({stages_sql.DWELL}) AS dwell USING (stage) ORDER BY stage"
-        ),
+        f"SELECT funnel.*, dwell.* EXCLUDE (stage, n_servers) FROM ({stages_sql.FUNNEL}) AS funnel "
+        f"JOIN ({stages_sql.DWELL}) AS dwell USING (stage) ORDER BY stage",
+        visits=stages_sql.VISITS,
     ),
     "stage_visits": Analysis(_visits, stages_sql.VISITS, ("dwell_s",)),
     "stage_funnel": Analysis(lambda log: tk.stage_funnel(_visits(log)), _on_visits(stages_sql.FUNNEL)),

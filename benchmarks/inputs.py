@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import duckdb
     import pandas as pd
 
+    from benchmarks.analyses import Analysis
+
 Kind = Literal["relations", "pandas"]
 
 _LICENSES = """
@@ -64,8 +66,12 @@ def _name(connection: duckdb.DuckDBPyConnection, name: str, frame: Any) -> None:
         connection.register(name, frame)
 
 
-def ask(connection: duckdb.DuckDBPyConnection, sql: str, cutoff: Any) -> duckdb.DuckDBPyRelation:  # noqa: ANN401
-    """Return a query as a relation; ``$cutoff`` in it is the cutoff of the log."""
+def ask(connection: duckdb.DuckDBPyConnection, analysis: Analysis, cutoff: Any) -> duckdb.DuckDBPyRelation:  # noqa: ANN401
+    """Return an analysis's query as a relation, after the query before it; ``$cutoff`` is the cutoff of the log."""
+    if analysis.visits:
+        made = f"CREATE OR REPLACE TEMP TABLE visits AS {analysis.visits}"
+        connection.execute(made, {"cutoff": cutoff.to_pydatetime()})
+    sql = analysis.sql
     return connection.sql(sql, params={"cutoff": cutoff.to_pydatetime()} if "$cutoff" in sql else None)
 
 

@@ -6,7 +6,8 @@
 
 VISITS = """
 WITH told AS (
-    SELECT server_id, incident_id, event_timestamp AS moment, event_id, action, public, num_checklists,
+    SELECT server_id, incident_id, event_timestamp AS moment, event_id, action, team_id, plugin_version, public,
+        num_checklists,
         CASE WHEN is_active AND active_stage IS NOT NULL AND num_checklists > 0 THEN active_stage ELSE -1 END AS place
     FROM incident WHERE event_timestamp <= $cutoff
 ), moved AS (
@@ -17,7 +18,8 @@ WITH told AS (
     FROM moved WHERE before IS NULL OR before <> place
     WINDOW w AS (PARTITION BY server_id, incident_id ORDER BY moment, event_id)
 ), incidents AS (
-    SELECT server_id, incident_id, bool_or(action = 'create') AS from_start, any_value(public) AS public
+    SELECT server_id, incident_id, bool_or(action = 'create') AS from_start, any_value(team_id) AS team_id,
+        any_value(plugin_version) AS plugin_version, any_value(public) AS public
     FROM told GROUP BY ALL
 )
 SELECT server_id, incident_id, row_number() OVER (PARTITION BY server_id, incident_id ORDER BY moment) - 1 AS visit,
@@ -27,7 +29,9 @@ SELECT server_id, incident_id, row_number() OVER (PARTITION BY server_id, incide
     (epoch_us(coalesce(left_at, $cutoff)) - epoch_us(moment)) / 1e6 AS dwell_s,
     CASE WHEN next_place IS NULL THEN 'open' WHEN next_place = -1 THEN 'ended'
         WHEN next_place > place THEN 'advanced' ELSE 'returned' END AS exit,
-    CASE WHEN next_place >= 0 THEN next_place END AS next_stage, from_start, incidents.public
+    CASE WHEN next_place >= 0 THEN next_place END AS next_stage, next_place IS NULL AS is_censored,
+    entered_at IS NULL AS is_left_truncated, from_start, incidents.team_id, incidents.plugin_version, incidents.public,
+    $cutoff AS cutoff
 FROM stretches JOIN incidents USING (server_id, incident_id) WHERE place >= 0
 """
 
@@ -81,16 +85,19 @@ SELECT *, n / sum(n) OVER (PARTITION BY stage) AS share FROM ways ORDER BY ALL
 
 ARRIVALS = """
 WITH incidents AS (
-    SELECT server_id, incident_id, max(num_stages) AS stages, min(entered_at) AS started_at
+    SELECT server_id, incident_id, max(num_stages) AS stages, min(entered_at) AS started_at, max(stage) AS furthest,
+        bool_or(is_censored) AS is_open
     FROM visits WHERE from_start GROUP BY ALL
 ), arrivals AS (
     SELECT step, server_id, incident_id, min(started_at) AS started_at, min(entered_at) AS arrived_at
     FROM incidents JOIN visits USING (server_id, incident_id), unnest(range(1, stage + 1)) AS steps(step) GROUP BY ALL
 ), eligible AS (
-    SELECT stage, count(*) AS n_eligible, count(DISTINCT server_id) AS n_servers
+    SELECT stage, count(*) AS n_eligible, count(DISTINCT server_id) AS n_servers,
+        count(*) FILTER (furthest < stage AND is_open) AS n_open,
+        count(*) FILTER (furthest < stage AND NOT is_open) AS n_ended
     FROM incidents, unnest(range(1, stages)) AS steps(stage) GROUP BY ALL
 )
-SELECT stage, n_eligible, n_servers, count(step) AS n_reached,
+SELECT stage, n_eligible, n_servers, n_open, n_ended, count(step) AS n_reached,
     quantile_cont((epoch_us(arrived_at) - epoch_us(started_at)) / 1e6, [0.25, 0.5, 0.75]) AS quartiles
 FROM eligible LEFT JOIN arrivals ON step = stage GROUP BY ALL ORDER BY stage
 """

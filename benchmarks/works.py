@@ -137,12 +137,16 @@ def analysis_duckdb(store: str, name: str, kind: Kind, memory_limit: str = "") -
     from benchmarks.analyses import ANALYSES
     from benchmarks.inputs import ask, consume, open_inputs
 
-    sql = ANALYSES[name].sql
-    log, connection = open_inputs(store, kind, sql, memory_limit=memory_limit)
+    analysis = ANALYSES[name]
+    log, connection = open_inputs(store, kind, analysis.sql, memory_limit=memory_limit)
 
     def work() -> object:
-        asked = ask(connection, sql, log["cutoff"])
-        return consume(asked) if kind == "relations" else len(asked.to_arrow_table().to_pandas())
+        asked = ask(connection, analysis, log["cutoff"])
+        if kind == "relations":
+            return consume(asked)
+        # Of frames come frames: the visits, where they are wanted, and the answer.
+        _visits = connection.table("visits").to_arrow_table().to_pandas() if analysis.visits else None
+        return len(asked.to_arrow_table().to_pandas())
 
     return work
 

@@ -27,7 +27,7 @@ def test_a_query_makes_the_table_that_the_analysis_makes(name, store):
     analysis = ANALYSES[name]
     log, connection = open_inputs(store, "relations", analysis.sql)
     ours = engine.collect(engine.open_frame(analysis.ours(log), [], parameter="ours"))
-    theirs = engine.collect(engine.open_frame(ask(connection, analysis.sql, log["cutoff"]), [], parameter="theirs"))
+    theirs = engine.collect(engine.open_frame(ask(connection, analysis, log["cutoff"]), [], parameter="theirs"))
     same = [column for column in ours if column in theirs and column not in analysis.apart]
     assert len(same) > 1
     pd.testing.assert_frame_equal(plain(ours[same]), plain(theirs[same]), rtol=1e-6)
