@@ -45,6 +45,18 @@ def test_incidents_count_towards_every_stage_up_to_their_furthest(visits):
     assert funnel["step_estimate"].fillna(-1).to_list() == [-1, 0.75, 1]
 
 
+def test_stages_are_counted_however_many_there_are(incident_log):
+    events = incident_log(
+        "a1 0 create 0/90", "a1 30 change_stage 61/90", "a1 40 change_stage 62/90", "a1 50 change_stage 80/90",
+        "a1 60 change_stage 61/90", "a2 0 create 80/90", "a3 5 change_stage 80/90", "b1 0 create 3/70",
+    )  # fmt: skip
+    funnel = tk.stage_funnel(tk.stage_visits(events, cutoff=minute(300))).set_index("stage")
+    assert list(funnel.index) == list(range(90))
+    visited = funnel["n_visited"]
+    assert visited[visited > 0].to_dict() == {0: 1, 3: 1, 61: 1, 62: 1, 80: 2}
+    assert funnel.loc[[0, 3, 4, 62, 81], "n_reached"].to_list() == [3, 3, 2, 2, 0]
+
+
 def test_within_a_time_late_arrivals_do_not_count_and_young_incidents_are_left_out(visits):
     funnel = tk.stage_funnel(visits, within="1h")
     assert funnel["n_eligible"].to_list() == [3, 3, 2]

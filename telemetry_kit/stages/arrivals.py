@@ -215,11 +215,11 @@ def _collect_steps(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Bring home the steps of each incident, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=[*engine.names_of(by), "cutoff"])
     groups = engine.group_columns(by, frame, reserved=reserved)
-    steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])), is_timed=True)
+    steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])))
     collected = engine.collect(steps.select(*dict.fromkeys([*groups, "server_id", *_COUNTS, *_TIMES])))
-    return number_servers(collected), groups
+    return number_servers(collected, groups), groups
 
 
 def _by_stage(steps: pd.DataFrame) -> Iterator[_Arrivals]:
@@ -227,17 +227,19 @@ def _by_stage(steps: pd.DataFrame) -> Iterator[_Arrivals]:
     stages, before, furthest, n_stages, is_open, is_unknown = (steps[name].to_numpy(np.int64) for name in _COUNTS)
     arrived, start, cutoff = (steps[name].to_numpy(np.float64, na_value=np.nan) for name in _TIMES)
     servers, is_known, is_incident = steps[SERVER].to_numpy(), is_unknown == 0, before == NONE_BEFORE
+    took, missed = ((until - start) / engine.MICROSECONDS for until in (arrived, cutoff))
     for stage in range(1, int(n_stages[is_known].max(initial=0))):
         has_stage = n_stages > stage
-        is_reached = is_known & has_stage & (before < stage) & (stage <= stages)
-        is_missing = is_known & has_stage & is_incident & (furthest < stage)
-        chosen = is_reached | is_missing
+        of_known = has_stage & is_known
+        is_reached = of_known & (before < stage) & (stage <= stages)
+        is_missing = of_known & is_incident & (furthest < stage)
+        reached, missing = np.flatnonzero(is_reached), np.flatnonzero(is_missing)
         times = pd.DataFrame(
             {
-                SERVER: servers[chosen],
-                "time_s": (np.where(is_reached, arrived, cutoff) - start)[chosen] / engine.MICROSECONDS,
-                "is_missing": is_missing[chosen],
+                SERVER: servers[np.concatenate([reached, missing])],
+                "time_s": np.concatenate([took[reached], missed[missing]]),
+                "is_missing": np.repeat([False, True], [reached.size, missing.size]),
             }
         )
-        still_open, excluded = is_missing & (is_open == 1), is_incident & has_stage & ~is_known
-        yield _Arrivals(stage, times, int(still_open.sum()), int(excluded.sum()))
+        excluded = has_stage & is_incident & ~is_known
+        yield _Arrivals(stage, times, int(is_open[missing].sum()), int(excluded.sum()))

@@ -61,7 +61,7 @@ def visit_counts(visits: IntoFrame, *, by: str | Sequence[str] | None = None) ->
     1    True       686          224         33
     2    <NA>        12            2          1
     """
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=[*_COUNTS, "n_servers"])
     flags = {
         name: nw.when(nw.col(column)).then(1).otherwise(0)

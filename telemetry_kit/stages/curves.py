@@ -9,6 +9,8 @@ import numpy as np
 from telemetry_kit import uncertainty
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 QUARTILES = {"q25_s": 0.25, "median_s": 0.5, "q75_s": 0.75}
@@ -23,9 +25,13 @@ SERVER = "_server"
 """The column of whole numbers that stand for servers, as ``number_servers`` adds it."""
 
 
-def number_servers(frame: pd.DataFrame) -> pd.DataFrame:
-    """Add whole numbers for ``server_id`` in its order, which are cheaper to sort and to count than text."""
-    return frame.assign(**{SERVER: frame["server_id"].factorize(sort=True)[0]})
+def number_servers(frame: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
+    """Put whole numbers in place of ``server_id``, in its order: cheaper to sort and to count than text.
+
+    Where it is one of the ``groups``, it stays beside them.
+    """
+    numbered = frame.assign(**{SERVER: frame["server_id"].factorize(sort=True)[0]})
+    return numbered if "server_id" in groups else numbered.drop(columns="server_id")
 
 
 def curve_of(
@@ -42,7 +48,7 @@ def curve_of(
     servers = durations[SERVER].to_numpy()[is_known]
     curve = uncertainty.kaplan_meier(lengths[is_known], is_observed, servers, level=level)
     n, n_observed = len(servers), int(np.count_nonzero(is_observed))
-    return curve, (n, n_observed, n - n_observed, len(durations) - n, np.unique(servers).size)
+    return curve, (n, n_observed, n - n_observed, len(durations) - n, int(np.count_nonzero(np.bincount(servers + 1))))
 
 
 def points_of(durations: pd.DataFrame, *, duration: str, is_censored: str, level: float) -> dict[str, np.ndarray]:

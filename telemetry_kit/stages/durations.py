@@ -112,7 +112,7 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     """
     until = engine.moment(cutoff, parameter="cutoff")
     until_us = engine.epoch_us(until)
-    events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order")
+    events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order", named=())
     events = events.filter(~nw.col("is_active").is_null())
     state = nw.when(nw.col("is_active")).then(_OPEN)
     changes = find_changes(events, state, until_us, is_ordered=engine.is_ordered(incidents), also=["num_checklists"])
@@ -290,7 +290,7 @@ def _collect_ends(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Bring home how long each incident took to end, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = engine.open_frame(durations, _TO_END, parameter="durations")
+    frame = engine.open_frame(durations, _TO_END, parameter="durations", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
     lengths = engine.collect(frame.select(*dict.fromkeys([*groups, *_TO_END])))
-    return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0)), groups
+    return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0), groups), groups

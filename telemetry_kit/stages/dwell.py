@@ -171,6 +171,6 @@ def _collect_dwells(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Bring home what a curve needs of each visit, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
-    return number_servers(engine.collect(frame.select(*dict.fromkeys([*groups, *_NEEDED])))), groups
+    return number_servers(engine.collect(frame.select(*dict.fromkeys([*groups, *_NEEDED]))), groups), groups

@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.stages.steps import NONE_BEFORE, find_steps
+from telemetry_kit.stages.steps import find_steps, group_steps
 from telemetry_kit.summaries import summarise
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
@@ -17,14 +18,15 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
 
-    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
 
 _NEEDED = (*INCIDENT, "stage", "num_stages", "is_censored", "from_start")
 _NEEDED_IN_TIME = (*_NEEDED, "entered_at", "left_at", "is_left_truncated")
 _ELIGIBLE, _IMMATURE, _EXCLUDED = range(3)
-_HERE, _PAST, _NOT = range(3)
-"""Whether an incident came to a stage in its time, or only to a later one, or to neither."""
+_NOWHERE = -1
+"""Where an incident came to in its time, if to no stage."""
+_N_BITS = 62
+"""Of how many stages, the lowest, one number tells whether an incident visited them."""
 
 _FUNNEL = {
     **dict.fromkeys(("stage", "n_eligible", "n_reached", "n_visited", "n_open", "n_servers"), "Int64"),
@@ -116,62 +118,73 @@ def stage_funnel(
     2      2         243         89           0
     """
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED if within is None else _NEEDED_IN_TIME, parameter="visits")
+    needed, also = (_NEEDED, ()) if within is None else (_NEEDED_IN_TIME, ("cutoff",))
+    frame = engine.open_frame(visits, needed, parameter="visits", named=[*engine.names_of(by), *also])
     groups = engine.group_columns(by, frame, reserved=_FUNNEL)
     span = None if within is None else engine.span_us(within, parameter="within")
-    steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])), is_timed=span is not None)
-    is_unknown = nw.col("_is_unknown") == 1
-    if span is None:
-        told = {"_status": nw.when(is_unknown).then(_EXCLUDED).otherwise(_ELIGIBLE), "_came": nw.lit(_HERE)}
-    else:
+    incident = list(dict.fromkeys([*groups, *INCIDENT]))
+    steps = group_steps(frame, incident) if span is None else find_steps(frame, incident)
+    is_in_time, has_had_its_time = nw.lit(value=True), nw.lit(value=True)
+    if span is not None:
+        is_in_time = nw.col("_entered_us") - nw.col("_start_us") <= span
         has_had_its_time = nw.col("_start_us") + span <= nw.col("_cutoff_us")
-        told = {
-            "_status": nw.when(is_unknown).then(_EXCLUDED).when(has_had_its_time).then(_ELIGIBLE).otherwise(_IMMATURE),
-            "_came": nw.when(nw.col("_entered_us") - nw.col("_start_us") <= span)
-            .then(_HERE)
-            .when(nw.col("_arrived_us") - nw.col("_start_us") <= span)
-            .then(_PAST)
-            .otherwise(_NOT),
-        }
-    alike = ("stage", "_before", "_n_stages", "_is_open", *told)
-    keys = dict.fromkeys([*groups, "server_id", *alike])
-    counts = engine.collect(steps.with_columns(**told).group_by(*keys).agg(_n=nw.len()))
+    status = nw.when(has_had_its_time).then(_ELIGIBLE).otherwise(_IMMATURE)
+    told = steps.select(
+        *incident,
+        "_n_stages",
+        "_is_open",
+        _came_to=nw.when(is_in_time).then(nw.col("stage")),
+        _status=nw.when(nw.col("_is_unknown") == 1).then(_EXCLUDED).otherwise(status),
+    )
+    # Of an incident, which stages it visited in time fits into one number: so no engine has to look at it twice.
+    came_to = nw.col("_came_to")
+    bit = nw.when(came_to < _N_BITS).then(2.0**came_to).otherwise(0.0).cast(nw.Int64)
+    alike = ("_came_to", "_n_stages", "_is_open", "_status")
+    incidents = told.group_by(*incident).agg(nw.col(*alike).max(), _visited=bit.sum().cast(nw.Int64))
+    keys = dict.fromkeys([*groups, "server_id", *alike, "_visited"])
+    counts = engine.collect(incidents.group_by(*keys).agg(_n=nw.len()))
+    if (counts["_came_to"] >= _N_BITS).any():
+        far = told.filter(came_to >= _N_BITS, nw.col("_status") == _ELIGIBLE)
+        by_stage = engine.collect(far.group_by(*groups, "_came_to").agg(_n_far=nw.len()))
+        counts = pd.concat([counts, by_stage], ignore_index=True)
     return summarise(counts, groups, lambda part: _funnel(part, level, is_timed=span is not None), _FUNNEL, level=level)
 
 
 def _funnel(counts: pd.DataFrame, level: float, *, is_timed: bool) -> Iterator[dict[str, Any]]:
-    """Make the rows of one group out of the number of steps that are alike, by server."""
-    servers, labels = counts["server_id"].factorize(sort=True)
-    names = ("stage", "_before", "_n_stages", "_is_open", "_status", "_came", "_n")
-    stages, before, n_stages, is_open, status, came, n = (counts[name].to_numpy(np.int64) for name in names)
+    """Make the rows of one group out of the number of incidents that are alike, by server, and of those by stage."""
+    incidents = counts[counts["_n"].notna()]
+    servers, labels = incidents["server_id"].factorize(sort=True)
+    names = ("_came_to", "_n_stages", "_is_open", "_status", "_visited", "_n")
+    furthest, n_stages, is_open, status, visited, n = (
+        incidents[name].to_numpy(np.int64, na_value=_NOWHERE) for name in names
+    )
 
     def per_server(chosen: np.ndarray) -> np.ndarray:
         return np.bincount(servers[chosen], n[chosen], minlength=len(labels)).astype(np.int64)
 
-    is_incident = before == NONE_BEFORE
+    def n_visited(stage: int) -> int:
+        if stage < _N_BITS:
+            return int(n[(status == _ELIGIBLE) & (visited >> stage & 1 == 1)].sum())
+        return int(counts.loc[counts["_n"].isna() & (counts["_came_to"] == stage), "_n_far"].sum())
+
     for stage in range(int(n_stages[status != _EXCLUDED].max(initial=0))):
         has_stage = n_stages > stage
         is_eligible = has_stage & (status == _ELIGIBLE)
-        totals = per_server(is_incident & is_eligible)
-        # Of an incident's steps, one passes a stage that it reached.
-        passes, passes_before = (
-            (before < k) & (k <= stages) & (came != _NOT) & is_eligible for k in (stage, stage - 1)
-        )
-        reached = per_server(passes)
-        n_before = n[passes_before].sum()
-        n_open = n[is_incident & is_eligible & (is_open == 1)].sum() - n[passes & (is_open == 1)].sum()
+        is_reached = is_eligible & (furthest >= stage)
+        totals, reached = per_server(is_eligible), per_server(is_reached)
+        n_before = n[is_eligible & (furthest >= stage - 1)].sum()
         estimate, lower, upper = uncertainty.share_interval(reached, totals, level=level)
         yield {
             "stage": stage,
             "n_eligible": totals.sum(),
             "n_reached": reached.sum(),
-            "n_visited": n[is_eligible & (stages == stage) & (came == _HERE)].sum(),
-            "n_open": 0 if is_timed else n_open,
+            "n_visited": n_visited(stage),
+            "n_open": 0 if is_timed else n[is_eligible & ~is_reached & (is_open == 1)].sum(),
             "n_servers": np.count_nonzero(totals),
             "estimate": estimate,
             "lower": lower,
             "upper": upper,
             "step_estimate": reached.sum() / n_before if stage and n_before else None,
-            "n_immature": n[is_incident & has_stage & (status == _IMMATURE)].sum(),
-            "n_excluded": n[is_incident & has_stage & (status == _EXCLUDED)].sum(),
+            "n_immature": n[has_stage & (status == _IMMATURE)].sum(),
+            "n_excluded": n[has_stage & (status == _EXCLUDED)].sum(),
         }

@@ -108,7 +108,7 @@ def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, le
     5  restarts_per_incident  0        2       0.0
     """
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=_REWORK)
     totals = engine.sort_rows(engine.collect(_count_per_server(frame, groups)), ["server_id"])
     return summarise(totals, groups, lambda part: _rework(part, level), _REWORK, level=level)

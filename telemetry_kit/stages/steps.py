@@ -15,17 +15,41 @@ NONE_BEFORE = -1
 """What stands for the stage before an incident's lowest."""
 
 
-def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str], *, is_timed: bool) -> nw.LazyFrame[Any]:
+def group_steps(visits: nw.LazyFrame[Any], incident: Sequence[str], **more: nw.Expr) -> nw.LazyFrame[Any]:
     """Return one row per incident and stage that it visited: it brought the incident past every stage below it.
 
     Parameters
     ----------
     visits
-        Visits with the columns of ``stage_visits``; those that tell times only where ``is_timed``.
+        Visits with the columns of ``stage_visits``.
     incident
         The columns that make an incident, and the group that it is looked at in.
-    is_timed
-        Whether to tell when it came so far, too.
+    more
+        What else to tell of the visits to a stage, as aggregates.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        ``incident``, ``stage``, ``more`` and, as these visits tell them,
+
+        _n_stages
+            How many stages the incident had at most.
+        _is_open, _is_unknown
+            1 or 0: whether it was open at the cutoff; whether its create was not recorded, or ``more`` says that its
+            start is unknown.
+    """
+    flags = {"_is_open": nw.col("is_censored"), "_is_unknown": ~nw.col("from_start")}
+    made = {name: nw.when(flag).then(1).otherwise(0).max() for name, flag in flags.items()}
+    return visits.group_by(*incident, "stage").agg(**{"_n_stages": nw.col("num_stages").max(), **made, **more})
+
+
+def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFrame[Any]:
+    """Return the rows of ``group_steps`` with their times, and with what all visits of the incident tell.
+
+    Parameters
+    ----------
+    visits, incident
+        As for ``group_steps``.
 
     Returns
     -------
@@ -38,34 +62,29 @@ def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str], *, is_timed: 
             The furthest stage that it visited, and how many it had at most.
         _is_open, _is_unknown
             1 or 0: whether it was open at the cutoff; whether its start is unknown, because its create was not
-            recorded or, where ``is_timed``, a visit began before the recording.
+            recorded or a visit began before the recording.
         _entered_us, _arrived_us, _start_us, _cutoff_us
-            Where ``is_timed``, in microseconds since 1970: when it first came to this stage, when to this or a later
-            one, when it started, and when its observation ended.
+            In microseconds since 1970: when it first came to this stage, when to this or a later one, when it started,
+            and when its observation ended.
     """
-    is_unknown = ~nw.col("from_start")
-    first: dict[str, nw.Expr] = {}
-    times: dict[str, nw.Expr] = {}
-    if is_timed:
-        is_unknown |= nw.col("is_left_truncated")
-        visits = engine.add_epoch_us(_add_cutoff_us(visits), _entered_us="entered_at")
-        first = {"_entered_us": nw.col("_entered_us").min(), "_cutoff_us": nw.col("_cutoff_us").max()}
-        times = {
-            "_arrived_us": nw.col("_entered_us").cum_min().over(*incident, order_by="_down"),
-            "_start_us": nw.col("_entered_us").min().over(*incident),
-        }
-    flags = {"_is_open": nw.col("is_censored"), "_is_unknown": is_unknown}
+    visits = engine.add_epoch_us(_add_cutoff_us(visits), _entered_us="entered_at")
+    is_unknown = nw.when(~nw.col("from_start") | nw.col("is_left_truncated")).then(1).otherwise(0)
+    steps = group_steps(
+        visits,
+        incident,
+        _is_unknown=is_unknown.max(),
+        _entered_us=nw.col("_entered_us").min(),
+        _cutoff_us=nw.col("_cutoff_us").max(),
+    )
     return (
-        visits.with_columns(**{name: nw.when(flag).then(1).otherwise(0) for name, flag in flags.items()})
-        .group_by(*incident, "stage")
-        .agg(nw.col(*flags).max(), _n_stages=nw.col("num_stages").max(), **first)
-        .with_columns(_down=-nw.col("stage"))
+        steps.with_columns(_down=-nw.col("stage"))
         # From the highest stage down, and all windows alike, so that an engine sorts once.
         .with_columns(
-            nw.col("_n_stages", *flags).max().over(*incident),
+            nw.col("_n_stages", "_is_open", "_is_unknown").max().over(*incident),
             _furthest=nw.col("stage").max().over(*incident),
             _before=nw.col("stage").shift(-1).over(*incident, order_by="_down"),
-            **times,
+            _arrived_us=nw.col("_entered_us").cum_min().over(*incident, order_by="_down"),
+            _start_us=nw.col("_entered_us").min().over(*incident),
         )
         .with_columns(nw.col("_before").fill_null(NONE_BEFORE))
     )

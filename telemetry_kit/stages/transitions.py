@@ -91,7 +91,7 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
     11      1      open        <NA>    8
     """
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits")
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=["stage", *_TRANSITIONS])
     keys = dict.fromkeys([*groups, *_NEEDED])
     counts = engine.collect(frame.group_by(*keys).agg(_n=nw.len()))

@@ -109,7 +109,7 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
     """
     until = engine.moment(cutoff, parameter="cutoff")
     until_us = engine.epoch_us(until)
-    events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order")
+    events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order", named=())
     end = engine.time_like(until, events, "event_timestamp")
     is_staged = nw.col("is_active") & ~nw.col("active_stage").is_null() & (nw.col("num_checklists") > 0)
     stage, after = nw.col("_state"), nw.col("_next_state")
