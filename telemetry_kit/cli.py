@@ -261,7 +261,3 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
 def _complain(message: str) -> int:
     print(f"{PROGRAM}: {_printable(' '.join(message.split()))}", file=sys.stderr)
     return MISTAKE
-
-
-if __name__ == "__main__":
-    sys.exit(main())

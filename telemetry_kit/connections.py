@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from telemetry_kit.errors import ParameterError
 
@@ -59,8 +59,8 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, memory_limit: str) -> No
 
 
 @contextlib.contextmanager
-def within_memory(memory_limit: str) -> Iterator[None]:
-    """Say in one line that a limit of memory was too low, where it was.
+def within_memory(limit: str | duckdb.DuckDBPyRelation) -> Iterator[None]:
+    """Say in one line that a limit of memory, as it was set or as a relation's connection has it, was too low.
 
     Raises
     ------
@@ -72,4 +72,7 @@ def within_memory(memory_limit: str) -> Iterator[None]:
     try:
         yield
     except duckdb.OutOfMemoryException:
-        raise ParameterError("memory_limit", memory_limit, "more, because DuckDB ran out of memory") from None
+        if not isinstance(limit, str):
+            told = cast("duckdb.DuckDBPyRelation", limit.query("_", "SELECT current_setting('memory_limit')"))
+            ((limit,),) = told.fetchall()
+        raise ParameterError("memory_limit", limit, "more, because DuckDB ran out of memory") from None

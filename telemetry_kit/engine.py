@@ -8,6 +8,7 @@ integers only, so that a sum does not depend on its order. What comes home is sm
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import itertools
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -16,7 +17,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.connections import shared_connection
+from telemetry_kit.connections import shared_connection, within_memory
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.schemas import natural_key
 
@@ -144,7 +145,8 @@ def keep_rows(frame: IntoFrameT) -> IntoFrameT:
     if not opened.implementation.is_duckdb():
         return native.cache()  # type: ignore[no-any-return]
     table = f"telemetry_kit_{next(_kept)}"
-    native.query("_given", f"CREATE TEMP TABLE {table} AS FROM _given").fetchall()
+    with within_memory(native):
+        native.query("_given", f"CREATE TEMP TABLE {table} AS FROM _given").fetchall()
     return native.query("_given", f"FROM {table}")  # type: ignore[no-any-return]
 
 
@@ -176,12 +178,14 @@ def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
         return
     import pyarrow as pa
 
-    for batch in native.to_arrow_reader(n_rows):
-        yield arrow_to_pandas(pa.Table.from_batches([batch]))
+    with within_memory(native):
+        for batch in native.to_arrow_reader(n_rows):
+            yield arrow_to_pandas(pa.Table.from_batches([batch]))
 
 
 def _arrow(result: nw.LazyFrame[Any]) -> pa.Table:
-    table: pa.Table = result.collect("pyarrow").to_native()
+    with within_memory(result.to_native()) if result.implementation.is_duckdb() else contextlib.nullcontext():
+        table: pa.Table = result.collect("pyarrow").to_native()
     return table
 
 

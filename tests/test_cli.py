@@ -68,7 +68,7 @@ def test_every_command_explains_itself(command, capsys):
 
 def test_the_module_runs_as_the_command_does():
     run = subprocess.run(
-        [sys.executable, "-m", "telemetry_kit.cli", "--version"], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "telemetry_kit", "--version"], capture_output=True, text=True, check=True
     )
     assert run.stdout.split() == ["telemetry-kit", "0.1.0"]
 
@@ -191,7 +191,7 @@ def test_schema_prints_every_field_of_every_type(capsys):
 
 
 def test_a_reader_that_stops_early_is_no_error():
-    command = [sys.executable, "-m", "telemetry_kit.cli", "schema"]
+    command = [sys.executable, "-m", "telemetry_kit", "schema"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         process.stdout.close()
         assert process.stderr.read() == b""

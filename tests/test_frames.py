@@ -7,6 +7,7 @@ import pyarrow as pa
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit import connections, engine
 from telemetry_kit.errors import ParameterError
 
 ROWS = pd.DataFrame({"a": [1, 1, 2, None], "b": ["x", "x", "x", None]}).astype({"a": "Int64", "b": "str"})
@@ -68,3 +69,14 @@ def test_what_is_no_frame_is_one_clear_line():
         tk.n_distinct(ROWS, "c")
     with pytest.raises(ParameterError, match="limit: got -1, expected a number of rows, 0 or more"):
         tk.to_pandas(ROWS, limit=-1)
+
+
+@pytest.mark.parametrize("ask", [tk.keep, tk.to_pandas, tk.n_distinct])
+def test_too_little_memory_is_said_in_one_line(ask, recordings):
+    log = tk.load_events(recordings / "batch-bodies" / "prev.jsonl.gz")
+    connection = connections.connect()
+    rows = connection.from_arrow(engine.to_arrow(log.tasks)).order("event_id")
+    connection.execute("SET memory_limit = '100KB'; SET temp_directory = ''")
+    columns = ["event_id"] if ask is tk.n_distinct else []
+    with pytest.raises(ParameterError, match=r"memory_limit: got '97.6 KiB', expected more, because DuckDB ran out"):
+        ask(rows, *columns)
