@@ -66,7 +66,7 @@ class Intake:
         typed = ", ".join(f"{name(f.column)} {_TYPES.get(f.kind, 'VARCHAR')}" for f in schemas.FIELDS)
         self.connection.execute(
             f"CREATE TEMP TABLE events (source INTEGER, place BIGINT, position INTEGER, status TINYINT, "
-            f"type_name VARCHAR, n_bytes INTEGER, {typed})"
+            f"type_name VARCHAR, n_members INTEGER, {typed})"
         )
 
     def add_source(self, source_name: str) -> int:
@@ -98,10 +98,11 @@ class Intake:
         first = self._n_rows()
         source = lines.segments[0].source if len(lines.segments) == 1 else "NULL"
         typed = rules.typed_query(wire_lines.read_query(lines, keys), needs_id=True)
-        self.connection.execute(f"{_insert(f'{source}', 'NULL', '0', n_bytes='n_bytes')} FROM ({typed})")
+        self.connection.execute(f"{_insert(f'{source}', 'NULL', '0', n_members='n_members')} FROM ({typed})")
         rows = f"rowid >= {first}"
-        n, size = self.connection.execute(f"SELECT count(*), sum(n_bytes) FROM events WHERE {rows}").fetchall()[0]
-        is_proven = n and size == wire_lines.n_bytes(lines, n)
+        n, members = self.connection.execute(f"SELECT count(*), sum(n_members) FROM events WHERE {rows}").fetchall()[0]
+        # A line of n members has n - 1 commas at least.
+        is_proven = n and members == wire_lines.n_commas(lines) + n
         if not (is_proven or has_all_keys or wire_lines.list_keys(self.connection, lines.path).within(keys)):
             self.connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
             return False
@@ -325,9 +326,9 @@ def _twice(keys: str) -> str:
     return f"list_filter({keys}, lambda key: list_count(list_filter({keys}, lambda other: other = key)) > 1)[1]"
 
 
-def _insert(source: str, place: str, position: str, n_bytes: str = "NULL") -> str:
+def _insert(source: str, place: str, position: str, n_members: str = "NULL") -> str:
     columns = ", ".join(name(column) for column in _COLUMNS)
     return (
         f"INSERT INTO events SELECT {source}, {place}, {position}, status, "
-        f"CASE WHEN status = {OTHER} THEN type_name END, {n_bytes}, {columns}"
+        f"CASE WHEN status = {OTHER} THEN type_name END, {n_members}, {columns}"
     )

@@ -1,23 +1,25 @@
 """The short way for JSON lines as object storage holds them: one typed read, and a proof that it missed nothing.
 
 A typed read passes over keys that it was not told of: an unknown property, another spelling, a key that stands twice.
-To list the keys of every line costs as much as the read itself. Instead every line is measured by what was read of it:
-the lengths of the keys and values, and of the punctuation between them. Where these add up to the size of the file,
-nothing else stands in it. Where they do not, the keys are listed after all.
+To list the keys of every line costs as much as the read itself. Instead the commas are counted. A line of objects with
+n members that are no objects themselves has at least n - 1 commas, and each key that the read passed over brings one
+more. Where the members that were read account for every comma of the file, nothing else stands in it. Where they do
+not, the keys are listed after all.
 """
 
 from __future__ import annotations
 
 import contextlib
-import itertools
 import json
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from telemetry_kit import schemas
+import numpy as np
+
 from telemetry_kit.rules import expressions, is_property, is_read, name, quoted, raw_columns
+from telemetry_kit.sources import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import duckdb
@@ -28,15 +30,16 @@ _AS_IT_IS = "ignore_errors=true, compression='none', hive_partitioning=false"
 """Neither the name of a file nor those of its folders tell what it holds."""
 SAMPLE = 4096
 """How many lines tell the keys to expect."""
-TEXTS_SAMPLE = 64
-"""How many lines tell which keys have texts: where others have numbers there, they do not add up."""
+FORMS_SAMPLE = 64
+"""How many lines tell which of the members that are no fields of ours are objects."""
+COUNT_BLOCK = 256 * 1024
+"""How much is counted at a time: what fits near the processor."""
 KEYS_LIMIT = 200
 """How many keys lines may have in all to be read in one way."""
-_BARE = frozenset(
-    schemas.fold(field.wire)
-    for field in schemas.FIELDS
-    if field.wire and (field.kind in ("count", "integer", "flag") or field.column == "created_at")
-)
+DEPTH_LIMIT = 5
+"""How deep objects may lie in each other so that their members are counted."""
+Forms = dict[str, Any]
+"""The members of an object: the forms of those that are objects themselves, null for any other."""
 
 
 class Keys(NamedTuple):
@@ -47,8 +50,8 @@ class Keys(NamedTuple):
     are_plain: bool
 
     def within(self, other: Keys) -> bool:
-        """Tell whether ``other`` has all these keys."""
-        return set(self.top) <= set(other.top) and set(self.properties) <= set(other.properties)
+        """Tell whether every line is one plain event with keys that ``other`` has."""
+        return self.are_plain and set(self.top) <= set(other.top) and set(self.properties) <= set(other.properties)
 
 
 def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool = False) -> Keys:
@@ -66,66 +69,88 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
     has_bodies = any("batch" in top for top, _ in shapes)
     top = sorted({key for keys, _ in shapes for key in keys})
     properties = sorted({key for _, keys in shapes for key in keys})
-    # A struct does not tell apart what differs in case only, nor has it every name; keys without number are damage.
-    can_be_struct = all(
-        len({key.lower() for key in keys if key and key.isprintable()}) == len(keys) <= KEYS_LIMIT
-        for keys in (top, properties)
-    )
-    return Keys(top, properties, is_wire and can_be_struct and not is_twice and not has_bodies)
+    is_plain = is_wire and _can_be_struct(top) and _can_be_struct(properties) and not is_twice and not has_bodies
+    return Keys(top, properties, is_plain)
 
 
-def _list_texts(path: Path) -> tuple[set[str], set[str]]:
-    """List the keys that have texts, and nothing else, in the first lines: at the top, and among the properties."""
+def _can_be_struct(keys: Iterable[str]) -> bool:
+    """Tell whether objects with these keys can be read as a struct.
+
+    It is never empty, does not tell apart what differs in case only, nor has it every name; keys without number are
+    damage.
+    """
+    keys = list(keys)
+    return 0 < len({key.lower() for key in keys if key and key.isprintable()}) == len(keys) <= KEYS_LIMIT
+
+
+def _sample_forms(lines: Lines) -> Forms:
+    """Return the forms of what stands in the first lines."""
+    with lines.path.open("rb") as stream:
+        first = stream.read(BLOCK).split(b"\n")[:FORMS_SAMPLE]
     events = []
-    with path.open("rb") as stream:
-        for line in itertools.islice(stream, TEXTS_SAMPLE):
-            with contextlib.suppress(ValueError, RecursionError):
-                events.append(json.loads(line))
-    top = [event for event in events if isinstance(event, dict)]
-    inner = [event["properties"] for event in top if isinstance(event.get("properties"), dict)]
-    return _texts_of(top), _texts_of(inner)
+    for line in first:
+        with contextlib.suppress(ValueError, RecursionError):
+            events.append(json.loads(line))
+    return _forms([event for event in events if isinstance(event, dict)], DEPTH_LIMIT) or {}
 
 
-def _texts_of(objects: list[dict[str, object]]) -> set[str]:
-    members = [(key, isinstance(value, str)) for one in objects for key, value in one.items()]
-    return {key for key, _ in members} - {key for key, is_text in members if not is_text}
+def _forms(values: list[Any], depth: int) -> Forms | None:
+    """Return the forms of the members of ``values``, where all of these are objects that can be read as a struct."""
+    values = [value for value in values if value is not None]
+    if not values or not depth or not all(isinstance(value, dict) for value in values):
+        return None
+    keys = sorted({key for value in values for key in value})
+    if not _can_be_struct(keys):
+        return None
+    return {key: _forms([value[key] for value in values if key in value], depth - 1) for key in keys}
+
+
+def _sql_type(forms: Forms | None) -> str:
+    if forms is None:
+        return "VARCHAR"
+    return f"STRUCT({', '.join(f'{name(key)} {_sql_type(inner)}' for key, inner in forms.items())})"
+
+
+def _leaves(forms: Forms, within: str = "") -> Iterator[str]:
+    """Give SQL for each member that is no object, ``within`` an object that SQL gives."""
+    for key, inner in forms.items():
+        member = f"struct_extract({within}, {quoted(key)})" if within else name(key)
+        if inner is None:
+            yield member
+        else:
+            yield from _leaves(inner, member)
 
 
 def read_query(lines: Lines, keys: Keys) -> str:
-    """Return the query for the raw records of a file, one row a line in their order, each with its ``n_bytes``."""
+    """Return the query for the raw records of a file, one row a line in their order, each with its ``n_members``."""
     known = [key for key in keys.top if key != "properties" and is_read(key)]
     properties = [key for key in keys.properties if is_property(key)]
-    # What is no field of ours is read only to be measured: as a text, which costs less, or as it stands.
-    texts, inner_texts = _list_texts(lines.path)
-    texts, inner_texts = texts.union(known), inner_texts.union(properties)
-    columns = {key: "VARCHAR" if key in texts else "JSON" for key in keys.top if key != "properties"}
-    members = ", ".join(f"{name(key)} {'VARCHAR' if key in inner_texts else 'JSON'}" for key in keys.properties)
-    columns["properties"] = f"STRUCT({members})"
-    struct = ", ".join(f"{quoted(key)}: {quoted(kind)}" for key, kind in columns.items())
+    # What is no field of ours is read only to be counted; what else a field is than a text, its rules tell.
+    sample = _sample_forms(lines)
+    inside = sample.get("properties") or {}
+    forms: Forms = {key: None if key in known else _bounded(sample.get(key)) for key in keys.top}
+    forms["properties"] = {key: None if key in properties else _bounded(inside.get(key)) for key in keys.properties}
+    struct = ", ".join(f"{quoted(key)}: {quoted(_sql_type(inner))}" for key, inner in forms.items())
     form = f"format='newline_delimited', records=true, {_AS_IT_IS}, columns={{{struct}}}"
     reader = f"read_json({quoted(str(lines.path))}, {form})"
-    around = {name(key): _around(key, is_text=key in texts) for key in keys.top if key != "properties"}
-    around |= {f"properties.{name(key)}": _around(key, is_text=key in inner_texts) for key in keys.properties}
-    # Two pairs of braces, less the comma that each last member lacks, and the properties' own key and comma. A member
-    # that is missing takes back what stands around it.
-    frame = 2 + len('"properties":,') + sum(around.values())
-    size = f"{frame} + {' + '.join(f'COALESCE(strlen(CAST({x} AS VARCHAR)), {-n})' for x, n in around.items())}"
+    size = " + ".join(f"CAST({member} IS NOT NULL AS INTEGER)" for member in _leaves(forms))
     made = expressions([(key, name(key)) for key in known], [(key, f"properties.{name(key)}") for key in properties])
-    return f"SELECT {raw_columns(made)}, {size} AS n_bytes FROM {reader}"
+    return f"SELECT {raw_columns(made)}, {size} AS n_members FROM {reader}"
 
 
-def _around(key: str, *, is_text: bool) -> int:
-    """Return how many bytes stand around the value of a member: its key, the quotes, a colon and a comma."""
-    quotes = 2 if is_text and schemas.fold(key) not in _BARE else 0
-    return len(key.encode()) + len('"":,') + quotes
+def _bounded(forms: Forms | None) -> Forms | None:
+    return forms if forms is not None and sum(1 for _ in _leaves(forms, "x")) <= KEYS_LIMIT else None
 
 
-def n_bytes(lines: Lines, rows: int) -> int:
-    """Return the size of a file of ``rows`` lines without its line ends, if none of its lines is blank."""
-    with lines.path.open("rb") as stream:
-        stream.seek(-1, 2)
-        is_ended = stream.read(1) == b"\n"
-    return lines.path.stat().st_size - rows + (not is_ended)
+def n_commas(lines: Lines) -> int:
+    """Count the commas of a file."""
+    n = 0
+    block = bytearray(COUNT_BLOCK)
+    seen = np.frombuffer(block, np.uint8)
+    with lines.path.open("rb", buffering=0) as stream:
+        while size := stream.readinto(block):
+            n += int(np.count_nonzero(seen[:size] == ord(",")))
+    return n
 
 
 def unknown_query(path: Path, keys: Iterable[str]) -> str:
