@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit.summaries import summarise_at_once
-from telemetry_kit.tasks.state_changes import COMPLETERS, MADE_BY, UNKNOWN, cluster_totals
+from telemetry_kit.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, UNKNOWN, cluster_totals
 from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_means
 from telemetry_kit.uncertainty.shares import effective_sizes, largest_shares, mean_limits, share_limits
 
@@ -54,11 +53,7 @@ _DIFFERENCE = {
     "n_effective": "float64",
 }
 
-_FLAGS = {
-    f"{change}_{kind}": nw.col(f"_is_{change}") & flag
-    for change in ("completion", "reopening")
-    for kind, flag in MADE_BY.items()
-}
+_FLAGS = {f"{change}_{kind}": is_made & flag for change, is_made in CHANGES.items() for kind, flag in MADE_BY.items()}
 
 
 def task_completion(
@@ -229,7 +224,7 @@ def commander_vs_assignee(
     0          1.0.0          314       0.455  0.391   0.52
     1          1.1.0         1480       0.429  0.389   0.47
     """
-    flags = {kind: nw.col("_is_completion") & flag for kind, flag in MADE_BY.items()}
+    flags = {kind: CHANGES["completion"] & flag for kind, flag in MADE_BY.items()}
     check_open_unit("level", level)
     totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_DIFFERENCE)
 
@@ -333,8 +328,7 @@ def task_reopening(
 
     def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         completed, reopened = (
-            np.stack([totals[f"{change}_{kind}"].to_numpy() for kind in MADE_BY])
-            for change in ("completion", "reopening")
+            np.stack([totals[f"{change}_{kind}"].to_numpy() for kind in MADE_BY]) for change in CHANGES
         )
         n_unknown = groups.add_up(completed[-1] + reopened[-1])
         # The unknown come last: in their place stand all together.

@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 
-from telemetry_kit import engine, uncertainty
+from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.summaries import summarise
-from telemetry_kit.tasks.state_changes import COMPLETERS, MADE_BY, cluster_totals
-from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_mean
+from telemetry_kit.summaries import summarise_at_once
+from telemetry_kit.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, cluster_totals
+from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit.uncertainty.comparisons import detectable_differences, difference_limits, mean_differences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
     from numpy.typing import NDArray
 
     from telemetry_kit.periods import Freq
+    from telemetry_kit.uncertainty.clusters import Groups
 
 _DIFFERENCE = "commander_vs_assignee"
 _COMPARISON = {
@@ -126,60 +126,68 @@ def detectable_difference(
         raise ParameterError("between", between, "a column to compare, or freq in its place, and not both")
     totals, groups = cluster_totals(
         tasks,
-        {kind: nw.col("_is_completion") & MADE_BY[kind] for kind in COMPLETERS},
+        {kind: CHANGES["completion"] & MADE_BY[kind] for kind in COMPLETERS},
         by=by,
         between=between,
         freq=freq,
         cluster=cluster,
         reserved=["group_a", "group_b", *_COMPARISON],
+        names_clusters=True,
     )
+
+    def columns(clusters: pd.DataFrame, comparisons: Groups) -> dict[str, Any]:
+        (a, n_a), (b, n_b) = (_measures(clusters, side) for side in ("_a", "_b"))
+        each = [mean_differences(b[measure], n_b, a[measure], n_a, comparisons) for measure in a]
+        lower, upper = zip(*(difference_limits(difference, level=level)[1:] for difference in each), strict=True)
+        detectable = [detectable_differences(difference, level=level, power=power) for difference in each]
+        return {
+            "measure": np.tile(np.array(list(a), dtype=object), (comparisons.n, 1)),
+            "n_completed_a": comparisons.add_up(n_a),
+            "n_completed_b": comparisons.add_up(n_b),
+            "n_clusters_a": comparisons.add_up(n_a != 0),
+            "n_clusters_b": comparisons.add_up(n_b != 0),
+            "estimate_a": np.stack([difference.b.estimate for difference in each], axis=1),
+            "estimate_b": np.stack([difference.a.estimate for difference in each], axis=1),
+            "difference": np.stack([difference.estimate for difference in each], axis=1),
+            "lower": np.stack(lower, axis=1),
+            "upper": np.stack(upper, axis=1),
+            "detectable": np.stack(detectable, axis=1),
+        }
+
+    *names, _ = groups
+    pairs = _pair(totals, groups, cluster)
+    return summarise_at_once(pairs, [*names, "group_a", "group_b"], columns, _COMPARISON, level=level)
+
+
+def _pair(totals: pd.DataFrame, groups: Sequence[str], cluster: str) -> pd.DataFrame:
+    """Put the clusters of each group beside those of the group before it: a row for each that is in either.
+
+    The last of ``groups`` is what is compared, within each of the others; its values go to ``group_a`` and ``group_b``.
+    """
     *names, compared = groups
     totals = engine.sort_rows(totals, groups)
-    totals["_cluster"] = totals.groupby(cluster, dropna=False, observed=True).ngroup()
-    kind = str(totals[compared].dtype)
-
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        sides = [
-            (side[compared].iloc[0], side)
-            for _, side in part.groupby(compared, dropna=False, sort=False, observed=True)
-        ]
-        return [
-            {"group_a": a, "group_b": b} | row
-            for (a, before), (b, after) in pairwise(sides)
-            for row in _compare(before, after, level, power)
-        ]
-
-    return summarise(totals, names, rows, {"group_a": kind, "group_b": kind, **_COMPARISON}, level=level)
-
-
-def _compare(before: pd.DataFrame, after: pd.DataFrame, level: float, power: float) -> list[dict[str, Any]]:
-    clusters = before.merge(after, on="_cluster", how="outer", suffixes=("_a", "_b"))
-    a, b = (_measures(clusters, side) for side in ("_a", "_b"))
-    n_a, n_b = (np.sum([side[kind] for kind in COMPLETERS], axis=0) for side in (a, b))
-    rows = []
-    for measure in a:
-        difference = uncertainty.group_difference_interval(b[measure], n_b, a[measure], n_a, level=level)
-        rows.append(
-            {
-                "measure": measure,
-                "n_completed_a": n_a.sum(),
-                "n_completed_b": n_b.sum(),
-                "n_clusters_a": np.count_nonzero(n_a),
-                "n_clusters_b": np.count_nonzero(n_b),
-                "estimate_a": ratio_mean(a[measure], n_a).estimate,
-                "estimate_b": ratio_mean(b[measure], n_b).estimate,
-                "difference": difference.estimate,
-                "lower": difference.lower,
-                "upper": difference.upper,
-                "detectable": uncertainty.detectable_difference(
-                    a[measure], n_a, b[measure], n_b, level=level, power=power
-                ),
-            }
-        )
-    return rows
+    begins = ~totals[list(groups)].duplicated().to_numpy()
+    keys = totals[begins]
+    # A group has one before it where the others did not change with it.
+    has_before = keys[names].duplicated().to_numpy() if names else np.arange(len(keys)) > 0
+    place, pair = np.cumsum(begins) - 1, np.cumsum(has_before) - 1
+    code = totals[cluster].factorize(use_na_sentinel=False)[0]
+    n_codes = code.max(initial=-1) + 1
+    is_b, is_a = has_before[place], np.append(has_before, [False])[place + 1]
+    entries = np.concatenate([pair[place[is_b]] * n_codes + code[is_b], pair[place[is_a] + 1] * n_codes + code[is_a]])
+    distinct, row = np.unique(entries, return_inverse=True)
+    counts = {}
+    for side, rows, is_side in (("_a", row[is_b.sum() :], is_a), ("_b", row[: is_b.sum()], is_b)):
+        for kind in COMPLETERS:
+            counts[kind + side] = np.zeros(distinct.size, dtype=np.int64)
+            counts[kind + side][rows] = totals[kind].to_numpy()[is_side]
+    at = np.flatnonzero(has_before)[distinct // n_codes]
+    sides = {"group_a": keys[compared].iloc[at - 1].array, "group_b": keys[compared].iloc[at].array}
+    return pd.DataFrame({name: keys[name].iloc[at].array for name in names} | sides | counts)
 
 
-def _measures(clusters: pd.DataFrame, side: str) -> dict[str, NDArray[np.int64]]:
-    """Return the sum of each measure over the completions of each cluster, zero where it has none on this side."""
-    sums = {kind: clusters[kind + side].fillna(0).to_numpy(np.int64) for kind in COMPLETERS}
-    return {**sums, _DIFFERENCE: sums["commander"] - sums["assignee"]}
+def _measures(clusters: pd.DataFrame, side: str) -> tuple[dict[str, NDArray[np.int64]], NDArray[np.int64]]:
+    """Return the sum of each measure over the completions of each cluster on one side, and how many these are."""
+    sums = {kind: clusters[kind + side].to_numpy() for kind in COMPLETERS}
+    n_completed = np.sum(list(sums.values()), axis=0)
+    return sums | {_DIFFERENCE: sums["commander"] - sums["assignee"]}, n_completed

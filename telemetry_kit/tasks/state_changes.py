@@ -43,14 +43,18 @@ PERIOD = "period"
 """The column of the first moments of days, weeks or months."""
 
 
-def completer() -> nw.Expr:
-    """Return the expression for who made a state change."""
-    return nw.coalesce(*(nw.when(flag).then(nw.lit(kind)) for kind, flag in MADE_BY.items()))
-
-
 def state() -> nw.Expr:
     """Return the expression for the state after an event as text; empty for an event that is no state change."""
     return nw.col("new_state").cast(nw.String).fill_null("")
+
+
+CHANGES: dict[str, nw.Expr] = {"completion": state() == "done", "reopening": state() == "open"}
+"""The state changes that are counted."""
+
+
+def completer() -> nw.Expr:
+    """Return the expression for who made a state change."""
+    return nw.coalesce(*(nw.when(flag).then(nw.lit(kind)) for kind, flag in MADE_BY.items()))
 
 
 def open_state_changes(
@@ -87,6 +91,7 @@ def cluster_totals(
     cluster: str,
     reserved: Iterable[str],
     between: str | None = None,
+    names_clusters: bool = False,
 ) -> tuple[pd.DataFrame, list[str]]:
     """Add up flags of the completions and reopenings in each group and cluster.
 
@@ -95,12 +100,13 @@ def cluster_totals(
     tasks
         A frame of tasks events of any kind.
     columns
-        For each name the flag to count, an expression over the columns of ``tasks`` and two flags, ``_is_completion``
-        and ``_is_reopening``.
+        For each name the flag to count, an expression over the columns of ``tasks``.
     by, freq, cluster, between
         As the caller gave them.
     reserved
         The columns of the caller's result, which ``by`` must not name.
+    names_clusters
+        Whether the column ``cluster`` comes home too: there can be very many clusters, and few callers ask which.
 
     Returns
     -------
@@ -119,8 +125,7 @@ def cluster_totals(
     if between is not None:
         check_column("between", between, [column for column in present if column not in groups])
         groups = [*groups, between]
-    frame = frame.with_columns(_is_completion=state() == "done", _is_reopening=state() == "open")
-    frame = frame.filter(nw.col("_is_completion") | nw.col("_is_reopening"))
+    frame = frame.filter(nw.any_horizontal(*CHANGES.values(), ignore_nulls=True))
     if freq:
         frame = engine.add_epoch_us(frame, _us="event_timestamp").with_columns(_day=nw.col("_us") // engine.DAY_US)
         frame = add_period(frame, freq).with_columns(nw.col("_period").alias(PERIOD))
@@ -128,6 +133,8 @@ def cluster_totals(
     flags = {name: nw.when(flag).then(1) for name, flag in columns.items()}
     keys = list(dict.fromkeys([*groups, cluster]))
     counted = frame.select(*keys, **flags).group_by(*keys).agg(nw.col(*columns).count())
+    if not names_clusters:
+        counted = counted.select(*groups, *columns)
     totals = engine.collect(counted).astype(dict.fromkeys(columns, np.int64))
     if freq:
         totals[PERIOD] = dates(first_days(totals[PERIOD].to_numpy(np.int64), freq))

@@ -97,7 +97,9 @@ def t_quantiles(probability: float, df: ArrayLike) -> NDArray[np.float64]:
     """Return quantiles of Student's t distribution, NaN where ``df`` is not positive."""
     from scipy.special import stdtrit
 
-    return np.asarray(stdtrit(np.asarray(df, dtype=np.float64), probability), dtype=np.float64)
+    # Groups are many and their degrees of freedom few, and a quantile takes longer than to find those that differ.
+    distinct, place = np.unique(np.asarray(df, dtype=np.float64), return_inverse=True)
+    return np.asarray(stdtrit(distinct, probability), dtype=np.float64)[place]
 
 
 def cluster_variances(
@@ -109,15 +111,15 @@ def cluster_variances(
     """
     squares = influence**2
     # Sorted, because engines give clusters in any order, and a sum of floats would show which in its last digit.
-    order = np.lexsort((squares, groups.of))
+    order = np.argsort(squares)
     sums = np.bincount(groups.of[order], squares[order], minlength=groups.n)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(n_clusters > 1, n_clusters / (n_clusters - 1) * sums, math.nan)
 
 
-def cluster_variance(influence: NDArray[np.float64], n_clusters: int) -> float:
-    """Return the variance of one estimate from each cluster's influence on it, NaN with fewer than two clusters."""
-    return float(cluster_variances(influence, np.array([n_clusters]), one_group(influence.size))[0])
+def only(intervals: Intervals) -> Interval:
+    """Return the interval of the only group."""
+    return Interval(*(float(values[0]) for values in intervals))
 
 
 def one_group(n_clusters: int) -> Groups:

@@ -7,20 +7,46 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.uncertainty.clusters import Interval, check_open_unit, cluster_variance, ratio_mean, t_quantile
+from telemetry_kit.uncertainty.clusters import (
+    Interval,
+    Intervals,
+    check_open_unit,
+    cluster_variances,
+    one_group,
+    only,
+    ratio_mean,
+    ratio_means,
+    t_quantile,
+    t_quantiles,
+)
 from telemetry_kit.uncertainty.medians import median_sample, woodruff_median
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.uncertainty.clusters import RatioMean
+    from telemetry_kit.uncertainty.clusters import Groups, RatioMean, RatioMeans
     from telemetry_kit.uncertainty.medians import MedianSample
 
 
-class _Difference(NamedTuple):
-    estimate: float
-    error: float
-    df: int
+class Differences(NamedTuple):
+    """Differences between two means, one of each entry per comparison.
+
+    Attributes
+    ----------
+    a, b
+        The two means of each comparison.
+    estimate, error
+        The first mean less the second, and its standard error between clusters; the error is NaN where a group has
+        fewer than two clusters, and where no cluster differs from another.
+    df
+        Degrees of freedom of the error.
+    """
+
+    a: RatioMeans
+    b: RatioMeans
+    estimate: NDArray[np.float64]
+    error: NDArray[np.float64]
+    df: NDArray[np.int64]
 
 
 def group_difference_interval(
@@ -68,10 +94,8 @@ def group_difference_interval(
     >>> print(f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]")
     0.150 [0.026, 0.274]
     """
-    alpha = 1 - check_open_unit("level", level)
-    difference = _difference(sums_a, totals_a, sums_b, totals_b)
-    margin = t_quantile(1 - alpha / 2, difference.df) * difference.error
-    return Interval(difference.estimate, difference.estimate - margin, difference.estimate + margin)
+    differences = mean_differences(sums_a, totals_a, sums_b, totals_b, one_group(np.size(totals_a)))
+    return only(difference_limits(differences, level=level))
 
 
 def detectable_difference(
@@ -120,25 +144,43 @@ def detectable_difference(
     >>> round(detectable_difference([6, 3, 5, 7], [10] * 4, [4, 2, 3, 6], [10] * 4), 3)
     0.155
     """
+    differences = mean_differences(sums_a, totals_a, sums_b, totals_b, one_group(np.size(totals_a)))
+    return float(detectable_differences(differences, level=level, power=power)[0])
+
+
+def mean_differences(
+    sums_a: ArrayLike, totals_a: ArrayLike, sums_b: ArrayLike, totals_b: ArrayLike, groups: Groups
+) -> Differences:
+    """Return the difference between two means, with its error between clusters, for each of many comparisons.
+
+    As for ``group_difference_interval``; ``groups`` tells to which comparison a cluster's entry belongs.
+    """
+    a, b = ratio_means(sums_a, totals_a, groups), ratio_means(sums_b, totals_b, groups)
+    n_clusters = groups.add_up(np.asarray(totals_a) + np.asarray(totals_b) != 0).astype(np.int64)
+    variance = cluster_variances(a.influence - b.influence, n_clusters, groups)
+    # A group of one cluster has no influence of its own, and the variance of the other alone would be too small.
+    is_told = _is_above_rounding(variance, a.variance + b.variance)
+    error = np.sqrt(np.where(is_told, variance, math.nan))
+    return Differences(a, b, a.estimate - b.estimate, error, n_clusters - 2)
+
+
+def difference_limits(differences: Differences, *, level: float) -> Intervals:
+    """Return the limits of ``group_difference_interval`` for many comparisons."""
+    alpha = 1 - check_open_unit("level", level)
+    margin = t_quantiles(1 - alpha / 2, differences.df) * differences.error
+    return Intervals(differences.estimate, differences.estimate - margin, differences.estimate + margin)
+
+
+def detectable_differences(differences: Differences, *, level: float, power: float) -> NDArray[np.float64]:
+    """Return what ``detectable_difference`` returns for each of many comparisons."""
     alpha = 1 - check_open_unit("level", level)
     check_open_unit("power", power)
-    difference = _difference(sums_a, totals_a, sums_b, totals_b)
-    multiple = t_quantile(1 - alpha / 2, difference.df) + t_quantile(power, difference.df)
-    return multiple * difference.error
+    return (t_quantiles(1 - alpha / 2, differences.df) + t_quantiles(power, differences.df)) * differences.error
 
 
-def _difference(sums_a: ArrayLike, totals_a: ArrayLike, sums_b: ArrayLike, totals_b: ArrayLike) -> _Difference:
-    a, b = ratio_mean(sums_a, totals_a), ratio_mean(sums_b, totals_b)
-    n_clusters = int(np.count_nonzero(np.asarray(totals_a) + np.asarray(totals_b)))
-    variance = cluster_variance(a.influence - b.influence, n_clusters)
-    # A group of one cluster has no influence of its own, and the variance of the other alone would be too small.
-    error = math.sqrt(variance) if _is_above_rounding(variance, a.variance + b.variance) else math.nan
-    return _Difference(a.estimate - b.estimate, error, n_clusters - 2)
-
-
-def _is_above_rounding(variance: float, parts: float) -> bool:
+def _is_above_rounding(variance: ArrayLike, parts: ArrayLike) -> NDArray[np.bool_]:
     """Whether the variance of two groups together is more than what rounding leaves where its parts cancel."""
-    return variance > 1e-12 * parts
+    return np.asarray(variance) > 1e-12 * np.asarray(parts)
 
 
 def probability_of_superiority(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from telemetry_kit.uncertainty.clusters import (
-    Interval,
     Intervals,
     check_open_unit,
     one_group,
+    only,
     ratio_means,
     t_quantiles,
 )
@@ -18,7 +19,7 @@ from telemetry_kit.uncertainty.clusters import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.uncertainty.clusters import Groups, RatioMeans
+    from telemetry_kit.uncertainty.clusters import Groups, Interval, RatioMeans
 
 
 class EffectiveSample(NamedTuple):
@@ -83,7 +84,7 @@ def share_interval(successes: ArrayLike, totals: ArrayLike, *, level: float = 0.
     >>> print(f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]")
     0.566 [0.344, 0.770]
     """
-    return _only(share_limits(ratio_means(successes, totals, one_group(np.size(totals))), level=level))
+    return only(share_limits(ratio_means(successes, totals, one_group(np.size(totals))), level=level))
 
 
 def share_limits(shares: RatioMeans, *, level: float) -> Intervals:
@@ -109,13 +110,10 @@ def _clopper_pearson(
     from scipy.special import betaincinv
 
     yes, no = n_trials * share, n_trials * (1 - share)
-    lower = np.where(yes == 0, 0.0, betaincinv(yes, no + 1, alpha / 2))
-    upper = np.where(no == 0, 1.0, betaincinv(yes + 1, no, 1 - alpha / 2))
+    lower, upper = np.where(np.isnan(yes), math.nan, [[0.0], [1.0]])
+    betaincinv(yes, no + 1, alpha / 2, out=lower, where=yes > 0)
+    betaincinv(yes + 1, no, 1 - alpha / 2, out=upper, where=no > 0)
     return lower, upper
-
-
-def _only(intervals: Intervals) -> Interval:
-    return Interval(*(float(values[0]) for values in intervals))
 
 
 def difference_interval(sums: ArrayLike, totals: ArrayLike, *, level: float = 0.95) -> Interval:
@@ -155,7 +153,7 @@ def difference_interval(sums: ArrayLike, totals: ArrayLike, *, level: float = 0.
     >>> print(f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]")
     0.170 [-0.046, 0.386]
     """
-    return _only(mean_limits(ratio_means(sums, totals, one_group(np.size(totals))), level=level))
+    return only(mean_limits(ratio_means(sums, totals, one_group(np.size(totals))), level=level))
 
 
 def mean_limits(means: RatioMeans, *, level: float) -> Intervals:
