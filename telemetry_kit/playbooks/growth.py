@@ -11,7 +11,7 @@ import pandas as pd
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.periods import check_freq, last_days, periods_of
 from telemetry_kit.playbooks.sizes import SIZES, number_servers, size, size_row
-from telemetry_kit.playbooks.states import IN_TIME, KEYS, playbook_states
+from telemetry_kit.playbooks.states import KEYS, playbook_states
 from telemetry_kit.summaries import summarise
 
 if TYPE_CHECKING:
@@ -37,27 +37,22 @@ _GROWTH = {
     "n_smaller": "Int64",
 }
 
-_NO_SIZE = -1.0
 
-
-def _sized_states(playbooks: IntoFrame, measure: str, by: str | Sequence[str] | None = None) -> nw.LazyFrame[Any]:
-    """Open the states of playbooks with their size.
-
-    ``_value`` is the size, ``_first`` that in the playbook's first state, ``_largest`` the largest up to now, and
-    ``_from_create`` tells whether the first state is that of the create.
-    """
+def _sized_states(
+    playbooks: IntoFrame, measure: str, by: str | Sequence[str] | None = None
+) -> tuple[nw.LazyFrame[Any], nw.Expr]:
+    """Open the states of playbooks, and return them with the expression for their size."""
     value, needed = size(measure)
-    states = playbook_states(playbooks, needed=needed, named=engine.names_of(by)).with_columns(_value=value)
-    is_first = nw.col("_update") == 0
-    is_created = is_first & (nw.col("action").cast(nw.String) == "create").fill_null(value=True)
-    # A running maximum has no value where its column has none: no size counts as less than any.
-    flag, largest = nw.when(is_created).then(1).otherwise(0), nw.col("_value").fill_null(_NO_SIZE)
-    states = states.with_columns(_first=nw.when(is_first).then(nw.col("_value")), _from_create=flag, _largest=largest)
-    so_far = {name: nw.col(name).cum_max().over(*KEYS, order_by=IN_TIME) for name in ("_from_create", "_largest")}
-    return engine.fill_null(states, "_first", strategy="forward", within=KEYS, order_by=IN_TIME, **so_far).with_columns(
-        _from_create=nw.col("_from_create") == 1,
-        _largest=nw.when(nw.col("_largest") > _NO_SIZE).then(nw.col("_largest")),
-    )
+    return playbook_states(playbooks, needed=needed, named=engine.names_of(by)), value
+
+
+def _at_first(expression: nw.Expr) -> nw.Expr:
+    """Return an expression in the first state of each playbook, and null in the others."""
+    return nw.when(nw.col("_update") == 0).then(expression)
+
+
+def _is_create() -> nw.Expr:
+    return (nw.col("action").cast(nw.String) == "create").fill_null(value=True)
 
 
 def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_checklist_items") -> IntoFrameT:
@@ -103,18 +98,21 @@ def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_check
     1          4   29.0  28.0     32.0
     2          0   18.0  18.0     18.0
     """
-    states = _sized_states(playbooks, measure)
-    result = states.filter(nw.col("_until_us").is_null()).select(
-        *KEYS,
-        first_seen_at=nw.col("_first_seen_at"),
-        last_changed_at=nw.col("event_timestamp"),
-        n_updates=nw.col("_n_updates"),
-        from_create=nw.col("_from_create"),
-        is_deleted=nw.col("_is_deleted"),
-        first=nw.col("_first"),
-        last=nw.col("_value"),
-        largest=nw.col("_largest"),
-    )
+    states, value = _sized_states(playbooks, measure)
+    is_last = nw.col("_until_us").is_null()
+    flags = {"from_create": _at_first(_is_create()), "is_deleted": nw.when(is_last).then(nw.col("_is_deleted"))}
+    known = {
+        "first_seen_at": nw.col("event_timestamp"),
+        "last_changed_at": nw.col("event_timestamp"),
+        "n_updates": nw.col("_n_updates"),
+        **{name: nw.when(flag).then(1).otherwise(0) for name, flag in flags.items()},
+        "first": _at_first(value),
+        "last": nw.when(is_last).then(value),
+        "largest": value,
+    }
+    ends = {name: nw.col(name).min() if name == "first_seen_at" else nw.col(name).max() for name in known}
+    histories = states.select(*KEYS, **known).group_by(*KEYS).agg(**ends)
+    result = histories.with_columns(**{name: nw.col(name) == 1 for name in flags})
     return engine.give_back(result.sort(*KEYS), like=playbooks)
 
 
@@ -188,9 +186,12 @@ def playbook_growth(
     0       0  2   5.0          0.0
     1       1  1   9.0          3.0
     """
-    states = _sized_states(playbooks, measure, by)
+    states, value = _sized_states(playbooks, measure, by)
     groups = engine.group_columns(by, states, reserved=_GROWTH)
     keys = list(dict.fromkeys([*groups, "_update", "server_id"]))
+    states = states.with_columns(_value=value, _first=_at_first(value), _from_create=_at_first(_is_create()))
+    firsts = ("_first", "_from_create")
+    states = engine.fill_null(states, *firsts, strategy="forward", within=KEYS, order_by=["_update"])
     states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
     counted = engine.collect(states.group_by(*keys, "_value", "_first").agg(_n=nw.len()))
     counted = counted.sort_values(["_value", "_first", "server_id"], ignore_index=True)
@@ -277,12 +278,13 @@ def playbook_sizes_over_time(
     1 2020-12-20 23:54:40.320000+00:00  103    22.0
     """
     check_freq(freq)
-    states = _sized_states(playbooks, measure, by)
+    states, value = _sized_states(playbooks, measure, by)
     groups = engine.group_columns(by, states, reserved=[*SIZES, "as_of"])
     until = None if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
     ends = _period_ends(states, freq, until)
     # A state shows at the ends from the first that is not before it to the last that is before the next state.
     states = states.with_columns(
+        _value=value,
         _begins=_n_before(nw.col("_from_us"), ends),
         _stops=nw.when(nw.col("_until_us").is_null()).then(len(ends)).otherwise(_n_before(nw.col("_until_us"), ends)),
     ).filter(~nw.col("_is_deleted"), nw.col("_begins") < nw.col("_stops"))

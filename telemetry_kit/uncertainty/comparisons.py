@@ -19,7 +19,7 @@ from telemetry_kit.uncertainty.clusters import (
     t_quantile,
     t_quantiles,
 )
-from telemetry_kit.uncertainty.medians import median_sample, woodruff_median
+from telemetry_kit.uncertainty.medians import median_interval, median_sample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -314,8 +314,9 @@ def median_difference(
     >>> print(f"{estimate} [{lower:.1f}, {upper:.1f}]")
     2.5 [-3.5, 4.3]
     """
-    a, b = woodruff_median(values_a, clusters_a, level=level), woodruff_median(values_b, clusters_b, level=level)
-    correlation = _median_correlation(median_sample(values_a, clusters_a), median_sample(values_b, clusters_b))
+    sample_a, sample_b = median_sample(values_a, clusters_a), median_sample(values_b, clusters_b)
+    a, b = median_interval(sample_a, level=level), median_interval(sample_b, level=level)
+    correlation = _median_correlation(sample_a, sample_b)
 
     def reach(down: float, up: float) -> float:
         # With ties a limit may lie on the far side of the median; it then adds nothing.
@@ -330,6 +331,6 @@ def median_difference(
 
 def _median_correlation(a: MedianSample, b: MedianSample) -> float:
     _, in_a, in_b = np.intersect1d(a.clusters, b.clusters, assume_unique=True, return_indices=True)
-    influence_a, influence_b = a.share.influence, b.share.influence
+    influence_a, influence_b = a.shares.influence, b.shares.influence
     norm = math.sqrt(float(np.sum(influence_a**2) * np.sum(influence_b**2)))
     return float(influence_a[in_a] @ influence_b[in_b]) / norm if norm > 0 else 0.0

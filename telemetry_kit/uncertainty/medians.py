@@ -8,42 +8,62 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.uncertainty.clusters import Interval, check_open_unit, ratio_mean, t_quantile
+from telemetry_kit.uncertainty.clusters import (
+    Groups,
+    Intervals,
+    check_open_unit,
+    one_group,
+    only,
+    ratio_means,
+    t_quantiles,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.uncertainty.clusters import RatioMean
+    from telemetry_kit.uncertainty.clusters import Interval, RatioMeans
 
 
-class _Sorted(NamedTuple):
-    """Values in ascending order, each with the number of values up to and including it."""
-
-    values: NDArray[np.float64]
-    cumulative: NDArray[np.int64]
-
-    @property
-    def n(self) -> int:
-        """How many values there are."""
-        return int(self.cumulative[-1]) if self.cumulative.size else 0
-
-    def at(self, position: int) -> float:
-        """Return the value at a 1-based position among all values."""
-        return float(self.values[np.searchsorted(self.cumulative, position)])
-
-
-class MedianSample(NamedTuple):
-    """The share of values at or below the sample median, with its error between clusters.
+class Samples(NamedTuple):
+    """The values of many groups, group by group, in ascending order within each.
 
     Attributes
     ----------
-    share
+    values
+        All values.
+    cumulative
+        For each value the number of values up to and including it, over all groups.
+    before, n
+        For each group the number of values of the groups before it, and of its own.
+    """
+
+    values: NDArray[np.float64]
+    cumulative: NDArray[np.int64]
+    before: NDArray[np.int64]
+    n: NDArray[np.int64]
+
+    def at(self, positions: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Return the values at 1-based positions in each group, one row of them per group; NaN in one without any."""
+        places = np.searchsorted(self.cumulative, self.before[:, np.newaxis] + positions.astype(np.int64))
+        found = np.append(self.values, math.nan)[places]
+        return np.where(self.n[:, np.newaxis] > 0, found, math.nan)
+
+
+class MedianSample(NamedTuple):
+    """Values, and the share of them at or below their median, with its error between clusters.
+
+    Attributes
+    ----------
+    samples
+        The values, as the only group.
+    shares
         That share; its ``influence`` has one entry per label in ``clusters``.
     clusters
         The cluster labels, ascending.
     """
 
-    share: RatioMean
+    samples: Samples
+    shares: RatioMeans
     clusters: NDArray[np.int64]
 
 
@@ -80,12 +100,27 @@ def quantiles(values: ArrayLike, probabilities: ArrayLike, *, counts: ArrayLike 
     wanted = np.asarray(probabilities, dtype=np.float64)
     if not ((wanted >= 0) & (wanted <= 1)).all():
         raise ParameterError("probabilities", probabilities, "numbers in [0, 1]")
-    ordered = _sort(values, counts)
-    if ordered.n == 0:
-        return np.full(wanted.shape, math.nan)
-    place = (ordered.n - 1) * wanted
-    below = ordered.values[np.searchsorted(ordered.cumulative, np.floor(place) + 1)]
-    above = ordered.values[np.searchsorted(ordered.cumulative, np.ceil(place) + 1)]
+    samples = sort_samples(values, one_group(np.size(values)), counts)
+    return group_quantiles(samples, wanted.ravel()).reshape(wanted.shape)
+
+
+def sort_samples(values: ArrayLike, groups: Groups, counts: ArrayLike | None = None) -> Samples:
+    """Sort the values of many groups."""
+    x = np.asarray(values, dtype=np.float64)
+    n = np.ones(x.shape, dtype=np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
+    order = np.argsort(x)
+    if groups.n > 1:
+        of = groups.of[order]
+        # A sort of small integers that keeps their order is far faster than one of large.
+        order = order[np.argsort(of.astype(np.uint16) if groups.n <= 1 << 16 else of, kind="stable")]
+    in_group = groups.add_up(n).astype(np.int64)
+    return Samples(x[order], np.cumsum(n[order]), np.cumsum(in_group) - in_group, in_group)
+
+
+def group_quantiles(samples: Samples, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the ``quantiles`` of each of many groups, one row of them per group."""
+    place = (samples.n[:, np.newaxis] - 1) * probabilities
+    below, above = samples.at(np.floor(place) + 1), samples.at(np.ceil(place) + 1)
     part = place - np.floor(place)
     # From the nearer end, as NumPy does it, so that the last bit is the same.
     is_nearer_above = part >= 0.5  # noqa: PLR2004 - half-way
@@ -95,34 +130,84 @@ def quantiles(values: ArrayLike, probabilities: ArrayLike, *, counts: ArrayLike 
     return result
 
 
-def _sort(values: ArrayLike, counts: ArrayLike | None) -> _Sorted:
-    x = np.asarray(values, dtype=np.float64)
-    n = np.ones(x.shape, dtype=np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
-    order = np.argsort(x, kind="stable")
-    return _Sorted(x[order], np.cumsum(n[order]))
-
-
-def _math_quantile(ordered: _Sorted, probability: float) -> float:
-    """Return the smallest value with at least this share at or below it, as R's survey package computes it.
+def _math_quantiles(samples: Samples, probabilities: NDArray[np.float64] | float) -> NDArray[np.float64]:
+    """Return for each group the smallest value with at least this share at or below it, as R's survey package does it.
 
     R compares in this order and this arithmetic: the last value whose share does not exceed the probability, and
     the next one unless that share equals it. Below 1 / n R has no such value and goes on from the first, which
     makes the second smallest the answer; the limits are to equal R's, so it is followed.
     """
-    position = max(math.floor(probability * ordered.n), 1)
-    return ordered.at(position if probability == position / ordered.n else min(position + 1, ordered.n))
+    n = np.maximum(samples.n, 1)
+    position = np.maximum(np.floor(probabilities * n), 1)
+    position = np.where(probabilities == position / n, position, np.minimum(position + 1, n))
+    return samples.at(position[:, np.newaxis])[:, 0]
+
+
+def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int64], Groups]:
+    """Number the clusters of all groups, and tell to which group each belongs: one in two groups counts in both.
+
+    Parameters
+    ----------
+    clusters
+        Integer code of the cluster of each value, from 0.
+    groups
+        The group of each value.
+    """
+    codes = np.asarray(clusters, dtype=np.int64)
+    n_codes = int(codes.max(initial=0)) + 1
+    codes = groups.of * n_codes + codes
+    if groups.n * n_codes <= codes.size:
+        # Most of them occur: to mark those that do is far faster than to sort.
+        is_there = np.bincount(codes, minlength=groups.n * n_codes) > 0
+        distinct, numbers = np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[codes]
+    else:
+        distinct, numbers = np.unique(codes, return_inverse=True)
+    return numbers, Groups(distinct // n_codes, groups.n)
+
+
+def shares_below_median(
+    samples: Samples,
+    values: ArrayLike,
+    groups: Groups,
+    clusters: NDArray[np.int64],
+    of_clusters: Groups,
+    counts: ArrayLike | None = None,
+) -> RatioMeans:
+    """Return, for each of many groups, the clustered share of values at or below its median (the lower one of two).
+
+    ``samples`` holds the sorted values; ``clusters`` and ``of_clusters`` are what ``number_clusters`` returned.
+    """
+    x = np.asarray(values, dtype=np.float64)
+    n = np.ones(x.shape) if counts is None else np.asarray(counts, dtype=np.float64)
+    is_below = x <= _math_quantiles(samples, 0.5)[groups.of]
+    n_clusters = of_clusters.of.size
+    return ratio_means(
+        np.bincount(clusters, n * is_below, minlength=n_clusters),
+        np.bincount(clusters, n, minlength=n_clusters),
+        of_clusters,
+    )
+
+
+def group_median_limits(
+    samples: Samples, shares: RatioMeans, *, level: float
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the limits of ``woodruff_median`` for each of many groups, from their ``shares_below_median``."""
+    alpha = 1 - check_open_unit("level", level)
+    margin = t_quantiles(1 - alpha / 2, shares.n_clusters - 1) * np.sqrt(shares.variance)
+    low, high = shares.estimate - margin, shares.estimate + margin
+    # Where a limit is NaN or lies outside [0, 1], it is not looked up.
+    lower = _math_quantiles(samples, np.where(low >= 0, low, 0.5))
+    upper = _math_quantiles(samples, np.where(high <= 1, high, 0.5))
+    return np.where(low >= 0, lower, math.nan), np.where(high <= 1, upper, math.nan)
 
 
 def median_sample(values: ArrayLike, clusters: ArrayLike, counts: ArrayLike | None = None) -> MedianSample:
     """Return the clustered share of values at or below the sample median (the lower one of two)."""
-    x = np.asarray(values, dtype=np.float64)
-    n = np.ones(x.shape) if counts is None else np.asarray(counts, dtype=np.float64)
+    only_group = one_group(np.size(values))
+    samples = sort_samples(values, only_group, counts)
     labels, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    middle = _math_quantile(_sort(x, counts), 0.5) if n.any() else math.nan
-    share = ratio_mean(
-        np.bincount(codes, n * (x <= middle), minlength=labels.size), np.bincount(codes, n, minlength=labels.size)
-    )
-    return MedianSample(share, labels)
+    shares = shares_below_median(samples, values, only_group, codes, one_group(labels.size), counts)
+    return MedianSample(samples, shares, labels)
 
 
 def woodruff_median(
@@ -173,16 +258,11 @@ def woodruff_median(
     >>> woodruff_median(values, clusters, [10] * 12)
     Interval(estimate=3.0, lower=2.0, upper=9.0)
     """
-    alpha = 1 - check_open_unit("level", level)
-    estimate = float(quantiles(values, 0.5, counts=counts))
-    share = median_sample(values, clusters, counts).share
-    if math.isnan(share.variance):
-        return Interval(estimate, math.nan, math.nan)
-    ordered = _sort(values, counts)
-    margin = t_quantile(1 - alpha / 2, share.n_clusters - 1) * math.sqrt(share.variance)
-    low, high = share.estimate - margin, share.estimate + margin
-    return Interval(
-        estimate,
-        _math_quantile(ordered, low) if low >= 0 else math.nan,
-        _math_quantile(ordered, high) if high <= 1 else math.nan,
-    )
+    sample = median_sample(values, clusters, counts)
+    return median_interval(sample, level=level)
+
+
+def median_interval(sample: MedianSample, *, level: float) -> Interval:
+    """Return the median of a sample with its limits, as ``woodruff_median`` does."""
+    estimate = group_quantiles(sample.samples, np.array([0.5]))[:, 0]
+    return only(Intervals(estimate, *group_median_limits(sample.samples, sample.shares, level=level)))
