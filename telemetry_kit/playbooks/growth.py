@@ -8,11 +8,14 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, uncertainty
+from telemetry_kit import engine
 from telemetry_kit.periods import check_freq, last_days, periods_of
-from telemetry_kit.playbooks.sizes import SIZES, number_servers, size, size_row
+from telemetry_kit.playbooks.sizes import SIZES, number_servers, server_numbers, size, summarise_sizes
 from telemetry_kit.playbooks.states import KEYS, playbook_states
-from telemetry_kit.summaries import summarise
+from telemetry_kit.summaries import summarise_at_once
+from telemetry_kit.uncertainty.clusters import Groups, ratio_means
+from telemetry_kit.uncertainty.medians import group_quantiles, number_clusters, sort_samples
+from telemetry_kit.uncertainty.shares import mean_limits
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,7 +28,6 @@ if TYPE_CHECKING:
 
 _GROWTH = {
     "measure": "str",
-    "update": "Int64",
     "n": "Int64",
     "n_servers": "Int64",
     "mean": "float64",
@@ -187,40 +189,44 @@ def playbook_growth(
     1       1  1   9.0          3.0
     """
     states, value = _sized_states(playbooks, measure, by)
-    groups = engine.group_columns(by, states, reserved=_GROWTH)
+    groups = engine.group_columns(by, states, reserved=[*_GROWTH, "update"])
     keys = list(dict.fromkeys([*groups, "_update", "server_id"]))
     states = states.with_columns(_value=value, _first=_at_first(value), _from_create=_at_first(_is_create()))
     firsts = ("_first", "_from_create")
     states = engine.fill_null(states, *firsts, strategy="forward", within=KEYS, order_by=["_update"])
     states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
     counted = engine.collect(states.group_by(*keys, "_value", "_first").agg(_n=nw.len()))
-    counted = counted.sort_values(["_value", "_first", "server_id"], ignore_index=True)
+    counted["_server"] = server_numbers(counted["server_id"])
 
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        counts, values = part["_n"].to_numpy(np.int64), part["_value"].to_numpy(np.float64)
-        change = values - part["_first"].to_numpy(np.float64, na_value=np.nan)
-        known = ~np.isnan(change)
-        servers, _ = part["server_id"].factorize()
-        sums = np.bincount(servers[known], (change * counts)[known])
-        totals = np.bincount(servers[known], counts[known])
-        mean_change, lower, upper = uncertainty.difference_interval(sums, totals, level=level)
-        return [
-            {
-                "measure": measure,
-                "update": part["_update"].iloc[0],
-                "n": counts.sum(),
-                "n_servers": part["server_id"].nunique(),
-                "mean": (values * counts).sum() / counts.sum(),
-                "median": uncertainty.quantiles(values, [0.5], counts=counts)[0],
-                "mean_change": mean_change,
-                "lower": lower,
-                "upper": upper,
-                "n_larger": counts[change > 0].sum(),
-                "n_smaller": counts[change < 0].sum(),
-            }
-        ]
+    def columns(counted: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+        counts, values = counted["_n"].to_numpy(np.int64), counted["_value"].to_numpy(np.float64)
+        change = values - counted["_first"].to_numpy(np.float64, na_value=np.nan)
+        is_known = ~np.isnan(change)
+        servers, of_servers = number_clusters(counted["_server"].to_numpy(), groups)
+        in_server = Groups(servers, of_servers.of.size)
+        changes = ratio_means(
+            in_server.add_up_ascending(np.where(is_known, change * counts, 0.0)),
+            in_server.add_up(counts * is_known),
+            of_servers,
+        )
+        mean_change, lower, upper = mean_limits(changes, level=level)
+        samples = sort_samples(values, groups, counts)
+        return {
+            "measure": np.full(groups.n, measure, dtype=object),
+            "n": samples.n,
+            "n_servers": np.bincount(of_servers.of, minlength=groups.n),
+            "mean": groups.add_up_ascending(values * counts) / samples.n,
+            "median": group_quantiles(samples, np.array([0.5]))[:, 0],
+            "mean_change": mean_change,
+            "lower": lower,
+            "upper": upper,
+            "n_larger": groups.add_up(counts * (change > 0)),
+            "n_smaller": groups.add_up(counts * (change < 0)),
+        }
 
-    return summarise(counted, [*groups, "_update"], rows, _GROWTH, level=level).drop(columns="_update")
+    own = counted.drop(columns=[] if "server_id" in groups else "server_id")
+    table = summarise_at_once(own, [*groups, "_update"], columns, _GROWTH, level=level)
+    return table.rename(columns={"_update": "update"})[[*groups, "measure", "update", *list(_GROWTH)[1:]]]
 
 
 def playbook_sizes_over_time(
@@ -297,7 +303,7 @@ def playbook_sizes_over_time(
         for at, end in enumerate(ends)
     ]
     totals = pd.concat(shown) if shown else counted.assign(as_of=pd.Series(dtype="datetime64[us, UTC]"))
-    return summarise(totals, [*groups, "as_of"], lambda part: [size_row(part, measure, level)], SIZES, level=level)
+    return summarise_sizes(totals, [*groups, "as_of"], measure, level)
 
 
 def _period_ends(states: nw.LazyFrame[Any], freq: Freq, cutoff: int | None) -> list[int]:

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine, uncertainty
-from telemetry_kit.playbooks.sizes import size
+from telemetry_kit.playbooks.sizes import server_numbers, size
 from telemetry_kit.playbooks.states import KEYS, NEEDED, playbook_states
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
+    from numpy.typing import NDArray
 
     from telemetry_kit.playbooks.sizes import Measure
 
@@ -33,6 +34,15 @@ _WEIGHTED = {
     "median": "float64",
     "p75": "float64",
 }
+
+
+class _Counted(NamedTuple):
+    """Playbooks of one server, size and number of runs, and how many they are."""
+
+    servers: NDArray[np.int64]
+    values: NDArray[np.float64]
+    n: NDArray[np.int64]
+    n_runs: NDArray[np.int64]
 
 
 def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
@@ -185,31 +195,33 @@ def playbook_weightings(
         .group_by("server_id", "_value", "_runs")
         .agg(_n=nw.len())
     )
-    table = engine.collect(counted).sort_values(["_value", "server_id", "_runs"], ignore_index=True)
+    table = engine.collect(counted)
     if table.empty:
         return pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED)
+    servers, values = server_numbers(table["server_id"]), table["_value"].to_numpy(np.float64)
     n, n_runs = table["_n"].to_numpy(np.int64), table["_runs"].to_numpy(np.int64)
-    in_server = table.groupby("server_id")["_n"].transform("sum").to_numpy(np.float64)
-    weights = {"playbook": n.astype(np.float64), "server": n / in_server, "run": (n * n_runs).astype(np.float64)}
-    rows = [_weighted_row(table, weighting, weights[weighting], level) for weighting in WEIGHTINGS]
+    # In one order on every engine, so that the last digit of a sum is fixed as well.
+    order = np.lexsort((n_runs, servers, values))
+    counts_of = _Counted(servers[order], values[order], n[order], n_runs[order])
+    weights = {
+        "playbook": counts_of.n.astype(np.float64),
+        "server": counts_of.n / np.bincount(servers, n)[counts_of.servers],
+        "run": (counts_of.n * counts_of.n_runs).astype(np.float64),
+    }
+    rows = [_weighted_row(counts_of, weighting, weights[weighting], level) for weighting in WEIGHTINGS]
     result = pd.DataFrame(rows, columns=list(_WEIGHTED)).assign(measure=measure).astype(_WEIGHTED)
     result.attrs["level"] = level
     return result
 
 
-def _weighted_row(table: pd.DataFrame, weighting: str, weights: np.ndarray, level: float) -> dict[str, Any]:
-    known = table[weights > 0]
-    weight, values = weights[weights > 0], known["_value"].to_numpy(np.float64)
-    servers, names = known["server_id"].factorize()
-    row = {
-        "weighting": weighting,
-        "n": known["_n"].sum(),
-        "n_servers": len(names),
-        "n_runs": (known["_n"] * known["_runs"]).sum(),
-    }
-    if known.empty:
-        return row
+def _weighted_row(counted: _Counted, weighting: str, weights: NDArray[np.float64], level: float) -> dict[str, Any]:
+    is_weighty = weights > 0
+    servers, values, n, n_runs = (column[is_weighty] for column in counted)
+    weight = weights[is_weighty]
     sums, totals = np.bincount(servers, weight * values), np.bincount(servers, weight)
+    row = {"weighting": weighting, "n": n.sum(), "n_servers": np.count_nonzero(totals), "n_runs": (n * n_runs).sum()}
+    if weight.size == 0:
+        return row
     mean, lower, upper = uncertainty.difference_interval(sums, totals, level=level)
     quantiles = np.quantile(values, [0.25, 0.5, 0.75], weights=weight, method="inverted_cdf")
     return row | {

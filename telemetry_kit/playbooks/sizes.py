@@ -8,19 +8,30 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from telemetry_kit import engine, uncertainty
+from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.summaries import summarise
+from telemetry_kit.summaries import summarise, summarise_at_once
+from telemetry_kit.uncertainty.clusters import Groups
+from telemetry_kit.uncertainty.medians import (
+    group_median_limits,
+    group_quantiles,
+    number_clusters,
+    shares_below_median,
+    sort_samples,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
+    from numpy.typing import NDArray
 
 Measure = Literal["num_checklists", "total_checklist_items", "num_slash_commands", "num_members", "items_per_checklist"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
+
+_POINTS = {"min": 0.0, **QUANTILES, "max": 1.0}
 
 SIZES = {
     "measure": "str",
@@ -72,12 +83,24 @@ def count_values(
 
 
 def number_servers(counted: pd.DataFrame) -> pd.DataFrame:
-    """Add ``_server``, the number of each row's server, to counted values.
+    """Add ``_server``, as ``server_numbers``, to counted values.
 
     The rows are in one order on every engine, so that the last digit of a sum is fixed as well.
     """
-    counted = counted.sort_values(["_value", "server_id", "_n"], ignore_index=True)
-    return counted.assign(_server=counted["server_id"].factorize()[0])
+    servers = server_numbers(counted["server_id"])
+    values = counted["_value"].to_numpy(np.float64, na_value=np.nan)
+    # To sort by numbers is far faster than by text.
+    order = np.lexsort((counted["_n"].to_numpy(np.int64), servers, values))
+    return counted.assign(_server=servers).iloc[order].reset_index(drop=True)
+
+
+def server_numbers(server_ids: pd.Series) -> NDArray[np.int64]:
+    """Return the number of each row's server in the order of their ids, from 0."""
+    codes, servers = server_ids.factorize(use_na_sentinel=False)
+    numbers = np.empty(len(servers), dtype=np.int64)
+    numbers[servers.argsort()] = np.arange(len(servers))
+    of_rows: NDArray[np.int64] = numbers[codes]
+    return of_rows
 
 
 def playbook_sizes(
@@ -142,31 +165,37 @@ def playbook_sizes(
     0  4          3  12.0     7.0  26.7  30.0
     """
     counted, groups = count_values(snapshot, measure, by, SIZES)
-    return summarise(counted, groups, lambda part: [size_row(part, measure, level)], SIZES, level=level)
+    return summarise_sizes(counted, groups, measure, level)
 
 
-def size_row(counted: pd.DataFrame, measure: str, level: float) -> dict[str, Any]:
-    """Return a row of ``playbook_sizes`` for one group of counted values."""
-    values, counts = counted["_value"].to_numpy(np.float64, na_value=np.nan), counted["_n"].to_numpy(np.int64)
-    is_known, n_all = ~np.isnan(values), counts.sum()
-    values, counts, servers = values[is_known], counts[is_known], counted["_server"].to_numpy()[is_known]
-    n = counts.sum()
-    row = {"measure": measure, "n": n, "n_servers": np.unique(servers).size, "n_missing": n_all - n}
-    if n == 0:
-        return row
-    mean = (values * counts).sum() / n
-    squares = (counts * (values - mean) ** 2).sum()
-    quantiles = uncertainty.quantiles(values, list(QUANTILES.values()), counts=counts)
-    _, lower, upper = uncertainty.woodruff_median(values, servers, counts, level=level)
-    return row | {
-        "mean": mean,
-        "sd": math.sqrt(squares / (n - 1)) if n > 1 else None,
-        "min": values.min(),
-        **dict(zip(QUANTILES, quantiles, strict=True)),
-        "max": values.max(),
-        "median_lower": lower,
-        "median_upper": upper,
-    }
+def summarise_sizes(counted: pd.DataFrame, by: Sequence[str], measure: str, level: float) -> pd.DataFrame:
+    """Return the rows of ``playbook_sizes`` for the groups of counted values."""
+
+    def columns(counted: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+        values, counts = counted["_value"].to_numpy(np.float64, na_value=np.nan), counted["_n"].to_numpy(np.int64)
+        is_known, n_all = ~np.isnan(values), groups.add_up(counts)
+        values, counts, groups = values[is_known], counts[is_known], Groups(groups.of[is_known], groups.n)
+        servers, of_servers = number_clusters(counted["_server"].to_numpy()[is_known], groups)
+        samples = sort_samples(values, groups, counts)
+        shares = shares_below_median(samples, values, groups, servers, of_servers, counts=counts)
+        lower, upper = group_median_limits(samples, shares, level=level)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            mean = groups.add_up(values * counts) / samples.n
+            squares = groups.add_up(counts * (values - mean[groups.of]) ** 2)
+            sd = np.sqrt(np.where(samples.n > 1, squares / (samples.n - 1), math.nan))
+        return {
+            "measure": np.full(groups.n, measure, dtype=object),
+            "n": samples.n,
+            "n_servers": shares.n_clusters,
+            "mean": mean,
+            "sd": sd,
+            **dict(zip(_POINTS, group_quantiles(samples, np.array([*_POINTS.values()])).T, strict=True)),
+            "median_lower": lower,
+            "median_upper": upper,
+            "n_missing": n_all - samples.n,
+        }
+
+    return summarise_at_once(counted, by, columns, SIZES, level=level)
 
 
 def playbook_ecdf(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from telemetry_kit import engine, uncertainty
-from telemetry_kit.summaries import summarise
+from telemetry_kit import engine
+from telemetry_kit.summaries import summarise_at_once
 from telemetry_kit.tasks.state_changes import (
     COMPLETERS,
     IN_TIME,
@@ -18,19 +18,27 @@ from telemetry_kit.tasks.state_changes import (
     open_state_changes,
     state,
 )
-from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit.uncertainty.clusters import Groups, check_open_unit
+from telemetry_kit.uncertainty.medians import (
+    group_median_limits,
+    group_quantiles,
+    number_clusters,
+    shares_below_median,
+    sort_samples,
+)
+from telemetry_kit.uncertainty.shares import largest_shares
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
-    from numpy.typing import NDArray
 
 _ADDED = ("completer", "started_at", "elapsed_s")
 _NOBODY = -1
 """The number of a completer of whom a flag is missing."""
 
+_QUARTILES = {"q25_s": 0.25, "median_s": 0.5, "q75_s": 0.75}
 _TIMES = {
     "completer": "str",
     "n_completed": "Int64",
@@ -160,50 +168,47 @@ def time_to_completion(
     3    neither          767    9083.0          6043.0         12753.0
     """
     check_open_unit("level", level)
-    timed, columns = _timed_completions(tasks, incidents, named=[*engine.names_of(by), cluster])
-    groups = engine.group_columns(by, timed.select(*columns), reserved=_TIMES)
-    check_column("cluster", cluster, columns)
+    timed, present = _timed_completions(tasks, incidents, named=[*engine.names_of(by), cluster])
+    groups = engine.group_columns(by, timed.select(*present), reserved=_TIMES)
+    check_column("cluster", cluster, present)
     keys = list(dict.fromkeys([*groups, cluster]))
     # Quantiles need the values themselves; whoever completed comes home as a number, which is smaller than text.
     kinds = nw.coalesce(*(nw.when(nw.col("completer") == kind).then(code) for code, kind in enumerate(COMPLETERS)))
     values = engine.collect(timed.select(*keys, "_elapsed_us", _kind=kinds.fill_null(_NOBODY)))
-    values["_cluster"] = values[cluster].factorize(use_na_sentinel=False)[0]
+    kind = values["_kind"].to_numpy(np.int64)
+    clusters = values[cluster].factorize(use_na_sentinel=False)[0]
+    elapsed_us = values["_elapsed_us"].to_numpy(np.float64, na_value=np.nan)
+    own = values[groups].assign(_kind=kind, _cluster=clusters, _elapsed_us=elapsed_us)
 
-    def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        elapsed_us = part["_elapsed_us"].to_numpy(np.float64, na_value=np.nan)
-        kind, clusters = part["_kind"].to_numpy(np.int64), part["_cluster"].to_numpy(np.int64)
-        n_unknown = np.count_nonzero(kind == _NOBODY)
-        return [
-            {
-                "completer": name,
-                "n_unknown": n_unknown,
-                **_times(elapsed_us[kind == code], clusters[kind == code], level),
-            }
-            for code, name in enumerate(COMPLETERS)
-        ]
+    def columns(rows: pd.DataFrame, groups: Groups) -> dict[str, Any]:
+        kind, elapsed_us = rows["_kind"].to_numpy(), rows["_elapsed_us"].to_numpy()
+        is_by_one, is_timed = kind != _NOBODY, ~np.isnan(elapsed_us)
+        n_kinds = len(COMPLETERS)
+        parts = Groups(groups.of * n_kinds + kind, groups.n * n_kinds)
+        n_excluded = np.bincount(parts.of[is_by_one & ~is_timed], minlength=parts.n)
+        is_counted = is_by_one & is_timed
+        elapsed_s = elapsed_us[is_counted] / engine.MICROSECONDS
+        parts = Groups(parts.of[is_counted], parts.n)
+        numbers, of_clusters = number_clusters(rows["_cluster"].to_numpy()[is_counted], parts)
+        samples = sort_samples(elapsed_s, parts)
+        shares = shares_below_median(samples, elapsed_s, parts, numbers, of_clusters)
+        lower, upper = group_median_limits(samples, shares, level=level)
+        made = {
+            "n_completed": samples.n,
+            "n_clusters": shares.n_clusters,
+            **dict(zip(_QUARTILES, group_quantiles(samples, np.array([*_QUARTILES.values()])).T, strict=True)),
+            "median_lower_s": lower,
+            "median_upper_s": upper,
+            "n_excluded": n_excluded,
+            "largest_cluster_share": largest_shares(np.bincount(numbers), of_clusters),
+        }
+        return {
+            "completer": np.tile(np.array(COMPLETERS, dtype=object), (groups.n, 1)),
+            "n_unknown": groups.add_up(~is_by_one),
+            **{name: column.reshape(groups.n, n_kinds) for name, column in made.items()},
+        }
 
-    return summarise(values, groups, rows, _TIMES, level=level)
-
-
-def _times(elapsed_us: NDArray[np.float64], clusters: NDArray[np.int64], level: float) -> dict[str, Any]:
-    is_known = ~np.isnan(elapsed_us)
-    elapsed_s, clusters = elapsed_us[is_known] / engine.MICROSECONDS, clusters[is_known]
-    order = np.argsort(elapsed_s)  # Once for all: sorting what is sorted costs little.
-    elapsed_s, clusters = elapsed_s[order], clusters[order]
-    median = uncertainty.woodruff_median(elapsed_s, clusters, level=level)
-    q25, q75 = uncertainty.quantiles(elapsed_s, [0.25, 0.75])
-    in_cluster = np.unique(clusters, return_counts=True)[1]
-    return {
-        "n_completed": elapsed_s.size,
-        "n_clusters": in_cluster.size,
-        "q25_s": q25,
-        "median_s": median.estimate,
-        "q75_s": q75,
-        "median_lower_s": median.lower,
-        "median_upper_s": median.upper,
-        "n_excluded": elapsed_us.size - elapsed_s.size,
-        "largest_cluster_share": uncertainty.largest_cluster_share(in_cluster),
-    }
+    return summarise_at_once(own, groups, columns, _TIMES, level=level)
 
 
 def _timed_completions(

@@ -74,6 +74,14 @@ class Groups(NamedTuple):
         sums = np.bincount(self.of, np.asarray(values, dtype=np.float64), minlength=self.n)
         return sums.astype(np.float64, copy=False)
 
+    def add_up_ascending(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the same, of values that are no whole numbers.
+
+        Engines give rows in any order, and a sum of such values would show which in its last digit.
+        """
+        order = np.argsort(values)
+        return Groups(self.of[order], self.n).add_up(values[order])
+
 
 def check_open_unit(parameter: str, value: object) -> float:
     """Return ``value`` where it is a number strictly between 0 and 1.
@@ -109,10 +117,7 @@ def cluster_variances(
 
     It is NaN with fewer than two clusters: one cluster differs from no other.
     """
-    squares = influence**2
-    # Sorted, because engines give clusters in any order, and a sum of floats would show which in its last digit.
-    order = np.argsort(squares)
-    sums = np.bincount(groups.of[order], squares[order], minlength=groups.n)
+    sums = groups.add_up_ascending(influence**2)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(n_clusters > 1, n_clusters / (n_clusters - 1) * sums, math.nan)
 

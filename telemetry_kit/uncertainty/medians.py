@@ -144,7 +144,7 @@ def _math_quantiles(samples: Samples, probabilities: NDArray[np.float64] | float
 
 
 def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int64], Groups]:
-    """Number the clusters of all groups, and tell to which group each belongs: one in two groups counts in both.
+    """Give the clusters of all groups numbers, and tell to which group each belongs; one in two groups has two.
 
     Parameters
     ----------
@@ -156,8 +156,8 @@ def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int
     codes = np.asarray(clusters, dtype=np.int64)
     n_codes = int(codes.max(initial=0)) + 1
     codes = groups.of * n_codes + codes
-    if groups.n * n_codes <= codes.size:
-        # Most of them occur: to mark those that do is far faster than to sort.
+    if groups.n * n_codes <= 4 * codes.size:
+        # Many of them occur: to mark those that do is far faster than to sort.
         is_there = np.bincount(codes, minlength=groups.n * n_codes) > 0
         distinct, numbers = np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[codes]
     else:
@@ -171,6 +171,7 @@ def shares_below_median(
     groups: Groups,
     clusters: NDArray[np.int64],
     of_clusters: Groups,
+    *,
     counts: ArrayLike | None = None,
 ) -> RatioMeans:
     """Return, for each of many groups, the clustered share of values at or below its median (the lower one of two).
@@ -206,7 +207,7 @@ def median_sample(values: ArrayLike, clusters: ArrayLike, counts: ArrayLike | No
     only_group = one_group(np.size(values))
     samples = sort_samples(values, only_group, counts)
     labels, codes = np.unique(np.asarray(clusters), return_inverse=True)
-    shares = shares_below_median(samples, values, only_group, codes, one_group(labels.size), counts)
+    shares = shares_below_median(samples, values, only_group, codes, one_group(labels.size), counts=counts)
     return MedianSample(samples, shares, labels)
 
 
