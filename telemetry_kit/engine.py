@@ -301,6 +301,23 @@ def fill_null(
     return frame.with_columns(**more).with_columns(**filled_columns).drop(*marks.values())
 
 
+def number_rows(
+    frame: nw.LazyFrame[Any], number: str, *, within: Sequence[str], order_by: Sequence[str], **firsts: str
+) -> nw.LazyFrame[Any]:
+    """Add the number of each row in its group, from 0, and for each ``name=column`` what its group's first row has."""
+    if frame.implementation.is_duckdb():
+        # Narwhals has a first value only as an aggregate, which DuckDB sorts once more for itself.
+        groups = ", ".join(f'"{column}"' for column in within)
+        order = ", ".join(f'"{column}" NULLS FIRST' for column in order_by)
+        window = f"OVER (PARTITION BY {groups} ORDER BY {order})"
+        terms = [f'first_value("{column}") {window} AS "{name}"' for name, column in firsts.items()]
+        return _lazy(frame.to_native().project(", ".join(["*", f'row_number() {window} - 1 AS "{number}"', *terms])))
+    place = nw.col(order_by[0]).cum_count().over(*within, order_by=order_by).cast(nw.Int64) - 1
+    frame = frame.with_columns(**{number: place})
+    at_first = {name: nw.when(nw.col(number) == 0).then(nw.col(column)) for name, column in firsts.items()}
+    return fill_null(frame.with_columns(**at_first), *firsts, strategy="forward", within=within, order_by=[number])
+
+
 def _duckdb_type(frame: nw.LazyFrame[Any], column: str) -> str:
     native = frame.to_native()
     return str(native.types[native.columns.index(column)])

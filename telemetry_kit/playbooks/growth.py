@@ -11,7 +11,7 @@ import pandas as pd
 from telemetry_kit import engine
 from telemetry_kit.periods import check_freq, last_days, periods_of
 from telemetry_kit.playbooks.sizes import SIZES, number_servers, server_numbers, size, summarise_sizes
-from telemetry_kit.playbooks.states import KEYS, playbook_states
+from telemetry_kit.playbooks.states import IN_TIME, KEYS, playbook_states
 from telemetry_kit.summaries import summarise_at_once
 from telemetry_kit.uncertainty.clusters import Groups, ratio_means
 from telemetry_kit.uncertainty.medians import group_quantiles, number_clusters, sort_samples
@@ -190,10 +190,11 @@ def playbook_growth(
     """
     states, value = _sized_states(playbooks, measure, by)
     groups = engine.group_columns(by, states, reserved=[*_GROWTH, "update"])
-    keys = list(dict.fromkeys([*groups, "_update", "server_id"]))
-    states = states.with_columns(_value=value, _first=_at_first(value), _from_create=_at_first(_is_create()))
-    firsts = ("_first", "_from_create")
-    states = engine.fill_null(states, *firsts, strategy="forward", within=KEYS, order_by=["_update"])
+    keys = list(dict.fromkeys([*groups, "_nth", "server_id"]))
+    states = states.with_columns(_value=value, _is_create=_is_create())
+    firsts = {"_first": "_value", "_from_create": "_is_create"}
+    # With the number of its own the first size takes one sort; with that of the states it would take two.
+    states = engine.number_rows(states, "_nth", within=KEYS, order_by=IN_TIME, **firsts)
     states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
     counted = engine.collect(states.group_by(*keys, "_value", "_first").agg(_n=nw.len()))
     counted["_server"] = server_numbers(counted["server_id"])
@@ -225,8 +226,8 @@ def playbook_growth(
         }
 
     own = counted.drop(columns=[] if "server_id" in groups else "server_id")
-    table = summarise_at_once(own, [*groups, "_update"], columns, _GROWTH, level=level)
-    return table.rename(columns={"_update": "update"})[[*groups, "measure", "update", *list(_GROWTH)[1:]]]
+    table = summarise_at_once(own, [*groups, "_nth"], columns, _GROWTH, level=level)
+    return table.rename(columns={"_nth": "update"})[[*groups, "measure", "update", *list(_GROWTH)[1:]]]
 
 
 def playbook_sizes_over_time(
