@@ -57,6 +57,13 @@ def test_stages_are_counted_however_many_there_are(incident_log):
     assert funnel.loc[[0, 3, 4, 62, 81], "n_reached"].to_list() == [3, 3, 2, 2, 0]
 
 
+def test_a_wrong_number_of_stages_does_not_make_a_table_endless(incident_log):
+    events = incident_log("a1 0 create 0/2147483647", "a1 30 change_stage 1/2147483647", "b1 0 create 0/3")
+    visits = tk.stage_visits(events, cutoff=minute(300))
+    assert tk.stage_funnel(visits)["n_eligible"].to_list() == [2, 2, 2] + [1] * 997
+    assert tk.time_to_stage(visits)["stage"].to_list() == list(range(1, 1000))
+
+
 def test_within_a_time_late_arrivals_do_not_count_and_young_incidents_are_left_out(visits):
     funnel = tk.stage_funnel(visits, within="1h")
     assert funnel["n_eligible"].to_list() == [3, 3, 2]

@@ -10,7 +10,7 @@ import pandas as pd
 from telemetry_kit import engine
 from telemetry_kit.stages.changes import INCIDENT
 from telemetry_kit.stages.curves import QUARTILE_COLUMNS, SERVER, curve_of, number_servers, points_of, quartiles_of
-from telemetry_kit.stages.steps import NONE_BEFORE, find_steps
+from telemetry_kit.stages.steps import NONE_BEFORE, STAGES_LISTED, find_steps
 from telemetry_kit.summaries import summarise, tabulate
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
@@ -83,7 +83,7 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
         by columns
             The group.
         stage : Int64
-            The stage, counted from 0; the first is where incidents start.
+            The stage, counted from 0; the first is where incidents start, and from the 1,000th on they are not listed.
         n_eligible, n_reached : Int64
             Incidents that have this stage and whose start is known; and of these, those that reached it or a later
             one.
@@ -228,7 +228,7 @@ def _by_stage(steps: pd.DataFrame) -> Iterator[_Arrivals]:
     arrived, start, cutoff = (steps[name].to_numpy(np.float64, na_value=np.nan) for name in _TIMES)
     servers, is_known, is_incident = steps[SERVER].to_numpy(), is_unknown == 0, before == NONE_BEFORE
     took, missed = ((until - start) / engine.MICROSECONDS for until in (arrived, cutoff))
-    for stage in range(1, int(n_stages[is_known].max(initial=0))):
+    for stage in range(1, min(STAGES_LISTED, int(n_stages[is_known].max(initial=0)))):
         has_stage = n_stages > stage
         of_known = has_stage & is_known
         is_reached = of_known & (before < stage) & (stage <= stages)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.stages.steps import find_steps, group_steps
+from telemetry_kit.stages.steps import STAGES_LISTED, find_steps, group_steps
 from telemetry_kit.summaries import summarise
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
@@ -70,7 +70,7 @@ def stage_funnel(
         by columns
             The group.
         stage : Int64
-            The stage, counted from 0.
+            The stage, counted from 0; from the 1,000th on they are not listed.
         n_eligible : Int64
             Incidents that have this stage and count.
         n_reached, n_visited : Int64
@@ -143,7 +143,7 @@ def stage_funnel(
     incidents = told.group_by(*incident).agg(nw.col(*alike).max(), _visited=bit.sum().cast(nw.Int64))
     keys = dict.fromkeys([*groups, "server_id", *alike, "_visited"])
     counts = engine.collect(incidents.group_by(*keys).agg(_n=nw.len()))
-    if (counts["_came_to"] >= _N_BITS).any():
+    if (counts["_n_stages"] > _N_BITS).any():
         far = told.filter(came_to >= _N_BITS, nw.col("_status") == _ELIGIBLE)
         by_stage = engine.collect(far.group_by(*groups, "_came_to").agg(_n_far=nw.len()))
         counts = pd.concat([counts, by_stage], ignore_index=True)
@@ -167,7 +167,7 @@ def _funnel(counts: pd.DataFrame, level: float, *, is_timed: bool) -> Iterator[d
             return int(n[(status == _ELIGIBLE) & (visited >> stage & 1 == 1)].sum())
         return int(counts.loc[counts["_n"].isna() & (counts["_came_to"] == stage), "_n_far"].sum())
 
-    for stage in range(int(n_stages[status != _EXCLUDED].max(initial=0))):
+    for stage in range(min(STAGES_LISTED, int(n_stages[status != _EXCLUDED].max(initial=0)))):
         has_stage = n_stages > stage
         is_eligible = has_stage & (status == _ELIGIBLE)
         is_reached = is_eligible & (furthest >= stage)

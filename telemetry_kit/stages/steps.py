@@ -11,6 +11,8 @@ from telemetry_kit import engine
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+STAGES_LISTED = 1_000
+"""How many stages a table lists at most: a wrong number in one event must not make it endless."""
 NONE_BEFORE = -1
 """What stands for the stage before an incident's lowest."""
 
