@@ -164,6 +164,7 @@ FIELDS: tuple[Field, ...] = (
 )  # fmt: skip
 """Every field of the contract, in the order of the columns."""
 
+_NUMBERS = re.compile(r"(\d+)")
 _DTYPES: dict[Kind, Any] = {
     "text": Annotated[pd.StringDtype, "pyarrow", float("nan")],
     "category": pd.CategoricalDtype,
@@ -238,10 +239,13 @@ def with_categories(frame: pd.DataFrame, event_type: EventType) -> pd.DataFrame:
     return frame
 
 
-@functools.cache
-def natural_key(text: str) -> tuple[tuple[int, int, str], ...]:
+@functools.lru_cache(maxsize=1024)
+def natural_key(text: str) -> tuple[str | int, ...]:
     """Return a key that sorts versions as people read them: 1.10.0 after 1.9.0."""
-    return tuple((0, int(part), "") if part.isdigit() else (1, 0, part) for part in re.findall(r"\d+|\D+", text))
+    parts: list[str | int] = [*_NUMBERS.split(text)]
+    # What is split at takes every second place, so that a number is only ever held against a number.
+    parts[1::2] = map(int, parts[1::2])
+    return tuple(parts)
 
 
 def data_dictionary() -> pd.DataFrame:
