@@ -175,13 +175,11 @@ def time_to_completion(
     # Quantiles need the values themselves; whoever completed comes home as a number, which is smaller than text.
     kinds = nw.coalesce(*(nw.when(nw.col("completer") == kind).then(code) for code, kind in enumerate(COMPLETERS)))
     values = engine.collect(timed.select(*keys, "_elapsed_us", _kind=kinds.fill_null(_NOBODY)))
-    kind = values["_kind"].to_numpy(np.int64)
-    clusters = values[cluster].factorize(use_na_sentinel=False)[0]
-    elapsed_us = values["_elapsed_us"].to_numpy(np.float64, na_value=np.nan)
-    own = values[groups].assign(_kind=kind, _cluster=clusters, _elapsed_us=elapsed_us)
+    values["_cluster"] = values[cluster].factorize(use_na_sentinel=False)[0]
+    values = values[[*groups, "_kind", "_cluster", "_elapsed_us"]]  # The text of the clusters can go.
 
     def columns(rows: pd.DataFrame, groups: Groups) -> dict[str, Any]:
-        kind, elapsed_us = rows["_kind"].to_numpy(), rows["_elapsed_us"].to_numpy()
+        kind, elapsed_us = rows["_kind"].to_numpy(np.int64), rows["_elapsed_us"].to_numpy(np.float64, na_value=np.nan)
         is_by_one, is_timed = kind != _NOBODY, ~np.isnan(elapsed_us)
         n_kinds = len(COMPLETERS)
         parts = Groups(groups.of * n_kinds + kind, groups.n * n_kinds)
@@ -208,7 +206,7 @@ def time_to_completion(
             **{name: column.reshape(groups.n, n_kinds) for name, column in made.items()},
         }
 
-    return summarise_at_once(own, groups, columns, _TIMES, level=level)
+    return summarise_at_once(values, groups, columns, _TIMES, level=level)
 
 
 def _timed_completions(

@@ -107,14 +107,17 @@ def quantiles(values: ArrayLike, probabilities: ArrayLike, *, counts: ArrayLike 
 def sort_samples(values: ArrayLike, groups: Groups, counts: ArrayLike | None = None) -> Samples:
     """Sort the values of many groups."""
     x = np.asarray(values, dtype=np.float64)
-    n = np.ones(x.shape, dtype=np.int64) if counts is None else np.asarray(counts, dtype=np.int64)
     order = np.argsort(x)
     if groups.n > 1:
         of = groups.of[order]
         # A sort of small integers that keeps their order is far faster than one of large.
         order = order[np.argsort(of.astype(np.uint16) if groups.n <= 1 << 16 else of, kind="stable")]
-    in_group = groups.add_up(n).astype(np.int64)
-    return Samples(x[order], np.cumsum(n[order]), np.cumsum(in_group) - in_group, in_group)
+    if counts is None:
+        cumulative, in_group = np.arange(1, x.size + 1), np.bincount(groups.of, minlength=groups.n)
+    else:
+        cumulative = np.cumsum(np.asarray(counts, dtype=np.int64)[order])
+        in_group = groups.add_up(counts).astype(np.int64)
+    return Samples(x[order], cumulative, np.cumsum(in_group) - in_group, in_group)
 
 
 def group_quantiles(samples: Samples, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -178,12 +181,11 @@ def shares_below_median(
 
     ``samples`` holds the sorted values; ``clusters`` and ``of_clusters`` are what ``number_clusters`` returned.
     """
-    x = np.asarray(values, dtype=np.float64)
-    n = np.ones(x.shape) if counts is None else np.asarray(counts, dtype=np.float64)
-    is_below = x <= _math_quantiles(samples, 0.5)[groups.of]
+    is_below = np.asarray(values, dtype=np.float64) <= _math_quantiles(samples, 0.5)[groups.of]
+    n = None if counts is None else np.asarray(counts, dtype=np.float64)
     n_clusters = of_clusters.of.size
     return ratio_means(
-        np.bincount(clusters, n * is_below, minlength=n_clusters),
+        np.bincount(clusters, is_below if n is None else is_below * n, minlength=n_clusters),
         np.bincount(clusters, n, minlength=n_clusters),
         of_clusters,
     )
