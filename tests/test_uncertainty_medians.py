@@ -17,6 +17,14 @@ from hypothesis import strategies as st
 
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.uncertainty import quantiles, woodruff_median
+from telemetry_kit.uncertainty.clusters import Groups
+from telemetry_kit.uncertainty.medians import (
+    group_median_limits,
+    group_quantiles,
+    number_clusters,
+    shares_below_median,
+    sort_samples,
+)
 
 CLUSTERS = np.repeat(range(7), [5, 3, 6, 2, 4, 1, 3])
 WITH_TIES = [4, 1, 5, 4, 4, 2, 4, 3, 3, 3, 3, 6, 1, 1, 1, 4, 2, 2, 3, 4, 2, 1, 1, 3]
@@ -106,3 +114,18 @@ def test_quantiles_of_nothing_are_unknown():
 def test_a_probability_that_is_none_is_named(probability):
     with pytest.raises(ParameterError, match=r"^probabilities: got .*, expected numbers in \[0, 1\]"):
         quantiles([1, 2], [0.5, probability])
+
+
+def test_the_medians_of_many_groups_are_those_of_each():
+    values, clusters = np.array([*WITH_TIES, *WITHOUT_TIES]), np.concatenate([CLUSTERS, CLUSTERS])
+    # The second of three groups is empty, and the others come mixed.
+    groups = Groups(np.repeat([0, 2], 24), 3)
+    mixed = np.random.default_rng(1).permutation(48)
+    values, clusters, groups = values[mixed], clusters[mixed], Groups(groups.of[mixed], groups.n)
+    samples = sort_samples(values, groups)
+    shares = shares_below_median(samples, values, groups, *number_clusters(clusters, groups))
+    lower, upper = group_median_limits(samples, shares, level=0.9)
+    np.testing.assert_array_equal(lower, [3, math.nan, 11.7])
+    np.testing.assert_array_equal(upper, [4, math.nan, 30.9])
+    np.testing.assert_allclose(group_quantiles(samples, np.array([0.5]))[:, 0], [3, math.nan, 20.3])
+    assert list(shares.n_clusters) == [7, 0, 7]
