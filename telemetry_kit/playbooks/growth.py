@@ -10,7 +10,7 @@ import pandas as pd
 
 from telemetry_kit import engine
 from telemetry_kit.periods import check_freq, last_days, periods_of
-from telemetry_kit.playbooks.sizes import SIZES, number_servers, server_numbers, size, summarise_sizes
+from telemetry_kit.playbooks.sizes import SIZES, server_numbers, size, summarise_sizes
 from telemetry_kit.playbooks.states import IN_TIME, KEYS, playbook_states
 from telemetry_kit.summaries import summarise_at_once
 from telemetry_kit.uncertainty.clusters import Groups, ratio_means
@@ -296,7 +296,8 @@ def playbook_sizes_over_time(
         _stops=nw.when(nw.col("_until_us").is_null()).then(len(ends)).otherwise(_n_before(nw.col("_until_us"), ends)),
     ).filter(~nw.col("_is_deleted"), nw.col("_begins") < nw.col("_stops"))
     keys = list(dict.fromkeys([*groups, "server_id", "_value", "_begins", "_stops"]))
-    counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())))
+    counted = engine.collect(states.group_by(*keys).agg(_n=nw.len()))
+    counted["_server"] = server_numbers(counted["server_id"])
     shown = [
         counted[(counted["_begins"] <= at) & (counted["_stops"] > at)].assign(
             as_of=pd.Timestamp(end, unit="us", tz="UTC")

@@ -73,25 +73,14 @@ def size(measure: str) -> tuple[nw.Expr, list[str]]:
 def count_values(
     snapshot: IntoFrame, measure: str, by: str | Sequence[str] | None, reserved: Iterable[str]
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Count the playbooks of each group, server and value: ``_value`` (null where there is none) and ``_n``."""
+    """Count the playbooks of each group, server and value: ``_server``, ``_value`` (null where none) and ``_n``."""
     value, needed = size(measure)
     frame = engine.open_frame(snapshot, ["server_id", *needed], parameter="snapshot", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
     keys = list(dict.fromkeys([*groups, "server_id"]))
     counted = frame.select(*keys, _value=value).group_by(*keys, "_value").agg(_n=nw.len())
-    return number_servers(engine.collect(counted)), groups
-
-
-def number_servers(counted: pd.DataFrame) -> pd.DataFrame:
-    """Add ``_server``, as ``server_numbers``, to counted values.
-
-    The rows are in one order on every engine, so that the last digit of a sum is fixed as well.
-    """
-    servers = server_numbers(counted["server_id"])
-    values = counted["_value"].to_numpy(np.float64, na_value=np.nan)
-    # To sort by numbers is far faster than by text.
-    order = np.lexsort((counted["_n"].to_numpy(np.int64), servers, values))
-    return counted.assign(_server=servers).iloc[order].reset_index(drop=True)
+    table = engine.collect(counted)
+    return table.assign(_server=server_numbers(table["server_id"])), groups
 
 
 def server_numbers(server_ids: pd.Series) -> NDArray[np.int64]:
@@ -180,8 +169,8 @@ def summarise_sizes(counted: pd.DataFrame, by: Sequence[str], measure: str, leve
         shares = shares_below_median(samples, values, groups, servers, of_servers, counts=counts)
         lower, upper = group_median_limits(samples, shares, level=level)
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = groups.add_up(values * counts) / samples.n
-            squares = groups.add_up(counts * (values - mean[groups.of]) ** 2)
+            mean = groups.add_up_ascending(values * counts) / samples.n
+            squares = groups.add_up_ascending(counts * (values - mean[groups.of]) ** 2)
             sd = np.sqrt(np.where(samples.n > 1, squares / (samples.n - 1), math.nan))
         return {
             "measure": np.full(groups.n, measure, dtype=object),
@@ -243,7 +232,10 @@ def playbook_ecdf(
     1    8.0  2   0.75
     2   30.0  1   1.00
     """
-    counted, groups = count_values(snapshot, measure, by, _ECDF)
+    expression, needed = size(measure)
+    frame = engine.open_frame(snapshot, needed, parameter="snapshot", named=engine.names_of(by))
+    groups = engine.group_columns(by, frame, reserved=_ECDF)
+    counted = engine.collect(frame.select(*groups, _value=expression).group_by(*groups, "_value").agg(_n=nw.len()))
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         value, counts = part["_value"].to_numpy(np.float64, na_value=np.nan), part["_n"].to_numpy(np.int64)
