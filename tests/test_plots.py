@@ -1,5 +1,6 @@
 """Pictures: every table becomes axes with a title, units and counts, however hard it is, and nothing else changes."""
 
+import re
 import subprocess
 import sys
 
@@ -321,6 +322,22 @@ def test_a_curve_of_very_many_points_is_drawn_with_those_that_can_be_seen():
     assert curve.get_ydata()[-1] == 0
     at = np.searchsorted(curve.get_xdata(), 30_000.0, side="right") - 1
     assert abs(curve.get_ydata()[at] - share[29_999]) < 1 / 1000
+
+
+@pytest.mark.parametrize(
+    ("plot", "table"),
+    [
+        (plots.plot_stage_funnel, funnel()),
+        (plots.plot_stage_dwell, dwell()),
+        (plots.plot_stage_transitions, transitions()),
+        (plots.plot_stage_survival, survival()),
+        (plots.plot_stage_arrivals, arrivals()),
+    ],
+)
+def test_stages_that_no_picture_has_room_for_are_left_out_and_it_says_so(plot, table):
+    assert "are not shown" not in words_of(plot(table))
+    far = pd.concat([table, table.assign(stage=2_147_483_647)])
+    assert re.search(r"stages from \d+ on are not shown", " ".join(words_of(plot(far)).split()))
 
 
 def test_several_groups_get_a_panel_for_each_stage():

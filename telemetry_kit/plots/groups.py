@@ -22,6 +22,8 @@ MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 LINE_STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)))
 MOST_COLORS = len(COLORS)
 MOST_ROWS = 40
+MOST_STAGES = 30
+"""How many stages fit into a picture; real incidents have fewer, but a wrong number in one event is enough."""
 UNKNOWN = "unknown"
 LABEL_LENGTH = 16
 
@@ -105,6 +107,13 @@ def split(table: pd.DataFrame, before: str, *, size: str, things: str, most: int
         looks = COLORS[position % MOST_COLORS], MARKERS[position % MOST_COLORS], _line_style(position)
         shown.append(Group(name, rows, *looks))
     return Groups(" · ".join(words(column) for column in by), shown, len(sizes), things)
+
+
+def first_stages(table: pd.DataFrame, most: int = MOST_STAGES) -> tuple[pd.DataFrame, str]:
+    """Keep the rows of the first stages, and say that there are more; the latter is empty where there are not."""
+    told = [numbers(table[column]) for column in ("stage", "next_stage") if column in table]
+    is_later = np.any([stages >= most for stages in told], axis=0)
+    return (table[~is_later], f"stages from {most} on are not shown") if is_later.any() else (table, "")
 
 
 def numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64]:

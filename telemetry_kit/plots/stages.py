@@ -59,7 +59,7 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     from matplotlib.patches import Patch
 
     columns = ["stage", "n_eligible", "n_reached", "n_open", "n_servers", "estimate", "lower", "upper"]
-    table = groups.need(table, columns)
+    table, later = groups.first_stages(groups.need(table, columns))
     parts = groups.split(table, "stage", size="n_eligible", things="incidents")
     n_stages = groups.largest(table["stage"]) + 1
     ax = style.open_axes(ax, width=min(14.0, 5.5 + 0.28 * n_stages * max(len(parts), 1)))
@@ -91,7 +91,7 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     counted = "in the bars: reached / with that stage" if n_stages * len(parts) <= MOST_ANNOTATED_BARS else ""
     n_immature = groups.total(table["n_immature"].groupby(table["stage"]).sum().head(1)) if "n_immature" in table else 0
     young = f"{groups.count(n_immature, 'incident')} too young to count" if n_immature else ""
-    style.describe(ax, title, groups.joined([told, counted, young, parts.note()]), STAGE, ylabel)
+    style.describe(ax, title, groups.joined([told, counted, young, later, parts.note()]), STAGE, ylabel)
     return ax
 
 
@@ -129,7 +129,7 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     from matplotlib.lines import Line2D
 
     quantiles = ["q25_s", "median_s", "q75_s", "median_lower_s", "median_upper_s"]
-    table = groups.need(table, ["stage", "n_visits", "n_censored", "n_servers", *quantiles])
+    table, later = groups.first_stages(groups.need(table, ["stage", "n_visits", "n_censored", "n_servers", *quantiles]))
     parts = groups.split(table, "stage", size="n_visits", things="visits")
     n_stages = groups.largest(table["stage"]) + 1
     n_rows = n_stages * max(len(parts), 1)
@@ -167,7 +167,7 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ]
     style.legend(ax, handles, parts.title, below=True)
     note = "Kaplan–Meier over the visits whose start was recorded; what was not reached by the cutoff is not drawn"
-    style.describe(ax, title, groups.joined([note, parts.note()]), xlabel, STAGE)
+    style.describe(ax, title, groups.joined([note, later, parts.note()]), xlabel, STAGE)
     return ax
 
 
@@ -201,7 +201,7 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     >>> [text.get_text() for text in plots.plot_stage_transitions(table).get_xticklabels()]
     ['0', '1', 'ended', 'open']
     """
-    table = groups.need(table, ["stage", "exit", "next_stage", "n", "share"])
+    table, later = groups.first_stages(groups.need(table, ["stage", "exit", "next_stage", "n", "share"]))
     parts = groups.split(table, "stage", size="n", things="visits")
     stages = list(range(max(groups.largest(table["stage"]), groups.largest(table["next_stage"])) + 1))
     n_rows, n_columns = style.panel_shape(max(len(parts), 1))
@@ -225,7 +225,7 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     told = "" if len(parts) > 1 else f"n = {groups.count(groups.total(table['n']), 'visit')}"
     cells = "in the cells: share of the stage's visits, and their number; open: still there at the cutoff"
     by = f"by {parts.title}" if parts.title else ""
-    style.describe(ax, title, groups.joined([by, told, cells, parts.note()]), xlabel, ylabel)
+    style.describe(ax, title, groups.joined([by, told, cells, later, parts.note()]), xlabel, ylabel)
     return ax
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from telemetry_kit.plots.groups import Groups
 
-MOST_CURVES = 4
+MOST_CURVES, MOST_PANELS = 4, 16
 LINE_HEIGHT = 10.5
 """Points that a line of numbers at risk takes."""
 
@@ -176,13 +176,15 @@ def plot_incident_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
 
 def _draw_stages(table: pd.DataFrame, look: _Look, ax: Axes | None) -> Axes:
     """Draw stages as curves of one picture where they are few and the only group, as panels otherwise."""
-    table = groups.need(table, ["stage", *_COUNTS, look.column, "lower", "upper"])
+    table, later = groups.first_stages(
+        groups.need(table, ["stage", *_COUNTS, look.column, "lower", "upper"]), most=MOST_PANELS
+    )
     parts = groups.split(table, "stage", size="n_at_risk", things=f"{look.thing}s")
     stages = sorted(int(stage) for stage in table["stage"].dropna().unique())
     if len(parts) > 1 or len(stages) > MOST_CURVES:
-        return _draw(table, parts, look, ax, title=parts.title, curves=parts.shown, stages=stages)
+        return _draw(table, parts, look, ax, title=parts.title, curves=parts.shown, stages=stages, later=later)
     curves = [_stage_as_group(table, stage) for stage in stages]
-    return _draw(table, parts, look, ax, title="stage", curves=curves)
+    return _draw(table, parts, look, ax, title="stage", curves=curves, later=later)
 
 
 def _draw(
@@ -194,6 +196,7 @@ def _draw(
     title: str,
     curves: Sequence[Group],
     stages: Sequence[int] = (),
+    later: str = "",
 ) -> Axes:
     n_rows, n_columns = style.panel_shape(len(stages)) if stages else (1, 1)
     n_lines = len(curves)
@@ -224,7 +227,7 @@ def _draw(
         _write_at_risk(place, ticks, of_place, named=n_lines > 1)
     style.legend(ax, _handles(curves if is_named else [], look, groups.limits_name(table)), title)
     counted = "" if is_named else f"n = {_counted(curves[0].rows, look)}"
-    note = groups.joined([counted, look.note, "below: numbers at risk", parts.note()])
+    note = groups.joined([counted, look.note, "below: numbers at risk", later, parts.note()])
     style.describe(ax, look.title, note, f"{look.xlabel} (log axis)" if log else look.xlabel, look.ylabel)
     ax.xaxis.labelpad = 0 if stages else below - 14
     ax.yaxis.labelpad = max(36, name_width) if stages else max(4, name_width - 30)
