@@ -13,6 +13,7 @@ import glob
 import gzip
 import io
 import itertools
+import json
 import os
 import stat
 import zlib
@@ -282,6 +283,9 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
         try:
             block = stream.read1(BLOCK)
         except UNPACK_ERRORS as error:
+            if _is_whole(rest):
+                yield rest + b"\n"
+                n_lines, rest = n_lines + 1, b""
             reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
             yield Damage(source, n_lines + 1, reason, rest)
             return
@@ -314,6 +318,14 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
             rest = rest[cut:]
     if rest:
         yield rest + b"\n"
+
+
+def _is_whole(line: bytes) -> bool:
+    """Tell whether a line of an archive that breaks there is whole: the damage may lie behind it."""
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _skip_line(stream: io.BufferedReader, length: int) -> tuple[int, bytes]:

@@ -167,6 +167,14 @@ def test_garbage_behind_an_archive_is_one_damage_and_costs_no_line(read, pack):
     assert len(damages) == 1
 
 
+@pytest.mark.parametrize("pack", [gzip.compress, zstd])
+def test_a_last_line_that_is_whole_without_its_end_survives_garbage_behind_it(read, pack):
+    text, damages = read(pack(b'{"a": 1}\n{"b": 2}') + b"garbage")
+    assert text == b'{"a": 1}\n{"b": 2}\n'
+    assert list(damages) == [3]
+    assert damages[3].raw == b""
+
+
 def test_a_wrong_checksum_is_told_behind_the_last_line(read):
     packed = bytearray(gzip.compress(TEXT))
     packed[-6] ^= 1
