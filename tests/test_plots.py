@@ -353,6 +353,11 @@ def test_a_transition_stands_in_the_row_of_its_stage_and_the_column_of_its_way_o
     assert cells == {((1.5, 0.5), "75%\n3"), ((3.5, 0.5), "25%\n1"), ((2.5, 1.5), "100%\n2")}
 
 
+def test_transitions_say_how_many_servers_stand_behind_them_where_the_table_does():
+    ax = plots.plot_stage_transitions(transitions().assign(n_servers=[2, 2, 1]))
+    assert "n = 6 visits; at most 2 servers in a stage" in words_of(ax)
+
+
 def test_a_long_tail_makes_the_size_axis_logarithmic_and_keeps_zero():
     short = plots.plot_playbook_ecdf(ecdf())
     long = plots.plot_playbook_ecdf(ecdf().assign(value=[0.0, 4000.0]))
@@ -415,7 +420,7 @@ def test_timelines_are_drawn_without_tasks_without_visits_and_for_the_first_thir
     many = pd.concat([visits().assign(incident_id=f"i{number}") for number in range(31)])
     ax = plots.plot_incident_timelines(many)
     assert len(ax.get_yticks()) == 30
-    assert "n = 30 incidents of 31" in words_of(ax)
+    assert "n = 30 incidents of 31 on 1 server" in words_of(ax)
     with pytest.raises(ParameterError, match=r"^visits: "):
         plots.plot_incident_timelines(visits().drop(columns="stage"))
     with pytest.raises(ParameterError, match=r"^tasks: "):

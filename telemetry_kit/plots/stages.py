@@ -223,6 +223,9 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
         _draw_heat_map(place, group.rows, stages)
     _draw_share_scale(ax)
     told = "" if len(parts) > 1 else f"n = {groups.count(groups.total(table['n']), 'visit')}"
+    if "n_servers" in table:
+        servers = groups.count(groups.largest(table["n_servers"]), "server")
+        told = groups.joined([told, f"at most {servers} in a stage"])
     cells = "in the cells: share of the stage's visits, and their number; open: still there at the cutoff"
     by = f"by {parts.title}" if parts.title else ""
     style.describe(ax, title, groups.joined([by, told, cells, later, parts.note()]), xlabel, ylabel)

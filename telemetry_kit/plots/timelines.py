@@ -84,7 +84,8 @@ def plot_incident_timelines(visits: pd.DataFrame, tasks: pd.DataFrame | None = N
         xlabel = f"{xlabel} (log axis)"
     _write_legend(ax, sorted(set(stages)), has_ticks=tasks is not None)
     of_all = f" of {len(cases):,}" if len(cases) > len(shown) else ""
-    told = [f"n = {groups.count(len(shown), 'incident')}{of_all}", groups.count(len(rows), "visit")]
+    servers = groups.count(shown["server_id"].nunique(), "server")
+    told = [f"n = {groups.count(len(shown), 'incident')}{of_all} on {servers}", groups.count(len(rows), "visit")]
     if tasks is not None:
         told.append(groups.count(len(completed), "completed task"))
     style.describe(ax, title, ", ".join(told), xlabel, "Incident")
