@@ -17,7 +17,8 @@ Inputs = dict[str, Any]
 class Analysis(NamedTuple):
     """An analysis of inputs, its peer's query, and the columns of which only we leave out what is not known.
 
-    ``visits`` is the query for a table of that name that the peer makes first, where it gives the visits as well.
+    ``visits`` is the query for a table of that name that the peer makes first, where it gives the visits as well, in
+    the order that ours has.
     """
 
     ours: Callable[[Inputs], Any]
@@ -63,7 +64,7 @@ _STAGES = {
         _progression,
         f"SELECT funnel.*, dwell.* EXCLUDE (stage, n_servers) FROM ({stages_sql.FUNNEL}) AS funnel "
         f"JOIN ({stages_sql.DWELL}) AS dwell USING (stage) ORDER BY stage",
-        visits=stages_sql.VISITS,
+        visits=f"{stages_sql.VISITS} ORDER BY server_id, incident_id, visit",
     ),
     "stage_visits": Analysis(_visits, stages_sql.VISITS, ("dwell_s",)),
     "stage_funnel": Analysis(lambda log: tk.stage_funnel(_visits(log)), _on_visits(stages_sql.FUNNEL)),
