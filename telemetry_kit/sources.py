@@ -85,6 +85,9 @@ def find_files(given: str | os.PathLike[str]) -> list[tuple[str, Path]]:
         path = Path(given)
     except TypeError:
         raise ParameterError("source", given, SOURCE_EXPECTED) from None
+    if not os.fspath(given):
+        # A path of nothing would be where the user works.
+        raise ParameterError("source", given, SOURCE_EXPECTED)
     text = str(path)
     try:
         if path.is_dir():

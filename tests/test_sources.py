@@ -121,6 +121,8 @@ def test_a_pipe_or_a_device_is_no_source(tmp_path):
 def test_what_is_no_path_is_a_wrong_parameter():
     with pytest.raises(ParameterError, match="source: got 5, expected a path, a glob"):
         find_files(5)
+    with pytest.raises(ParameterError, match="source: got '', expected a path, a glob"):
+        find_files("")
 
 
 # Archives -------------------------------------------------------------------------------------------------------------
