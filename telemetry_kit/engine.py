@@ -11,7 +11,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import itertools
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -19,7 +19,6 @@ import pandas as pd
 
 from telemetry_kit.connections import shared_connection, within_memory
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.schemas import natural_key
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -43,6 +42,21 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_pandas(frame, preserve_index=False)
+
+
+def check_frame(frame: IntoFrame, *, parameter: str) -> Any:  # noqa: ANN401 - eager or lazy
+    """See that ``frame`` is a frame, and return it as Narwhals has it.
+
+    Raises
+    ------
+    ParameterError
+        Where it is none.
+    """
+    try:
+        return nw.from_native(frame)
+    except TypeError:
+        kinds = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
+        raise ParameterError(parameter, type(frame).__name__, kinds) from None
 
 
 def open_frame(
@@ -69,32 +83,32 @@ def open_frame(
         at last by ``event_id``, ties keep their order where there is one, and have the same order each time where there
         is none.
     named
-        What the caller's caller named besides. Of a frame in memory, only these and ``columns`` are then handed over,
-        unless one is missing, which the caller is to find out; without it, all of its columns are.
+        What the caller's caller named besides. Only these and ``columns`` are then handed over of a frame in memory,
+        and of a lazy one that gets an ``order``, unless one is missing, which the caller is to find out; without it,
+        all columns are.
 
     Raises
     ------
     ParameterError
         Where ``frame`` is no frame, or lacks one of ``columns``.
     """
-    try:
-        opened: Any = nw.from_native(frame)
-    except TypeError:
-        kinds = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
-        raise ParameterError(parameter, type(frame).__name__, kinds) from None
+    opened = check_frame(frame, parameter=parameter)
+    kept: list[str] = opened.columns
+    if named is not None and (wanted := {*columns, *named} - {None}) <= {*kept}:
+        kept = [name for name in kept if name in wanted]
     if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
-        if named is not None and (wanted := {*columns, *named} - {None}) <= {*opened.columns}:
-            opened = opened.select(*(name for name in opened.columns if name in wanted))
+        opened = opened.select(*kept)
         table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
         if order:
             table = table.append_column(order, [np.arange(len(table))])
         lazy = _lazy(shared_connection().from_arrow(table))
     else:
         lazy = opened.lazy()
-        if order:
+        if order and is_ordered(frame):
+            lazy = _lazy(lazy.to_native().with_row_index(order))
+        elif order:
             place = nw.col(ARRIVAL) if ARRIVAL in lazy.columns else nw.lit(0)
-            is_placed = is_ordered(frame)
-            lazy = _lazy(lazy.to_native().with_row_index(order)) if is_placed else lazy.with_columns(place.alias(order))
+            lazy = lazy.select(*kept, place.alias(order))
     present = lazy.columns
     missing = [column for column in columns if column not in present]
     if missing:
@@ -168,6 +182,14 @@ def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
 def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
     """Bring a lazy result home as pandas: integers as Int64, flags as boolean, text as str, times in UTC."""
     return arrow_to_pandas(_arrow(result))
+
+
+def collect_rows(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> pd.DataFrame:
+    """Bring columns of a frame home as ``collect`` does; those of one in memory without a way through an engine."""
+    given: Any = nw.from_native(frame)
+    if given.implementation.is_pandas():
+        return arrow_to_pandas(to_arrow(given.select(*columns).to_native()))
+    return collect(opened.select(*columns))
 
 
 def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
@@ -280,44 +302,6 @@ def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
     return importlib.import_module(f"{place}.functions")
 
 
-def fill_null(
-    frame: nw.LazyFrame[Any],
-    *columns: str,
-    strategy: Literal["forward", "backward"],
-    within: Sequence[str],
-    order_by: Sequence[str],
-    **more: nw.Expr,
-) -> nw.LazyFrame[Any]:
-    """Fill columns with the known value before or after, and add ``more``, windows of the same partition and order."""
-    if not frame.implementation.is_ibis():
-        filled = nw.col(*columns).fill_null(strategy=strategy).over(*within, order_by=order_by)
-        return frame.with_columns(filled, **more)
-    # Ibis does not fill: from one known value to the next the number of known ones so far is the same.
-    marks = {column: f"_n_{column}" for column in columns}
-    for column, mark in marks.items():
-        n = nw.when(~nw.col(column).is_null()).then(1).otherwise(0).cum_sum(reverse=strategy == "backward")
-        more[mark] = n.over(*within, order_by=order_by)
-    filled_columns = {column: nw.col(column).max().over(*within, mark) for column, mark in marks.items()}
-    return frame.with_columns(**more).with_columns(**filled_columns).drop(*marks.values())
-
-
-def number_rows(
-    frame: nw.LazyFrame[Any], number: str, *, within: Sequence[str], order_by: Sequence[str], **firsts: str
-) -> nw.LazyFrame[Any]:
-    """Add the number of each row in its group, from 0, and for each ``name=column`` what its group's first row has."""
-    if frame.implementation.is_duckdb():
-        # Narwhals has a first value only as an aggregate, which DuckDB sorts once more for itself.
-        groups = ", ".join(f'"{column}"' for column in within)
-        order = ", ".join(f'"{column}" NULLS FIRST' for column in order_by)
-        window = f"OVER (PARTITION BY {groups} ORDER BY {order})"
-        terms = [f'first_value("{column}") {window} AS "{name}"' for name, column in firsts.items()]
-        return _lazy(frame.to_native().project(", ".join(["*", f'row_number() {window} - 1 AS "{number}"', *terms])))
-    place = nw.col(order_by[0]).cum_count().over(*within, order_by=order_by).cast(nw.Int64) - 1
-    frame = frame.with_columns(**{number: place})
-    at_first = {name: nw.when(nw.col(number) == 0).then(nw.col(column)) for name, column in firsts.items()}
-    return fill_null(frame.with_columns(**at_first), *firsts, strategy="forward", within=within, order_by=[number])
-
-
 def _duckdb_type(frame: nw.LazyFrame[Any], column: str) -> str:
     native = frame.to_native()
     return str(native.types[native.columns.index(column)])
@@ -398,20 +382,3 @@ def group_columns(
 def names_of(by: str | Sequence[str] | None) -> list[str]:
     """Return ``by`` as a list."""
     return [] if by is None else [by] if isinstance(by, str) else list(by)
-
-
-def sort_rows(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
-    """Sort the rows of a result by ``columns``, text in natural order and nulls last, on a fresh index."""
-
-    def key(column: pd.Series) -> pd.Series:
-        if not (isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(column.dtype)):
-            return column
-        codes, distinct = column.factorize()
-        keys = [natural_key(str(value)) for value in distinct]
-        ranks = np.full(len(keys) + 1, np.nan)  # the last one is that of null, whose code is -1
-        ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(keys))
-        return pd.Series(ranks[codes], index=column.index)
-
-    if not columns:
-        return frame.reset_index(drop=True)
-    return frame.sort_values(list(columns), key=key, kind="stable", na_position="last", ignore_index=True)

@@ -46,7 +46,7 @@ def keep(frame: IntoFrameT) -> IntoFrameT:
     >>> len(tk.stage_funnel(visits)), len(tk.stage_dwell(visits))
     (8, 8)
     """
-    engine.open_frame(frame, [], parameter="frame")
+    engine.check_frame(frame, parameter="frame")
     return engine.keep_rows(frame)
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.contradictions import find_contradictions
+from telemetry_kit.ordering import sort_rows
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,7 +91,7 @@ def _of_incident_events(incident: nw.LazyFrame[Any]) -> Iterator[Finding]:
 def _values(events: nw.LazyFrame[Any], column: str) -> list[tuple[str, int]]:
     """Count the values of a column, in their natural order."""
     values = events.select(nw.col(column).cast(nw.String)).filter(~nw.col(column).is_null())
-    counted = engine.sort_rows(engine.collect(values.group_by(column).agg(n=nw.len())), [column])
+    counted = sort_rows(engine.collect(values.group_by(column).agg(n=nw.len())), [column])
     return list(zip(counted[column], map(int, counted["n"]), strict=True))
 
 

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine
-from telemetry_kit.uncertainty.clusters import Groups
+from telemetry_kit.grouping import order_by_group
+from telemetry_kit.ordering import group_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
+
+    from telemetry_kit.grouping import Groups
 
 
 def summarise(
@@ -103,21 +105,25 @@ def summarise_at_once(
     pandas.DataFrame
         As ``summarise`` returns it.
     """
-    totals, keys, begins = _grouped(totals, by)
-    lengths = np.diff([*begins, len(totals)])
-    made = columns(totals, Groups(np.repeat(np.arange(len(begins)), lengths), len(begins)))
+    groups = group_rows(totals, by)
+    first = np.empty(groups.n, dtype=np.intp)
+    first[groups.of[::-1]] = np.arange(len(totals))[::-1]
+    made = columns(totals, groups)
     n_rows = max((np.shape(values)[1] for values in made.values() if np.ndim(values) > 1), default=1)
     spread = {
         name: np.ravel(values) if np.ndim(values) > 1 else np.repeat(values, n_rows) for name, values in made.items()
     }
-    return _tidy(keys.iloc[np.repeat(begins, n_rows)], pd.DataFrame(spread, columns=list(dtypes)), dtypes, level)
+    return _tidy(
+        totals[list(by)].iloc[np.repeat(first, n_rows)], pd.DataFrame(spread, columns=list(dtypes)), dtypes, level
+    )
 
 
 def _grouped(totals: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, npt.NDArray[np.int64]]:
     """Return the totals group by group, their columns ``by``, and with which row each group begins."""
-    totals = engine.sort_rows(totals, by)
-    keys = totals[list(by)]
-    return totals, keys, np.flatnonzero(~keys.duplicated()) if by else np.arange(min(len(totals), 1))
+    groups = group_rows(totals, by)
+    totals = totals.iloc[order_by_group(groups)].reset_index(drop=True)
+    n_rows = np.bincount(groups.of, minlength=groups.n)
+    return totals, totals[list(by)], np.cumsum(n_rows) - n_rows
 
 
 def _tidy(groups: pd.DataFrame, own: pd.DataFrame, dtypes: Mapping[str, str], level: float | None) -> pd.DataFrame:

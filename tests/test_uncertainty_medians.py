@@ -16,11 +16,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.grouping import Groups
 from telemetry_kit.uncertainty import quantiles, woodruff_median
-from telemetry_kit.uncertainty.clusters import Groups
 from telemetry_kit.uncertainty.medians import (
     group_median_limits,
     group_quantiles,
+    moments,
     number_clusters,
     shares_below_median,
     sort_samples,
@@ -129,3 +130,27 @@ def test_the_medians_of_many_groups_are_those_of_each():
     np.testing.assert_array_equal(upper, [4, math.nan, 30.9])
     np.testing.assert_allclose(group_quantiles(samples, np.array([0.5]))[:, 0], [3, math.nan, 20.3])
     assert list(shares.n_clusters) == [7, 0, 7]
+
+
+@pytest.mark.parametrize("n_groups", [1, 7, 70_000])
+def test_samples_are_sorted_within_their_groups_however_many_there_are(n_groups):
+    rng = np.random.default_rng(4)
+    values, of = rng.normal(size=5_000), rng.integers(0, n_groups, 5_000)
+    samples = sort_samples(values, Groups(of, n_groups))
+    np.testing.assert_array_equal(samples.values, values[np.lexsort((values, of))])
+    np.testing.assert_array_equal(samples.n, np.bincount(of, minlength=n_groups))
+
+
+@pytest.mark.parametrize("values", [[4, 0, 4, 9, 0, 4], [0.5, -1, 0.5, 9, -1, 0.5], [4, 0, 4, 10**12, 0, 4]])
+def test_counted_samples_have_each_value_of_a_group_once(values):
+    counts, of, n_groups = np.array([2, 1, 1, 0, 3, 5]), np.array([0, 0, 0, 0, 2, 2]), 4
+    samples = sort_samples(values, Groups(of, n_groups), counts)
+    plain = sort_samples(np.repeat(values, counts), Groups(np.repeat(of, counts), n_groups))
+    places = np.arange(1, 7)[np.newaxis, :]
+    np.testing.assert_array_equal(samples.n, plain.n)
+    for group, n in enumerate(samples.n):
+        np.testing.assert_array_equal(samples.at(places)[group, :n], plain.at(places)[group, :n])
+    mean, squares = moments(samples)
+    parts = [pd.Series(np.repeat(values, counts)[np.repeat(of, counts) == group]) for group in range(n_groups)]
+    np.testing.assert_allclose(mean, [part.mean() for part in parts])
+    np.testing.assert_allclose(squares, [part.var(ddof=0) * len(part) if len(part) else 0 for part in parts], atol=1e-9)

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, uncertainty
+from telemetry_kit import uncertainty
+from telemetry_kit.ordering import SERVER, sort_rows
 from telemetry_kit.playbooks.sizes import count_values
 
 if TYPE_CHECKING:
@@ -96,9 +97,9 @@ def compare_playbook_sizes(
     0  False    True     0.056               -2.0
     """
     counted, groups = count_values(snapshot, measure, by, [*_PAIRS, "first", "second"])
-    known = engine.sort_rows(counted[counted["_value"].notna()], groups)
+    known = sort_rows(counted[counted["_value"].notna()], groups)
     values = known["_value"].to_numpy(np.float64).repeat(known["_n"])
-    servers = known["_server"].to_numpy().repeat(known["_n"])
+    servers = known[SERVER].to_numpy().repeat(known["_n"])
     names = known[by].drop_duplicates()
     group = known[by].factorize(use_na_sentinel=False)[0].repeat(known["_n"])
     rows, pairs = [], list(combinations(range(len(names)), 2))
@@ -111,7 +112,7 @@ def compare_playbook_sizes(
                 "measure": measure,
                 "n_first": len(samples[0]),
                 "n_second": len(samples[2]),
-                "n_servers": len(np.union1d(samples[1], samples[3])),
+                "n_servers": np.count_nonzero(np.bincount(np.concatenate([samples[1], samples[3]]))),
                 "estimate": superiority.estimate,
                 "lower": superiority.lower,
                 "upper": superiority.upper,

@@ -9,13 +9,25 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
+from telemetry_kit.grouping import Groups
+from telemetry_kit.ordering import SERVER, number_servers
 from telemetry_kit.periods import check_freq, last_days, periods_of
-from telemetry_kit.playbooks.sizes import SIZES, server_numbers, size, summarise_sizes
-from telemetry_kit.playbooks.states import IN_TIME, KEYS, playbook_states
+from telemetry_kit.playbooks.sizes import SIZES, size, summarise_sizes
+from telemetry_kit.playbooks.states import (
+    IN_TIME,
+    KEYS,
+    is_create,
+    is_delete,
+    marks,
+    n_updates,
+    open_events,
+    playbook_states,
+)
 from telemetry_kit.summaries import summarise_at_once
-from telemetry_kit.uncertainty.clusters import Groups, ratio_means
-from telemetry_kit.uncertainty.medians import group_quantiles, number_clusters, sort_samples
+from telemetry_kit.uncertainty.clusters import ratio_means
+from telemetry_kit.uncertainty.medians import group_quantiles, moments, number_clusters, sort_samples
 from telemetry_kit.uncertainty.shares import mean_limits
+from telemetry_kit.windows import number_rows
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -38,23 +50,6 @@ _GROWTH = {
     "n_larger": "Int64",
     "n_smaller": "Int64",
 }
-
-
-def _sized_states(
-    playbooks: IntoFrame, measure: str, by: str | Sequence[str] | None = None
-) -> tuple[nw.LazyFrame[Any], nw.Expr]:
-    """Open the states of playbooks, and return them with the expression for their size."""
-    value, needed = size(measure)
-    return playbook_states(playbooks, needed=needed, named=engine.names_of(by)), value
-
-
-def _at_first(expression: nw.Expr) -> nw.Expr:
-    """Return an expression in the first state of each playbook, and null in the others."""
-    return nw.when(nw.col("_update") == 0).then(expression)
-
-
-def _is_create() -> nw.Expr:
-    return (nw.col("action").cast(nw.String) == "create").fill_null(value=True)
 
 
 def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_checklist_items") -> IntoFrameT:
@@ -100,21 +95,28 @@ def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_check
     1          4   29.0  28.0     32.0
     2          0   18.0  18.0     18.0
     """
-    states, value = _sized_states(playbooks, measure)
-    is_last = nw.col("_until_us").is_null()
-    flags = {"from_create": _at_first(_is_create()), "is_deleted": nw.when(is_last).then(nw.col("_is_deleted"))}
+    value, needed = size(measure)
+    events = open_events(playbooks, needed=needed, named=())
+    states = playbook_states(events, _before_us=nw.col("_from_us").shift(1).over(*KEYS, order_by=IN_TIME))
+    is_first, is_last = nw.col("_before_us").is_null(), nw.col("_until_us").is_null()
+    flags = {"from_create": is_first & is_create(), "is_deleted": is_last & nw.col("_is_deleted")}
     known = {
         "first_seen_at": nw.col("event_timestamp"),
         "last_changed_at": nw.col("event_timestamp"),
-        "n_updates": nw.col("_n_updates"),
         **{name: nw.when(flag).then(1).otherwise(0) for name, flag in flags.items()},
-        "first": _at_first(value),
+        "first": nw.when(is_first).then(value),
         "last": nw.when(is_last).then(value),
         "largest": value,
     }
     ends = {name: nw.col(name).min() if name == "first_seen_at" else nw.col(name).max() for name in known}
-    histories = states.select(*KEYS, **known).group_by(*KEYS).agg(**ends)
-    result = histories.with_columns(**{name: nw.col(name) == 1 for name in flags})
+    sums = {name: nw.col(name).sum() for name in marks()}
+    histories = states.select(*KEYS, **known, **marks()).group_by(*KEYS).agg(**ends, **sums)
+    result = histories.select(
+        *(*KEYS, "first_seen_at", "last_changed_at"),
+        n_updates=n_updates(),
+        **{name: nw.col(name) == 1 for name in flags},
+        **{name: nw.col(name) for name in ("first", "last", "largest")},
+    )
     return engine.give_back(result.sort(*KEYS), like=playbooks)
 
 
@@ -188,22 +190,21 @@ def playbook_growth(
     0       0  2   5.0          0.0
     1       1  1   9.0          3.0
     """
-    states, value = _sized_states(playbooks, measure, by)
-    groups = engine.group_columns(by, states, reserved=[*_GROWTH, "update"])
-    keys = list(dict.fromkeys([*groups, "_nth", "server_id"]))
-    states = states.with_columns(_value=value, _is_create=_is_create())
+    value, needed = size(measure)
+    events = open_events(playbooks, needed=needed, named=engine.names_of(by))
+    groups = engine.group_columns(by, events, reserved=[*_GROWTH, "update"])
+    states = events.with_columns(_value=value, _is_create=is_create(), _is_deleted=is_delete())
     firsts = {"_first": "_value", "_from_create": "_is_create"}
-    # With the number of its own the first size takes one sort; with that of the states it would take two.
-    states = engine.number_rows(states, "_nth", within=KEYS, order_by=IN_TIME, **firsts)
+    states = number_rows(states, "_nth", within=KEYS, order_by=IN_TIME, **firsts)
     states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
-    counted = engine.collect(states.group_by(*keys, "_value", "_first").agg(_n=nw.len()))
-    counted["_server"] = server_numbers(counted["server_id"])
+    keys = dict.fromkeys([*groups, "_nth", "server_id", "_value", "_first"])
+    counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups)
 
     def columns(counted: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         counts, values = counted["_n"].to_numpy(np.int64), counted["_value"].to_numpy(np.float64)
         change = values - counted["_first"].to_numpy(np.float64, na_value=np.nan)
         is_known = ~np.isnan(change)
-        servers, of_servers = number_clusters(counted["_server"].to_numpy(), groups)
+        servers, of_servers = number_clusters(counted[SERVER].to_numpy(), groups)
         in_server = Groups(servers, of_servers.of.size)
         changes = ratio_means(
             in_server.add_up_ascending(np.where(is_known, change * counts, 0.0)),
@@ -216,7 +217,7 @@ def playbook_growth(
             "measure": np.full(groups.n, measure, dtype=object),
             "n": samples.n,
             "n_servers": np.bincount(of_servers.of, minlength=groups.n),
-            "mean": groups.add_up_ascending(values * counts) / samples.n,
+            "mean": moments(samples)[0],
             "median": group_quantiles(samples, np.array([0.5]))[:, 0],
             "mean_change": mean_change,
             "lower": lower,
@@ -225,8 +226,7 @@ def playbook_growth(
             "n_smaller": groups.add_up(counts * (change < 0)),
         }
 
-    own = counted.drop(columns=[] if "server_id" in groups else "server_id")
-    table = summarise_at_once(own, [*groups, "_nth"], columns, _GROWTH, level=level)
+    table = summarise_at_once(counted, [*groups, "_nth"], columns, _GROWTH, level=level)
     return table.rename(columns={"_nth": "update"})[[*groups, "measure", "update", *list(_GROWTH)[1:]]]
 
 
@@ -285,36 +285,43 @@ def playbook_sizes_over_time(
     1 2020-12-20 23:54:40.320000+00:00  103    22.0
     """
     check_freq(freq)
-    states, value = _sized_states(playbooks, measure, by)
-    groups = engine.group_columns(by, states, reserved=[*SIZES, "as_of"])
+    value, needed = size(measure)
+    events = open_events(playbooks, needed=needed, named=engine.names_of(by))
+    groups = engine.group_columns(by, events, reserved=[*SIZES, "as_of"])
     until = None if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
-    ends = _period_ends(states, freq, until)
+    ends = _period_ends(playbooks, freq, until)
     # A state shows at the ends from the first that is not before it to the last that is before the next state.
-    states = states.with_columns(
-        _value=value,
-        _begins=_n_before(nw.col("_from_us"), ends),
-        _stops=nw.when(nw.col("_until_us").is_null()).then(len(ends)).otherwise(_n_before(nw.col("_until_us"), ends)),
-    ).filter(~nw.col("_is_deleted"), nw.col("_begins") < nw.col("_stops"))
-    keys = list(dict.fromkeys([*groups, "server_id", "_value", "_begins", "_stops"]))
-    counted = engine.collect(states.group_by(*keys).agg(_n=nw.len()))
-    counted["_server"] = server_numbers(counted["server_id"])
-    shown = [
-        counted[(counted["_begins"] <= at) & (counted["_stops"] > at)].assign(
-            as_of=pd.Timestamp(end, unit="us", tz="UTC")
+    keys = dict.fromkeys([*groups, "server_id"])
+    states = (
+        playbook_states(events, _value=value)
+        .with_columns(
+            _begins=_n_before(nw.col("_from_us"), ends),
+            _stops=nw.when(nw.col("_until_us").is_null())
+            .then(len(ends))
+            .otherwise(_n_before(nw.col("_until_us"), ends)),
         )
-        for at, end in enumerate(ends)
-    ]
-    totals = pd.concat(shown) if shown else counted.assign(as_of=pd.Series(dtype="datetime64[us, UTC]"))
-    return summarise_sizes(totals, [*groups, "as_of"], measure, level)
+        .filter(~nw.col("_is_deleted"), nw.col("_begins") < nw.col("_stops"))
+    )
+    keys |= dict.fromkeys(["_value", "_begins", "_stops"])
+    counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups)
+    first, n_ends = counted["_begins"].to_numpy(np.int64), (counted["_stops"] - counted["_begins"]).to_numpy(np.int64)
+    shown = counted.drop(columns=["_begins", "_stops"]).iloc[np.repeat(np.arange(len(counted)), n_ends)]
+    # The first end of each row, the next one, … up to its last: the place in the whole less that of its first.
+    at = np.arange(len(shown)) - np.repeat(np.cumsum(n_ends) - n_ends - first, n_ends)
+    as_of = pd.to_datetime(np.array(ends, dtype="datetime64[us]"), utc=True)[at]
+    return summarise_sizes(shown.assign(as_of=as_of), [*groups, "as_of"], measure, level)
 
 
-def _period_ends(states: nw.LazyFrame[Any], freq: Freq, cutoff: int | None) -> list[int]:
+def _period_ends(playbooks: IntoFrame, freq: Freq, cutoff: int | None) -> list[int]:
     """Return the last microseconds of the periods from the first event to the cutoff, which ends the last of them."""
-    span = engine.collect(states.select(first=nw.col("_from_us").min(), last=nw.col("_from_us").max())).iloc[0]
-    if pd.isna(span["first"]):
+    events = engine.open_frame(playbooks, ["event_timestamp"], parameter="playbooks", named=())
+    time = nw.col("event_timestamp")
+    known = engine.collect(events.select(first=time.min(), last=time.max())).iloc[0]
+    if pd.isna(known["first"]):
         return []
-    last = span["last"] if cutoff is None else cutoff
-    days = np.array([span["first"], last], dtype=np.int64) // engine.DAY_US
+    first, newest = (engine.epoch_us(known[name]) for name in ("first", "last"))
+    last = newest if cutoff is None else cutoff
+    days = np.array([first, last], dtype=np.int64) // engine.DAY_US
     begin, end = periods_of(days, freq)
     ends = (last_days(np.arange(begin, end + 1), freq) + 1) * engine.DAY_US - 1
     return [int(moment) for moment in np.minimum(ends, last)]

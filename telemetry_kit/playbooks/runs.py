@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine, uncertainty
-from telemetry_kit.playbooks.sizes import server_numbers, size
-from telemetry_kit.playbooks.states import KEYS, NEEDED, playbook_states
+from telemetry_kit.ordering import SERVER, number_servers
+from telemetry_kit.playbooks.sizes import size
+from telemetry_kit.playbooks.states import IN_TIME, KEYS, NEEDED, open_events, playbook_states
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -107,15 +108,20 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
     named = events.filter(nw.col("action") == "create")
     created = nw.concat([frame.select(*kept, "playbook_id") for frame in (named, prompt)])
     given = engine.open_alike(playbooks, [*NEEDED, *SIZE_COUNTS], parameter="playbooks", like=created)
-    states = playbook_states(given.to_native())
-    states = states.select(
-        *KEYS, "_from_us", "_until_us", "_is_deleted", **{f"playbook_{name}": nw.col(name) for name in SIZE_COUNTS}
+    before = nw.col("_from_us").shift(1).over(*KEYS, order_by=IN_TIME)
+    states = playbook_states(open_events(given.to_native()), _before_us=before).select(
+        *KEYS,
+        *("_from_us", "_until_us", "_is_deleted"),
+        # The first state stands for the time before it as well, so that at each moment there is exactly one.
+        _since_us=nw.when(~nw.col("_before_us").is_null()).then(nw.col("_from_us")),
+        **{f"playbook_{name}": nw.col(name) for name in SIZE_COUNTS},
     )
-    holds = (nw.col("_from_us") <= nw.col("_us")) & (nw.col("_us") < nw.col("_until_us")).fill_null(value=True)
-    found = created.join(states, on=list(KEYS)).filter(holds, ~nw.col("_is_deleted"))
-    found = found.select(*incident, *(f"playbook_{name}" for name in SIZE_COUNTS))
-    result = created.join(found, on=list(incident), how="left").select(
-        *incident, "playbook_id", "event_timestamp", *SIZE_COUNTS, *(f"playbook_{name}" for name in SIZE_COUNTS)
+    us, since, until = nw.col("_us"), nw.col("_since_us"), nw.col("_until_us")
+    is_there = (nw.col("_from_us") <= us) & ~nw.col("_is_deleted")
+    found = created.join(states, on=list(KEYS), how="left")
+    result = found.filter((since.is_null() | (since <= us)) & (until.is_null() | (us < until))).select(
+        *(*incident, "playbook_id", "event_timestamp", *SIZE_COUNTS),
+        **{f"playbook_{name}": nw.when(is_there).then(nw.col(f"playbook_{name}")) for name in SIZE_COUNTS},
     )
     return engine.give_back(result.sort(*incident), like=incidents)
 
@@ -186,7 +192,8 @@ def playbook_weightings(
     used = engine.open_alike(incidents, [*KEYS, "incident_id"], parameter="incidents", like=playbooks)
     used = used.with_columns(playbook_id=nw.col("playbook_id").cast(nw.String))
     used = used.filter(~nw.col("playbook_id").is_null())
-    runs = used.select(*KEYS, "incident_id").unique().group_by(*KEYS).agg(_runs=nw.len())
+    # Grouped twice: to count distinct values takes longer, as does ``unique``.
+    runs = used.group_by(*KEYS, "incident_id").agg(_n=nw.len()).group_by(*KEYS).agg(_runs=nw.len())
     counted = (
         playbooks.select(*KEYS, _value=value)
         .filter(~nw.col("_value").is_null())
@@ -195,10 +202,10 @@ def playbook_weightings(
         .group_by("server_id", "_value", "_runs")
         .agg(_n=nw.len())
     )
-    table = engine.collect(counted)
+    table = number_servers(engine.collect(counted), [])
     if table.empty:
         return pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED)
-    servers, values = server_numbers(table["server_id"]), table["_value"].to_numpy(np.float64)
+    servers, values = table[SERVER].to_numpy(), table["_value"].to_numpy(np.float64)
     n, n_runs = table["_n"].to_numpy(np.int64), table["_runs"].to_numpy(np.int64)
     # In one order on every engine, so that the last digit of a sum is fixed as well.
     order = np.lexsort((n_runs, servers, values))

@@ -10,11 +10,13 @@ import numpy as np
 
 from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.grouping import Groups
+from telemetry_kit.ordering import SERVER, number_servers
 from telemetry_kit.summaries import summarise, summarise_at_once
-from telemetry_kit.uncertainty.clusters import Groups
 from telemetry_kit.uncertainty.medians import (
     group_median_limits,
     group_quantiles,
+    moments,
     number_clusters,
     shares_below_median,
     sort_samples,
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
-    from numpy.typing import NDArray
 
 Measure = Literal["num_checklists", "total_checklist_items", "num_slash_commands", "num_members", "items_per_checklist"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
@@ -79,17 +80,7 @@ def count_values(
     groups = engine.group_columns(by, frame, reserved=reserved)
     keys = list(dict.fromkeys([*groups, "server_id"]))
     counted = frame.select(*keys, _value=value).group_by(*keys, "_value").agg(_n=nw.len())
-    table = engine.collect(counted)
-    return table.assign(_server=server_numbers(table["server_id"])), groups
-
-
-def server_numbers(server_ids: pd.Series) -> NDArray[np.int64]:
-    """Return the number of each row's server in the order of their ids, from 0."""
-    codes, servers = server_ids.factorize(use_na_sentinel=False)
-    numbers = np.empty(len(servers), dtype=np.int64)
-    numbers[servers.argsort()] = np.arange(len(servers))
-    of_rows: NDArray[np.int64] = numbers[codes]
-    return of_rows
+    return number_servers(engine.collect(counted), groups), groups
 
 
 def playbook_sizes(
@@ -164,13 +155,12 @@ def summarise_sizes(counted: pd.DataFrame, by: Sequence[str], measure: str, leve
         values, counts = counted["_value"].to_numpy(np.float64, na_value=np.nan), counted["_n"].to_numpy(np.int64)
         is_known, n_all = ~np.isnan(values), groups.add_up(counts)
         values, counts, groups = values[is_known], counts[is_known], Groups(groups.of[is_known], groups.n)
-        servers, of_servers = number_clusters(counted["_server"].to_numpy()[is_known], groups)
+        servers, of_servers = number_clusters(counted[SERVER].to_numpy()[is_known], groups)
         samples = sort_samples(values, groups, counts)
         shares = shares_below_median(samples, values, groups, servers, of_servers, counts=counts)
         lower, upper = group_median_limits(samples, shares, level=level)
+        mean, squares = moments(samples)
         with np.errstate(divide="ignore", invalid="ignore"):
-            mean = groups.add_up_ascending(values * counts) / samples.n
-            squares = groups.add_up_ascending(counts * (values - mean[groups.of]) ** 2)
             sd = np.sqrt(np.where(samples.n > 1, squares / (samples.n - 1), math.nan))
         return {
             "measure": np.full(groups.n, measure, dtype=object),

@@ -20,17 +20,15 @@ NEEDED = (*KEYS, "event_id", "event_timestamp", "action")
 IN_TIME = ("_from_us", "_row", "event_id")
 """How the states of a playbook are sorted. An engine sorts once where every window has the same order."""
 
-_STATE = ("_from_us", "_until_us", "_row", "_update", "_is_deleted", "_first_seen_at", "_n_updates")
 
-
-def playbook_states(
+def open_events(
     playbooks: IntoFrame,
     *,
     until: int | None = None,
     needed: Collection[str] = (),
     named: Collection[str] | None = None,
 ) -> nw.LazyFrame[Any]:
-    """Open a frame of playbook events as the states that they left behind.
+    """Open a frame of playbook events.
 
     Parameters
     ----------
@@ -45,31 +43,55 @@ def playbook_states(
     Returns
     -------
     narwhals.LazyFrame
-        The columns of ``playbooks`` and ``_from_us`` and ``_until_us``, between which the state held (epoch
-        microseconds; the latter is null for the last state), ``_row`` as in ``IN_TIME``, ``_update`` (0 for the first
-        recorded state, then 1, 2, …), ``_is_deleted``, ``_first_seen_at`` (the time of the first recorded state) and
-        ``_n_updates`` up to now.
+        The columns of ``playbooks``, and ``_from_us`` (epoch microseconds) and ``_row`` as in ``IN_TIME``.
     """
     events = engine.open_frame(playbooks, [*NEEDED, *needed], parameter="playbooks", order="_row", named=named)
     events = engine.add_epoch_us(events, _from_us="event_timestamp")
-    if until is not None:
-        events = events.filter(nw.col("_from_us") <= until)
+    return events if until is None else events.filter(nw.col("_from_us") <= until)
+
+
+def is_create() -> nw.Expr:
+    """Whether an event is a create; where it names no action, it is taken to be one."""
+    return (nw.col("action").cast(nw.String) == "create").fill_null(value=True)
+
+
+def is_delete() -> nw.Expr:
+    """Whether an event is a delete."""
+    return (nw.col("action").cast(nw.String) == "delete").fill_null(value=False)
+
+
+def marks() -> dict[str, nw.Expr]:
+    """Return what is to be added up over the events of a playbook for ``n_updates``."""
     action = nw.col("action").cast(nw.String)
-    is_update = nw.when((action == "update") | action.is_null()).then(1)
+    return {
+        "_updates": nw.when((action == "update") | action.is_null()).then(1).otherwise(0),
+        "_named": nw.when(action.is_null()).then(0).otherwise(1),
+    }
 
-    def in_time(expression: nw.Expr) -> nw.Expr:
-        return expression.over(*KEYS, order_by=IN_TIME)
 
-    # All windows in one step: each step is one more query for the engine to read, and can be one more sort.
-    # Where no event of a playbook names its action, the first is no update.
-    n_firsts = nw.when(in_time(action.cum_count()) == 0).then(1).otherwise(0)
-    return events.with_columns(
-        _until_us=in_time(nw.col("_from_us").shift(-1)),
-        _update=in_time(nw.col("event_id").cum_count()).cast(nw.Int64) - 1,
-        _is_deleted=(action == "delete").fill_null(value=False),
-        _first_seen_at=in_time(nw.col("event_timestamp").cum_min()),
-        _n_updates=in_time(is_update.cum_count()).cast(nw.Int64) - n_firsts,
-    )
+def n_updates() -> nw.Expr:
+    """How many updates the sums of ``marks`` tell; where no event names its action, the first is none."""
+    return nw.col("_updates").cast(nw.Int64) - nw.when(nw.col("_named") == 0).then(1).otherwise(0)
+
+
+def playbook_states(events: nw.LazyFrame[Any], **more: nw.Expr) -> nw.LazyFrame[Any]:
+    """Turn playbook events into the states that they left behind.
+
+    Parameters
+    ----------
+    events
+        What ``open_events`` returned.
+    more
+        Further columns to add, in the same step: each step is one more query for the engine to read.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        The columns of ``events``, ``_until_us``, up to when the state held (epoch microseconds; null for the last
+        one), ``_is_deleted`` and ``more``.
+    """
+    after = nw.col("_from_us").shift(-1).over(*KEYS, order_by=IN_TIME)
+    return events.with_columns(_until_us=after, _is_deleted=is_delete(), **more)
 
 
 def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Timestamp) -> IntoFrameT:
@@ -113,12 +135,17 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
     1               4                     28          4
     2               5                     26          2
     """
-    states = playbook_states(playbooks, until=engine.epoch_us(engine.moment(as_of, parameter="as_of")))
-    columns = [name for name in states.columns if name not in _STATE]
-    result = states.filter(nw.col("_until_us").is_null(), ~nw.col("_is_deleted")).select(
+    events = open_events(playbooks, until=engine.epoch_us(engine.moment(as_of, parameter="as_of")))
+    columns = [name for name in events.columns if name not in ("_from_us", "_row")]
+    # What needs no order comes first, so that only the last moment of each playbook has to be sorted.
+    sums = {name: mark.sum().over(*KEYS) for name, mark in marks().items()}
+    first = nw.col("event_timestamp").min().over(*KEYS)
+    told = events.with_columns(_last_us=nw.col("_from_us").max().over(*KEYS), _first_seen_at=first, **sums)
+    last = playbook_states(told.filter(nw.col("_from_us") == nw.col("_last_us")))
+    result = last.filter(nw.col("_until_us").is_null(), ~nw.col("_is_deleted")).select(
         *columns,
         first_seen_at=nw.col("_first_seen_at"),
         last_changed_at=nw.col("event_timestamp"),
-        n_updates=nw.col("_n_updates"),
+        n_updates=n_updates(),
     )
     return engine.give_back(result.sort(*KEYS), like=playbooks)

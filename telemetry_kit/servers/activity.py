@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine, schemas
+from telemetry_kit.ordering import sort_rows
 from telemetry_kit.periods import add_period, check_freq, dates, first_days, last_days, periods_of
 from telemetry_kit.servers.logs import open_log
 
@@ -86,7 +87,7 @@ def _fill_days(daily: pd.DataFrame, windows: Sequence[int], freq: Freq | None, c
     days = daily["_day"].to_numpy(np.int64)
     final = max(int(days.max(initial=0)), (cutoff or 0) // engine.DAY_US)
     spans = daily.assign(day=days).groupby("server_id")["day"].agg(["min", "max"]).reset_index()
-    spans = engine.sort_rows(spans, ["server_id"])
+    spans = sort_rows(spans, ["server_id"])
     first = spans["min"].to_numpy(np.int64)
     last = np.full(len(first), final)
     if freq:

@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine, schemas
+from telemetry_kit.ordering import sort_rows
 from telemetry_kit.periods import dates
 from telemetry_kit.servers.logs import open_log
 
@@ -77,12 +78,12 @@ def server_overview(log: Log) -> pd.DataFrame:
     users = events.select("server_id", "user_actual_id").unique().group_by("server_id").agg(n_users=nw.len())
     servers = servers.merge(engine.collect(users), on="server_id")
     spans = engine.collect(events.group_by("server_id", *_VERSIONS).agg(_us=nw.col("_us").max()))
-    spans = engine.sort_rows(spans, ["server_id", "_us", *_VERSIONS])
+    spans = sort_rows(spans, ["server_id", "_us", *_VERSIONS])
     latest = spans.drop_duplicates("server_id", keep="last").drop(columns="_us")
     for version in _VERSIONS:
         n_versions = spans.groupby("server_id")[version].nunique()
         latest[f"n_{version}s"] = latest["server_id"].map(n_versions).astype("Int64")
-    table = engine.sort_rows(servers.merge(latest, on="server_id"), ["server_id"])
+    table = sort_rows(servers.merge(latest, on="server_id"), ["server_id"])
     table["n_days"] = table["last_day"] - table["first_day"] + 1
     for day in ("first_day", "last_day"):
         table[day] = dates(table[day].to_numpy(np.int64))

@@ -10,6 +10,7 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas, uncertainty
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.ordering import sort_rows
 from telemetry_kit.periods import check_freq, dates, last_days, periods_of
 from telemetry_kit.servers.logs import open_log
 
@@ -81,10 +82,8 @@ def versions_in_use(
         raise ParameterError("window", window, "at least 1 day")
     events = open_log(log, ["server_id", component]).with_columns(_day=nw.col("_us") // engine.DAY_US)
     latest = engine.collect(events.group_by("server_id", "_day", component).agg(_us=nw.col("_us").max()))
-    latest = engine.sort_rows(latest, ["server_id", "_us", component]).drop_duplicates(
-        ["server_id", "_day"], keep="last"
-    )
-    versions = engine.sort_rows(latest[[component]].drop_duplicates(), [component])[component]
+    latest = sort_rows(latest, ["server_id", "_us", component]).drop_duplicates(["server_id", "_day"], keep="last")
+    versions = sort_rows(latest[[component]].drop_duplicates(), [component])[component]
     day = latest["_day"].to_numpy(np.int64)
     first, last = (day.min(), day.max()) if len(day) else (0, -1)
     # Each day of a server counts from itself until the server's next day, or until the window has passed.

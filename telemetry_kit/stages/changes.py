@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
 from telemetry_kit.schemas import CREATE_WITHIN_S
+from telemetry_kit.windows import fill_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -80,7 +81,7 @@ def find_changes(
         )
     )
     # All windows of a step have the same partition, and order where they have one, so that an engine sorts once.
-    states = engine.fill_null(
+    states = fill_null(
         told,
         *ATTRIBUTES,
         strategy="backward",
@@ -95,7 +96,7 @@ def find_changes(
         _is_first=is_first,
         _is_present=nw.when(nw.col("_state") != NONE).then(1).otherwise(0),
     )
-    with_next = engine.fill_null(
+    with_next = fill_null(
         changes,
         *ATTRIBUTES,
         strategy="forward",

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
+from telemetry_kit.ordering import sort_rows
 from telemetry_kit.stages.changes import INCIDENT
 
 if TYPE_CHECKING:
@@ -81,4 +82,4 @@ def visit_counts(visits: IntoFrame, *, by: str | Sequence[str] | None = None) ->
     if not groups:
         return servers[columns].sum().to_frame().T.astype("Int64")
     table = servers.groupby(groups, dropna=False, as_index=False)[columns].sum().astype(dict.fromkeys(columns, "Int64"))
-    return engine.sort_rows(table, groups)
+    return sort_rows(table, groups)

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from telemetry_kit import uncertainty
+from telemetry_kit.ordering import SERVER
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     import pandas as pd
 
 QUARTILES = {"q25_s": 0.25, "median_s": 0.5, "q75_s": 0.75}
@@ -21,17 +20,6 @@ CURVE_COLUMNS = {
     **dict.fromkeys(("survival", "lower", "upper"), "float64"),
     "n_servers": "Int64",
 }
-SERVER = "_server"
-"""The column of whole numbers that stand for servers, as ``number_servers`` adds it."""
-
-
-def number_servers(frame: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Put whole numbers in place of ``server_id``, in its order: cheaper to sort and to count than text.
-
-    Where it is one of the ``groups``, it stays beside them.
-    """
-    numbered = frame.assign(**{SERVER: frame["server_id"].factorize(sort=True)[0]})
-    return numbered if "server_id" in groups else numbered.drop(columns="server_id")
 
 
 def curve_of(
@@ -48,7 +36,7 @@ def curve_of(
     servers = durations[SERVER].to_numpy()[is_known]
     curve = uncertainty.kaplan_meier(lengths[is_known], is_observed, servers, level=level)
     n, n_observed = len(servers), int(np.count_nonzero(is_observed))
-    return curve, (n, n_observed, n - n_observed, len(durations) - n, int(np.count_nonzero(np.bincount(servers + 1))))
+    return curve, (n, n_observed, n - n_observed, len(durations) - n, int(np.count_nonzero(np.bincount(servers))))
 
 
 def points_of(durations: pd.DataFrame, *, duration: str, is_censored: str, level: float) -> dict[str, np.ndarray]:

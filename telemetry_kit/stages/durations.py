@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
+from telemetry_kit.ordering import number_servers
 from telemetry_kit.stages.changes import ATTRIBUTES, FACTS, INCIDENT, find_changes
 from telemetry_kit.stages.curves import (
     CURVE_COLUMNS,
     QUARTILE_COLUMNS,
     curve_of,
-    number_servers,
     points_of,
     quartiles_of,
 )
@@ -292,5 +292,5 @@ def _collect_ends(
     check_open_unit("level", level)
     frame = engine.open_frame(durations, _TO_END, parameter="durations", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
-    lengths = engine.collect(frame.select(*dict.fromkeys([*groups, *_TO_END])))
+    lengths = engine.collect_rows(durations, dict.fromkeys([*groups, *_TO_END]), opened=frame)
     return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0), groups), groups

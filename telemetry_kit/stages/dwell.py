@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine
+from telemetry_kit.ordering import number_servers
 from telemetry_kit.stages.curves import (
     CURVE_COLUMNS,
     QUARTILE_COLUMNS,
     curve_of,
-    number_servers,
     points_of,
     quartiles_of,
 )
@@ -173,4 +173,5 @@ def _collect_dwells(
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
-    return number_servers(engine.collect(frame.select(*dict.fromkeys([*groups, *_NEEDED]))), groups), groups
+    dwells = engine.collect_rows(visits, dict.fromkeys([*groups, *_NEEDED]), opened=frame)
+    return number_servers(dwells, groups), groups

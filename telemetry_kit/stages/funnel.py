@@ -10,9 +10,10 @@ import pandas as pd
 
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.stages.steps import STAGES_LISTED, find_steps, group_steps
+from telemetry_kit.stages.steps import STAGES_LISTED, find_steps
 from telemetry_kit.summaries import summarise
 from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit.windows import N_BITS, group_with_set
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,8 +26,6 @@ _NEEDED_IN_TIME = (*_NEEDED, "entered_at", "left_at", "is_left_truncated")
 _ELIGIBLE, _IMMATURE, _EXCLUDED = range(3)
 _NOWHERE = -1
 """Where an incident came to in its time, if to no stage."""
-_N_BITS = 62
-"""Of how many stages, the lowest, one number tells whether an incident visited them."""
 
 _FUNNEL = {
     **dict.fromkeys(("stage", "n_eligible", "n_reached", "n_visited", "n_open", "n_servers"), "Int64"),
@@ -123,29 +122,31 @@ def stage_funnel(
     groups = engine.group_columns(by, frame, reserved=_FUNNEL)
     span = None if within is None else engine.span_us(within, parameter="within")
     incident = list(dict.fromkeys([*groups, *INCIDENT]))
-    steps = group_steps(frame, incident) if span is None else find_steps(frame, incident)
-    is_in_time, has_had_its_time = nw.lit(value=True), nw.lit(value=True)
-    if span is not None:
+    if span is None:
+        is_in_time, has_had_its_time = nw.lit(value=True), nw.lit(value=True)
+        steps, is_unknown = frame, ~nw.col("from_start")
+        flags = {"_n_stages": nw.col("num_stages"), "_is_open": nw.when(nw.col("is_censored")).then(1).otherwise(0)}
+    else:
         is_in_time = nw.col("_entered_us") - nw.col("_start_us") <= span
         has_had_its_time = nw.col("_start_us") + span <= nw.col("_cutoff_us")
+        steps, is_unknown = find_steps(frame, incident), nw.col("_is_unknown") == 1
+        flags = {name: nw.col(name) for name in ("_n_stages", "_is_open")}
     status = nw.when(has_had_its_time).then(_ELIGIBLE).otherwise(_IMMATURE)
     told = steps.select(
         *incident,
-        "_n_stages",
-        "_is_open",
+        **flags,
         _came_to=nw.when(is_in_time).then(nw.col("stage")),
-        _status=nw.when(nw.col("_is_unknown") == 1).then(_EXCLUDED).otherwise(status),
+        _status=nw.when(is_unknown).then(_EXCLUDED).otherwise(status),
     )
-    # Of an incident, which stages it visited in time fits into one number: so no engine has to look at it twice.
-    came_to = nw.col("_came_to")
-    bit = nw.when(came_to < _N_BITS).then(2.0**came_to).otherwise(0.0).cast(nw.Int64)
     alike = ("_came_to", "_n_stages", "_is_open", "_status")
-    incidents = told.group_by(*incident).agg(nw.col(*alike).max(), _visited=bit.sum().cast(nw.Int64))
+    # Of an incident, which stages it visited in time fits into one number: so no engine has to look at it twice.
+    incidents = group_with_set(told, incident, numbers="_came_to", name="_visited", maxima=alike)
     keys = dict.fromkeys([*groups, "server_id", *alike, "_visited"])
     counts = engine.collect(incidents.group_by(*keys).agg(_n=nw.len()))
-    if (counts["_n_stages"] > _N_BITS).any():
-        far = told.filter(came_to >= _N_BITS, nw.col("_status") == _ELIGIBLE)
-        by_stage = engine.collect(far.group_by(*groups, "_came_to").agg(_n_far=nw.len()))
+    if (counts["_n_stages"] > N_BITS).any():
+        far = told.filter(nw.col("_came_to") >= N_BITS, nw.col("_status") == _ELIGIBLE)
+        each = far.group_by(*incident, "_came_to").agg(_n=nw.len())
+        by_stage = engine.collect(each.group_by(*groups, "_came_to").agg(_n_far=nw.len()))
         counts = pd.concat([counts, by_stage], ignore_index=True)
     return summarise(counts, groups, lambda part: _funnel(part, level, is_timed=span is not None), _FUNNEL, level=level)
 
@@ -163,7 +164,7 @@ def _funnel(counts: pd.DataFrame, level: float, *, is_timed: bool) -> Iterator[d
         return np.bincount(servers[chosen], n[chosen], minlength=len(labels)).astype(np.int64)
 
     def n_visited(stage: int) -> int:
-        if stage < _N_BITS:
+        if stage < N_BITS:
             return int(n[(status == _ELIGIBLE) & (visited >> stage & 1 == 1)].sum())
         return int(counts.loc[counts["_n"].isna() & (counts["_came_to"] == stage), "_n_far"].sum())
 

@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine, uncertainty
+from telemetry_kit.ordering import sort_rows
 from telemetry_kit.stages.changes import INCIDENT
 from telemetry_kit.summaries import summarise
 from telemetry_kit.uncertainty.clusters import check_open_unit
@@ -110,7 +111,7 @@ def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, le
     check_open_unit("level", level)
     frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=_REWORK)
-    totals = engine.sort_rows(engine.collect(_count_per_server(frame, groups)), ["server_id"])
+    totals = sort_rows(engine.collect(_count_per_server(frame, groups)), ["server_id"])
     return summarise(totals, groups, lambda part: _rework(part, level), _REWORK, level=level)
 
 

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
     from numpy.typing import NDArray
 
+    from telemetry_kit.grouping import Groups
     from telemetry_kit.periods import Freq
-    from telemetry_kit.uncertainty.clusters import Groups, RatioMeans
+    from telemetry_kit.uncertainty.clusters import RatioMeans
 
 _COMPLETION = {
     "completer": "str",

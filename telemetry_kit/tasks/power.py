@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.ordering import sort_rows
 from telemetry_kit.summaries import summarise_at_once
 from telemetry_kit.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, cluster_totals
 from telemetry_kit.uncertainty.clusters import check_open_unit
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
     from numpy.typing import NDArray
 
+    from telemetry_kit.grouping import Groups
     from telemetry_kit.periods import Freq
-    from telemetry_kit.uncertainty.clusters import Groups
 
 _DIFFERENCE = "commander_vs_assignee"
 _COMPARISON = {
@@ -165,7 +165,7 @@ def _pair(totals: pd.DataFrame, groups: Sequence[str], cluster: str) -> pd.DataF
     The last of ``groups`` is what is compared, within each of the others; its values go to ``group_a`` and ``group_b``.
     """
     *names, compared = groups
-    totals = engine.sort_rows(totals, groups)
+    totals = sort_rows(totals, groups)
     begins = ~totals[list(groups)].duplicated().to_numpy()
     keys = totals[begins]
     # A group has one before it where the others did not change with it.

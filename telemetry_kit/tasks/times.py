@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine
+from telemetry_kit.grouping import Groups
 from telemetry_kit.summaries import summarise_at_once
 from telemetry_kit.tasks.state_changes import (
     COMPLETERS,
@@ -18,7 +19,7 @@ from telemetry_kit.tasks.state_changes import (
     open_state_changes,
     state,
 )
-from telemetry_kit.uncertainty.clusters import Groups, check_open_unit
+from telemetry_kit.uncertainty.clusters import check_open_unit
 from telemetry_kit.uncertainty.medians import (
     group_median_limits,
     group_quantiles,

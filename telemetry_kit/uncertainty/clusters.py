@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.grouping import Groups
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -61,26 +62,6 @@ class RatioMeans(NamedTuple):
     variance: NDArray[np.float64]
     n_events: NDArray[np.float64]
     n_clusters: NDArray[np.int64]
-
-
-class Groups(NamedTuple):
-    """To which group each cluster's sum belongs: its number, from 0, and how many groups there are."""
-
-    of: NDArray[np.intp]
-    n: int
-
-    def add_up(self, values: ArrayLike) -> NDArray[np.float64]:
-        """Return the sum of the values of each group."""
-        sums = np.bincount(self.of, np.asarray(values, dtype=np.float64), minlength=self.n)
-        return sums.astype(np.float64, copy=False)
-
-    def add_up_ascending(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the same, of values that are no whole numbers.
-
-        Engines give rows in any order, and a sum of such values would show which in its last digit.
-        """
-        order = np.argsort(values)
-        return Groups(self.of[order], self.n).add_up(values[order])
 
 
 def check_open_unit(parameter: str, value: object) -> float:

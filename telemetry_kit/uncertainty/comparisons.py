@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from telemetry_kit.grouping import number_labels
 from telemetry_kit.uncertainty.clusters import (
     Interval,
     Intervals,
@@ -24,7 +25,8 @@ from telemetry_kit.uncertainty.medians import median_interval, median_sample
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.uncertainty.clusters import Groups, RatioMean, RatioMeans
+    from telemetry_kit.grouping import Groups
+    from telemetry_kit.uncertainty.clusters import RatioMean, RatioMeans
     from telemetry_kit.uncertainty.medians import MedianSample
 
 
@@ -239,9 +241,11 @@ def probability_of_superiority(
     a, b = np.asarray(values_a, dtype=np.float64), np.asarray(values_b, dtype=np.float64)
     if a.size == 0 or b.size == 0:
         return Interval(math.nan, math.nan, math.nan)
-    labels, codes = np.unique(np.concatenate([np.asarray(clusters_a), np.asarray(clusters_b)]), return_inverse=True)
-    wins_a = _mean_in_clusters(_twice_n_below(b, a), codes[: a.size], labels.size)
-    wins_b = _mean_in_clusters(2 * a.size - _twice_n_below(a, b), codes[a.size :], labels.size)
+    labels, codes = number_labels(np.concatenate([np.asarray(clusters_a), np.asarray(clusters_b)]))
+    distinct, places = np.unique(np.concatenate([a, b]), return_inverse=True)
+    of_a, of_b = places[: a.size], places[a.size :]
+    wins_a = _mean_in_clusters(_twice_n_below(of_b, distinct.size)[of_a], codes[: a.size], labels.size)
+    wins_b = _mean_in_clusters(2 * a.size - _twice_n_below(of_a, distinct.size)[of_b], codes[a.size :], labels.size)
     scale_a, scale_b = 2 * b.size, 2 * a.size
     theta = wins_a.estimate / scale_a
     covariance = float(np.sum(wins_a.influence * wins_b.influence)) / (scale_a * scale_b)
@@ -256,10 +260,10 @@ def probability_of_superiority(
     return Interval(theta, float(expit(logit(theta) - margin)), float(expit(logit(theta) + margin)))
 
 
-def _twice_n_below(values: NDArray[np.float64], points: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return, for each point, twice the number of values below it, ties counting half: a whole number."""
-    ordered = np.sort(values)
-    return np.searchsorted(ordered, points, side="left") + np.searchsorted(ordered, points, side="right")
+def _twice_n_below(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
+    """Return, for each place, twice the number of ``places`` below it, ties counting half: a whole number."""
+    n = np.bincount(places, minlength=n_places)
+    return 2 * np.cumsum(n) - n
 
 
 def _mean_in_clusters(values: NDArray[np.int64], codes: NDArray[np.intp], n_clusters: int) -> RatioMean:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.grouping import FEW_GROUPS, Groups, number_codes, number_labels, order_by_group
 from telemetry_kit.uncertainty.clusters import (
-    Groups,
     Intervals,
     check_open_unit,
     one_group,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 class Samples(NamedTuple):
-    """The values of many groups, group by group, in ascending order within each.
+    """The values of many groups, group by group, in ascending order within each; counted ones only once.
 
     Attributes
     ----------
@@ -107,17 +107,56 @@ def quantiles(values: ArrayLike, probabilities: ArrayLike, *, counts: ArrayLike 
 def sort_samples(values: ArrayLike, groups: Groups, counts: ArrayLike | None = None) -> Samples:
     """Sort the values of many groups."""
     x = np.asarray(values, dtype=np.float64)
-    order = np.argsort(x)
-    if groups.n > 1:
-        of = groups.of[order]
-        # A sort of small integers that keeps their order is far faster than one of large.
-        order = order[np.argsort(of.astype(np.uint16) if groups.n <= 1 << 16 else of, kind="stable")]
     if counts is None:
-        cumulative, in_group = np.arange(1, x.size + 1), np.bincount(groups.of, minlength=groups.n)
+        in_group = np.bincount(groups.of, minlength=groups.n)
+        ordered, cumulative = _sort_each(x, groups, in_group), np.arange(1, x.size + 1)
     else:
-        cumulative = np.cumsum(np.asarray(counts, dtype=np.int64)[order])
+        ordered, n_each = _sort_counted(x, groups, np.asarray(counts, dtype=np.int64))
         in_group = groups.add_up(counts).astype(np.int64)
-    return Samples(x[order], cumulative, np.cumsum(in_group) - in_group, in_group)
+        cumulative = np.cumsum(n_each)
+    return Samples(ordered, cumulative, np.cumsum(in_group) - in_group, in_group)
+
+
+def _sort_counted(
+    x: NDArray[np.float64], groups: Groups, counts: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Return the distinct values of each group, group by group, in ascending order within each, and their counts."""
+    most = x.max(initial=0.0) + 1
+    if groups.n * most <= 4 * x.size and ((x >= 0) & (x == np.rint(x))).all():
+        # Whole numbers, of which many occur, are far faster marked in their place than sorted.
+        n_values = int(most)
+        totals = np.bincount(groups.of * n_values + x.astype(np.int64), counts, minlength=groups.n * n_values)
+        places = np.flatnonzero(totals)
+        return (places % n_values).astype(np.float64), totals[places].astype(np.int64)
+    order = _order_by_group_and_value(x, groups)
+    x, of = x[order], groups.of[order]
+    begins = np.flatnonzero(np.append(True, (x[1:] != x[:-1]) | (of[1:] != of[:-1]))[: x.size])
+    return x[begins], np.add.reduceat(counts[order], begins) if x.size else counts
+
+
+def moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the mean of each of many groups, and the sum of the squares by which its values deviate from it."""
+    counts = np.diff(samples.cumulative, prepend=0)
+    groups = Groups(np.searchsorted(samples.before, samples.cumulative - counts, side="right") - 1, samples.n.size)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        mean = groups.add_up(counts * samples.values) / samples.n
+    return mean, groups.add_up(counts * (samples.values - mean[groups.of]) ** 2)
+
+
+def _sort_each(x: NDArray[np.float64], groups: Groups, in_group: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the values group by group, in ascending order within each."""
+    if groups.n > FEW_GROUPS:
+        return x[_order_by_group_and_value(x, groups)]
+    # To sort values is several times as fast as to find their order.
+    ordered = x[order_by_group(groups)] if groups.n > 1 else x.copy()
+    for group in np.split(ordered, np.cumsum(in_group)[:-1]):
+        group.sort()
+    return ordered
+
+
+def _order_by_group_and_value(x: NDArray[np.float64], groups: Groups) -> NDArray[np.intp]:
+    order = np.argsort(x)
+    return order[order_by_group(Groups(groups.of[order], groups.n))] if groups.n > 1 else order
 
 
 def group_quantiles(samples: Samples, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -158,13 +197,7 @@ def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int
     """
     codes = np.asarray(clusters, dtype=np.int64)
     n_codes = int(codes.max(initial=0)) + 1
-    codes = groups.of * n_codes + codes
-    if groups.n * n_codes <= 4 * codes.size:
-        # Many of them occur: to mark those that do is far faster than to sort.
-        is_there = np.bincount(codes, minlength=groups.n * n_codes) > 0
-        distinct, numbers = np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[codes]
-    else:
-        distinct, numbers = np.unique(codes, return_inverse=True)
+    distinct, numbers = number_codes(groups.of * n_codes + codes, groups.n * n_codes)
     return numbers, Groups(distinct // n_codes, groups.n)
 
 
@@ -208,7 +241,7 @@ def median_sample(values: ArrayLike, clusters: ArrayLike, counts: ArrayLike | No
     """Return the clustered share of values at or below the sample median (the lower one of two)."""
     only_group = one_group(np.size(values))
     samples = sort_samples(values, only_group, counts)
-    labels, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    labels, codes = number_labels(clusters)
     shares = shares_below_median(samples, values, only_group, codes, one_group(labels.size), counts=counts)
     return MedianSample(samples, shares, labels)
 

@@ -19,7 +19,8 @@ from telemetry_kit.uncertainty.clusters import (
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.uncertainty.clusters import Groups, Interval, RatioMeans
+    from telemetry_kit.grouping import Groups
+    from telemetry_kit.uncertainty.clusters import Interval, RatioMeans
 
 
 class EffectiveSample(NamedTuple):

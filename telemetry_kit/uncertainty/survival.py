@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from telemetry_kit.grouping import number_labels
 from telemetry_kit.uncertainty.clusters import check_open_unit
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def kaplan_meier(
     """
     alpha = 1 - check_open_unit("level", level)
     lengths, is_observed = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=bool)
-    _, codes = np.unique(np.asarray(clusters), return_inverse=True)
+    _, codes = number_labels(clusters)
     order = _fixed_order(lengths, is_observed, codes)
     lengths, is_observed, codes = lengths[order], is_observed[order], codes[order]
     time, index = _distinct_times(lengths)

@@ -1,0 +1,59 @@
+"""Groups as whole numbers: what belongs to which, its sums, and its order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+FEW_GROUPS = 1 << 16
+"""Up to how many groups 16 bits tell apart."""
+
+
+class Groups(NamedTuple):
+    """To which group each row or cluster belongs: its number, from 0, and how many groups there are."""
+
+    of: NDArray[np.intp]
+    n: int
+
+    def add_up(self, values: ArrayLike) -> NDArray[np.float64]:
+        """Return the sum of the values of each group."""
+        sums = np.bincount(self.of, np.asarray(values, dtype=np.float64), minlength=self.n)
+        return sums.astype(np.float64, copy=False)
+
+    def add_up_ascending(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the same, of values that may be no whole numbers.
+
+        Engines give rows in any order, and a sum of such values would show which in its last digit. Sums of whole
+        numbers are exact.
+        """
+        if (values == np.rint(values)).all():
+            return self.add_up(values)
+        order = np.argsort(values)
+        return Groups(self.of[order], self.n).add_up(values[order])
+
+
+def order_by_group(groups: Groups) -> NDArray[np.intp]:
+    """Return an order of rows, group by group, in which those of a group stay as they are."""
+    # A sort of small integers that keeps their order is far faster than one of large.
+    return np.argsort(groups.of.astype(np.uint16) if groups.n <= FEW_GROUPS else groups.of, kind="stable")
+
+
+def number_labels(labels: ArrayLike) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """Return the distinct ones of labels, ascending, and for each label its place among them."""
+    given = np.asarray(labels)
+    if given.dtype.kind == "i" and given.min(initial=0) >= 0:
+        return number_codes(given, int(given.max(initial=0)) + 1)
+    return np.unique(given, return_inverse=True)
+
+
+def number_codes(codes: NDArray[np.int64], n_codes: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the distinct ones of codes below ``n_codes``, ascending, and for each code its place among them."""
+    if n_codes > 4 * codes.size:
+        return np.unique(codes, return_inverse=True)
+    # Many of them occur: to mark those that do is far faster than to sort.
+    is_there = np.bincount(codes, minlength=n_codes) > 0
+    return np.flatnonzero(is_there), (np.cumsum(is_there) - 1)[codes]

@@ -1,0 +1,37 @@
+import numpy as np
+import pytest
+
+from telemetry_kit.grouping import Groups, number_codes, order_by_group
+
+
+def test_groups_add_up_and_one_without_rows_is_zero():
+    groups = Groups(np.array([0, 2, 0]), 3)
+    assert list(groups.add_up([1, 2, 3])) == [4, 0, 2]
+    assert list(groups.add_up_ascending(np.array([0.5, 2.0, 0.25]))) == [0.75, 0, 2]
+
+
+def test_a_sum_of_fractions_does_not_tell_in_which_order_they_came():
+    values = np.random.default_rng(3).lognormal(size=1_000)
+    sums = {
+        float(
+            Groups(np.zeros(1_000, dtype=np.intp), 1).add_up_ascending(np.random.default_rng(seed).permutation(values))[
+                0
+            ]
+        )
+        for seed in range(20)
+    }
+    assert len(sums) == 1
+
+
+@pytest.mark.parametrize("n_codes", [30, 10_000])
+def test_codes_are_numbered_alike_whether_few_or_many_of_them_occur(n_codes):
+    codes = np.random.default_rng(1).integers(0, n_codes, 200)
+    distinct, numbers = number_codes(codes, n_codes)
+    assert list(distinct) == sorted(set(codes))
+    assert list(distinct[numbers]) == list(codes)
+
+
+@pytest.mark.parametrize("n_groups", [5, 100_000])
+def test_rows_keep_their_order_within_a_group(n_groups):
+    of = np.random.default_rng(2).integers(0, n_groups, 1_000)
+    assert list(order_by_group(Groups(of, n_groups))) == sorted(range(1_000), key=lambda row: of[row])
