@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import os
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,8 +19,7 @@ from telemetry_kit.notes import find_notes
 from telemetry_kit.sources import why
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from narwhals.stable.v2.typing import IntoFrame
 
@@ -260,9 +260,15 @@ def read_saved(folder: Path, until: pd.Timestamp | None) -> EventLog:
     """
     try:
         log = _read_parts(folder)
-    except (OSError, ValueError, LookupError, TypeError, NotImplementedError, pa.errors.SchemaErrors) as error:
-        raise SourceError(f"source: the saved log in {folder.name!r} cannot be read: {why(error)}") from None
+    except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
+        raise unreadable(folder, error) from None
     return log if until is None else _cut(log, until, folder.name)
+
+
+def unreadable(folder: Path, error: Exception) -> SourceError:
+    """Return the error for a saved log that is not as it was written; its files are named without their place."""
+    reason = why(error).replace(f"{folder}{os.sep}", "")
+    return SourceError(f"source: the saved log in {folder.name!r} cannot be read: {reason}")
 
 
 def read_mark(folder: Path) -> dict[str, Any]:
@@ -289,9 +295,20 @@ def read_table(folder: Path, part: str) -> pd.DataFrame:
         Where it is not as it was written.
     """
     table: pd.DataFrame = pd.read_parquet(folder / f"{part}.parquet")
-    if table.columns.to_list() != TABLES[part]:
-        raise ValueError(f"{part}.parquet has other columns than {', '.join(TABLES[part])}")
+    check_columns(f"{part}.parquet", table.columns, TABLES[part])
     return table
+
+
+def check_columns(name: str, found: Iterable[str], expected: Sequence[str]) -> None:
+    """See that a file of a saved log has the columns that it was written with.
+
+    Raises
+    ------
+    ValueError
+        Where it has others.
+    """
+    if [*found] != [*expected]:
+        raise ValueError(f"{name} has other columns than {', '.join(expected)}")
 
 
 def _read_parts(folder: Path) -> EventLog:
@@ -301,9 +318,26 @@ def _read_parts(folder: Path) -> EventLog:
     parts: dict[str, Any] = {part: read_table(folder, part) for part in TABLES}
     for kind in schemas.EVENT_TYPES:
         table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
+        check_columns(f"{kind}.parquet", table.column_names, schemas.columns_of(kind))
         parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
-        schemas.MODELS[kind].validate(parts[kind], lazy=True)
+        _validate(parts[kind], kind)
     return EventLog(**parts, cutoff=cutoff)
+
+
+def _validate(frame: pd.DataFrame, kind: schemas.EventType) -> None:
+    """Hold a frame that was read against its model.
+
+    Raises
+    ------
+    ValueError
+        Where it breaks a rule; the first that it breaks is named.
+    """
+    try:
+        schemas.MODELS[kind].validate(frame, lazy=True)
+    except pa.errors.SchemaErrors as errors:
+        first = errors.failure_cases.iloc[0]
+        place = f"{kind}.parquet, column {first['column']!r}"
+        raise ValueError(f"{place}: {first['failure_case']!r} fails the check {first['check']}") from None
 
 
 def _cut(log: EventLog, until: pd.Timestamp, source: str) -> EventLog:

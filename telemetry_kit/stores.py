@@ -6,10 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine, schemas
-from telemetry_kit.errors import SourceError
-from telemetry_kit.eventlog import QUARANTINE_COLUMNS, EventLog, cut_audit, read_mark, read_table
+from telemetry_kit.eventlog import (
+    QUARANTINE_COLUMNS,
+    EventLog,
+    check_columns,
+    cut_audit,
+    read_mark,
+    read_table,
+    unreadable,
+)
 from telemetry_kit.rules import quoted
-from telemetry_kit.sources import why
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +37,7 @@ def open_store(connection: duckdb.DuckDBPyConnection, folder: Path, until: pd.Ti
     try:
         log = _open(connection, folder)
     except (OSError, ValueError, LookupError, TypeError) as error:
-        raise SourceError(f"source: the saved log in {folder.name!r} cannot be read: {why(error)}") from None
+        raise unreadable(folder, error) from None
     return log if until is None else _cut(log, until, folder.name)
 
 
@@ -59,8 +65,7 @@ def _relation(
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
-        if file.schema_arrow.names != columns:
-            raise ValueError(f"{path.name} has other columns than {', '.join(columns)}")
+        check_columns(path.name, file.schema_arrow.names, columns)
         if file.metadata.num_rows != n_rows:
             raise ValueError(f"{path.name} has {file.metadata.num_rows} rows, expected {n_rows}")
     return connection.sql(f"FROM read_parquet({quoted(str(path.absolute()))}, file_row_number=true)")

@@ -170,3 +170,19 @@ def test_a_damaged_saved_log_is_one_clear_line(log, tmp_path, damage):
     with pytest.raises(SourceError, match="source: the saved log in 'saved' cannot be read: ") as caught:
         tk.load_events(tmp_path / "saved")
     assert "\n" not in str(caught.value)
+    assert str(tmp_path) not in str(caught.value)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_saved_log_with_a_wrong_part_names_its_columns(log, tmp_path):
+    log.save(tmp_path / "saved")
+    DAMAGE["another frame"](tmp_path / "saved")
+    with pytest.raises(SourceError, match=r"incident\.parquet has other columns than event_id, event_type, "):
+        tk.load_events(tmp_path / "saved")
+
+
+def test_a_saved_log_with_wrong_values_names_one(log, tmp_path):
+    log.save(tmp_path / "saved")
+    write_nulls(tmp_path / "saved")
+    with pytest.raises(SourceError, match=r"tasks\.parquet, column 'incident_id': .* fails the check not_nullable"):
+        tk.load_events(tmp_path / "saved")
