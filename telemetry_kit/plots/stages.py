@@ -65,7 +65,9 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = style.open_axes(ax, width=min(14.0, 5.5 + 0.28 * n_stages * max(len(parts), 1)))
     title, ylabel = "How far incidents get", "Incidents that reached the stage (%)"
     if not len(parts):
-        return style.say_empty(ax, "no incidents whose start was recorded", title=title, xlabel=STAGE, ylabel=ylabel)
+        return style.say_empty(
+            ax, later or "no incidents whose start was recorded", title=title, xlabel=STAGE, ylabel=ylabel
+        )
     width = 0.8 / len(parts)
     for position, group in enumerate(parts.shown):
         rows = group.rows
@@ -136,7 +138,7 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax = style.open_axes(ax, width=9.0, height=min(14.0, 1.8 + 0.24 * n_rows + 0.1 * n_stages))
     title, xlabel = "How long incidents stay in each stage", "Dwell time (log axis)"
     if not len(parts):
-        return style.say_empty(ax, "no visits", title=title, xlabel=xlabel, ylabel=STAGE)
+        return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=STAGE)
     step = 0.8 / len(parts)
     for position, group in enumerate(parts.shown):
         rows = group.rows
@@ -213,7 +215,7 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
         "Stage of the visit (counted from 0)",
     )
     if not len(parts):
-        return style.say_empty(ax, "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
+        return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
     if len(parts) > 1:
         titles = [f"{group.label}: {groups.count(groups.total(group.rows['n']), 'visit')}" for group in parts.shown]
         places = style.panels(ax, titles, below=16, down=24, across=26)

@@ -205,7 +205,8 @@ def _draw(
     size = (3.3 * n_columns + beside, (2.3 + 0.15 * n_lines) * n_rows + 0.7) if stages else (8.5, 4.2 + 0.15 * n_lines)
     ax = style.open_axes(ax, width=size[0], height=size[1])
     if not len(parts):
-        return style.say_empty(ax, f"no {look.thing}s", title=look.title, xlabel=look.xlabel, ylabel=look.ylabel)
+        nothing = later or f"no {look.thing}s"
+        return style.say_empty(ax, nothing, title=look.title, xlabel=look.xlabel, ylabel=look.ylabel)
     below = 30 + LINE_HEIGHT * n_lines
     name_width = 16 + 0.6 * style.SMALL * max(len(curve.label) for curve in curves)
     places, drawn = [ax], [list(curves)]
