@@ -11,6 +11,8 @@ LAB := $(VENV)/.installed-lab
 DEV := $(VENV)/.installed-dev
 
 SPARK := $(VENV)/.installed-spark
+# The tools that ours is measured against need so much that they live apart.
+PEERS := $(BENCH)/peers
 
 .PHONY: help report test check format lab spark bench lock clean
 .DELETE_ON_ERROR:
@@ -22,7 +24,7 @@ help:
 	@echo 'make check   ruff, formatting, mypy --strict'
 	@echo 'make format  what make check asks for, as far as a tool can do it'
 	@echo 'make spark   PySpark, so that make test runs on it too (half a gigabyte; needs Java)'
-	@echo 'make bench   the measurements of benchmarks/, with inputs kept in BENCH (default $(BENCH))'
+	@echo 'make bench   the measurements of benchmarks/, with inputs and peers kept in BENCH (default $(BENCH); 15 GB)'
 	@echo 'make lock    the hashed locks anew, from pyproject.toml (needs uv)'
 	@echo 'make clean   removes what make made'
 
@@ -46,8 +48,8 @@ format: $(DEV)
 
 spark: $(SPARK)
 
-bench: $(DEV)
-	$(BIN)/python -m benchmarks --folder $(BENCH)
+bench: $(DEV) $(PEERS)/.installed
+	$(BIN)/python -m benchmarks --folder $(BENCH) --peers $(PEERS)/bin/python
 
 $(BIN)/python:
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed: make PYTHON=...")'
@@ -64,6 +66,11 @@ $(SPARK): requirements/spark.lock $(DEV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-build-isolation --require-hashes --requirement $<
 	@touch $@
 
+$(PEERS)/.installed: requirements/peers.lock
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
 # The versions of all locks are those of development, so that they fit into one environment.
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 LOCKED = --constraint requirements/dev.lock
@@ -72,6 +79,7 @@ lock:
 		--extra lab --extra polars --extra postgres --extra warehouse --output-file requirements/dev.lock
 	$(COMPILE) $(LOCKED) pyproject.toml --group build --extra lab --output-file requirements/lab.lock
 	$(COMPILE) $(LOCKED) pyproject.toml --extra spark --output-file requirements/spark.lock
+	$(COMPILE) $(LOCKED) --group peers --output-file requirements/peers.lock
 
 clean:
 	rm -rf $(VENV) report build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

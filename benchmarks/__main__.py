@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import math
 import os
 import platform
 import sys
@@ -13,24 +12,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.analyses import ANALYSES, PROGRESSION
-from benchmarks.measuring import HEADER, compare, import_seconds, run, table
+from benchmarks.measuring import HEADER, compare, growth, importing, line, run
 from benchmarks.polars_queries import QUERIES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from benchmarks.measuring import Peer
+    from benchmarks.inputs import Kind
+    from benchmarks.measuring import Peer, Row
 
 SIZES = (100_000, 1_000_000, 4_000_000, 10_000_000)
-ON_PANDAS = 1_000_000
-"""Up to how many events pandas alone reads, and the analyses also run on its frames."""
+IN_MEMORY = 1_000_000
+"""How many events are loaded beside those who load them otherwise, and analysed in frames of pandas."""
 
 MEMORY_LIMIT = "2GB"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--events", type=int, default=ON_PANDAS, help="events of the log (default a million)")
+    parser.add_argument("--events", type=int, default=SIZES[-1], help="events of the log (default ten million)")
     parser.add_argument("--times", type=int, default=3, help="counted pairs of each comparison (default 3)")
     parser.add_argument("--only", metavar="TEXT", default="", help="only rows whose work has this in its name")
     parser.add_argument("--folder", type=Path, help="where inputs are kept and found again (default: thrown away)")
@@ -43,69 +43,60 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = options.folder or Path(name)
         folder.mkdir(exist_ok=True, parents=True)
-        print(table(HEADER, []), flush=True)
+        print(line(HEADER), line(["---"] * len(HEADER)), sep="\n", flush=True)
+        missed = []
         for row in _rows(folder, options):
-            print("| " + " | ".join(row) + " |", flush=True)
+            print(line(row.cells), flush=True)
+            missed += [] if row.is_met else [f"{row.cells[0]} ({row.cells[1]})"]
+    print(f"\nNot met: {'; '.join(missed)}." if missed else "\nAll that is wanted was met.")
 
 
-def _rows(folder: Path, options: argparse.Namespace) -> Iterator[list[str]]:
+def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     def is_wanted(what: str) -> bool:
         return options.only in what
 
     events, times = options.events, options.times
-    for what, peer, theirs, size, limit in (
-        ("load", "DuckDB, bare typed `read_json`", "load_duckdb", events, "<= 1.5"),
-        ("load", "Polars, typed `scan_ndjson`", "load_polars", events, ""),
-        ("load", "pandas, `read_json` and `json_normalize`", "load_pandas", min(events, ON_PANDAS), "<= 0.067"),
+    in_memory = min(events, IN_MEMORY)
+    for what, peer, theirs, limit in (
+        ("load", "DuckDB, bare typed `read_json`", "load_duckdb", 1.5),
+        ("load", "Polars, typed `scan_ndjson`", "load_polars", None),
+        ("load", "pandas, `read_json` and `json_normalize`", "load_pandas", 1 / 15),
     ):
         if is_wanted(what):
-            path = str(_simulated(folder, size))
-            yield compare(
-                f"{what} {size:,}", peer, ("load_telemetry_kit", theirs), (path,), limit=limit, times=times
-            ).cells()
-    for kind in ("relations", "pandas") if events <= ON_PANDAS else ("relations",):
-        for name, (peer, theirs, python) in _peers(options.peers):
-            # Polars has a lazy frame of its own, the tools read frames of pandas.
-            on_one = {"analysis_polars": "relations", "analysis_pm4py": "pandas", "analysis_retentioneering": "pandas"}
-            if is_wanted(name) and kind == on_one.get(theirs, kind):
-                arguments = (str(_store(folder, events)), name, kind, MEMORY_LIMIT)
-                works = ("analysis_telemetry_kit", theirs)
-                on = "Parquet" if kind == "relations" else kind
-                what = f"{name}, {events:,} on {on}"
-                yield compare(what, peer, works, arguments, limit="<= 1.5", times=times, python=python).cells()
-    for work, make in (
-        ("load_telemetry_kit", _simulated),
-        ("convert_telemetry_kit", _simulated),
-        ("report_telemetry_kit", _store),
+            path = str(_simulated(folder, in_memory))
+            works = ("load_telemetry_kit", theirs)
+            yield compare(f"{what} {in_memory:,}", peer, works, (path,), limit=limit, times=times)
+    for name, kind, (peer, theirs, python, limit) in _peers(options.peers):
+        if is_wanted(name):
+            size = events if kind == "relations" else in_memory
+            arguments = (str(_store(folder, size)), name, kind, MEMORY_LIMIT)
+            works = ("analysis_telemetry_kit", theirs)
+            what = f"{name}, {size:,} {'on Parquet' if kind == 'relations' else 'in pandas'}"
+            yield compare(what, peer, works, arguments, limit=limit, times=times, python=python)
+    for work, make, most in (
+        ("load_telemetry_kit", _simulated, {}),
+        ("convert_telemetry_kit", _simulated, {"MB": 1_000}),
+        ("report_telemetry_kit", _store, {"seconds": 180, "MB": 4_000}),
     ):
         if is_wanted(work):
-            yield from _growth(
-                work, {size: str(make(folder, size)) for size in SIZES if size <= max(events, ON_PANDAS)}
-            )
+            paths = {size: str(make(folder, size)) for size in SIZES if size <= events}
+            yield from growth(work, paths, since=IN_MEMORY, most={"slope": 1.05, **most})
     if is_wanted("import"):
-        ours, theirs = import_seconds("telemetry_kit", times), import_seconds("pandas, pandera.pandas", times)
-        took = f"{ours:.2f} s / {theirs:.2f} s"
-        yield [
-            "import telemetry_kit",
-            "import pandas, pandera.pandas",
-            took,
-            f"{ours / theirs:.2f}",
-            "",
-            "",
-            "",
-            "<= 1.2",
-        ]
+        yield importing("telemetry_kit", "pandas, pandera.pandas", limit=1.2, times=times)
 
 
-def _peers(python: str | None) -> Iterator[tuple[str, Peer]]:
-    """Give each analysis with each of its peers."""
+def _peers(python: str | None) -> Iterator[tuple[str, Kind, Peer]]:
+    """Give each analysis with each of its peers, and the kind of frames that both read."""
+    sql = ("hand-written DuckDB SQL", "analysis_duckdb", sys.executable, 1.5)
     for name in ANALYSES:
-        yield name, ("hand-written DuckDB SQL", "analysis_duckdb", sys.executable)
+        yield name, "relations", sql
         if name in QUERIES:
-            yield name, ("hand-written Polars", "analysis_polars", sys.executable)
+            yield name, "relations", ("hand-written Polars", "analysis_polars", sys.executable, 1.5)
+    # The tools read frames of pandas, and no others.
+    yield PROGRESSION, "pandas", sql
     if python:
-        yield PROGRESSION, ("pm4py, performance graph", "analysis_pm4py", python)
-        yield PROGRESSION, ("retentioneering, funnel", "analysis_retentioneering", python)
+        yield PROGRESSION, "pandas", ("pm4py, performance graph", "analysis_pm4py", python, 1)
+        yield PROGRESSION, "pandas", ("retentioneering, funnel", "analysis_retentioneering", python, 1)
 
 
 def _simulated(folder: Path, n: int) -> Path:
@@ -120,16 +111,6 @@ def _store(folder: Path, n: int) -> Path:
     if not path.exists():
         run("convert_telemetry_kit", str(_simulated(folder, n)), str(path))
     return path
-
-
-def _growth(work: str, paths: dict[int, str]) -> Iterator[list[str]]:
-    """Give time and memory over the size of the input, and at the largest the slope on log axes."""
-    runs = {size: run(work, path) for size, path in paths.items()}
-    smallest, *_, largest = runs
-    slope = math.log(runs[largest].wall / runs[smallest].wall) / math.log(largest / smallest)
-    for size, one in runs.items():
-        note = f"slope {slope:.2f}" if size == largest else ""
-        yield [f"{work} {size:,}", "", f"{one.wall:.2f} s", note, f"{one.cpu:.2f} s", f"{one.peak:,.0f} MB", "", ""]
 
 
 if __name__ == "__main__":

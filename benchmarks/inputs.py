@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import tempfile
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import telemetry_kit as tk
@@ -27,6 +28,16 @@ FROM (SELECT server_id, row_number() OVER (ORDER BY server_id) AS n FROM (SELECT
 WHERE n % 2 = 0
 """
 
+# Incidents of the versions that have stages do not say which playbook they came from. For the analyses that ask, each
+# came from one of its server's.
+_FROM_PLAYBOOKS = """
+SELECT incident.* REPLACE (found[1 + (hash(incident_id) % len(found))::BIGINT] AS playbook_id)
+FROM '{store}/incident.parquet' AS incident LEFT JOIN (
+    SELECT server_id, list(DISTINCT playbook_id ORDER BY playbook_id) AS found
+    FROM '{store}/playbook.parquet' GROUP BY ALL
+) USING (server_id)
+"""
+
 
 def open_inputs(
     store: str, kind: Kind, sql: str, *, memory_limit: str = ""
@@ -44,6 +55,8 @@ def open_inputs(
     log: dict[str, Any]
     if kind == "relations":
         log = {each: connection.read_parquet(f"{store}/{each}.parquet") for each in tk.schemas.EVENT_TYPES}
+        if re.search(r"\bincident\b", sql) and "playbook_id" in sql:
+            log["incident"] = connection.read_parquet(_from_playbooks(connection, store))
         newest = " UNION ALL ".join(
             f"SELECT max(event_timestamp) AS t FROM '{store}/{each}.parquet'" for each in tk.schemas.EVENT_TYPES
         )
@@ -57,6 +70,16 @@ def open_inputs(
         log["licenses"] = _home(connection.sql(_LICENSES))
         _name(connection, "licenses", log["licenses"])
     return log, connection
+
+
+def _from_playbooks(connection: duckdb.DuckDBPyConnection, store: str) -> str:
+    """Write the incidents of a store once more, each with a playbook, where that was not done before."""
+    path = Path(store) / "incident-from-playbooks.parquet"
+    if not path.exists():
+        new = path.with_suffix(".new")
+        connection.sql(_FROM_PLAYBOOKS.format(store=store)).write_parquet(str(new))
+        new.rename(path)
+    return str(path)
 
 
 def _name(connection: duckdb.DuckDBPyConnection, name: str, frame: Any) -> None:  # noqa: ANN401 - of any kind

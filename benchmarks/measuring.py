@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import statistics
 import subprocess
@@ -26,34 +27,15 @@ class Run:
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: some work, its peer on the same input, and the medians of both."""
+    """One line of the table, and whether it meets what is wanted of it."""
 
-    what: str
-    peer: str
-    ours: Run
-    theirs: Run
-    wall_ratio: float
-    cpu_ratio: float
-    peak_ratio: float
-    limit: str
-
-    def cells(self) -> list[str]:
-        ours, theirs = self.ours, self.theirs
-        return [
-            self.what,
-            self.peer,
-            f"{ours.wall:.2f} s / {theirs.wall:.2f} s",
-            f"{self.wall_ratio:.2f}",
-            f"{self.cpu_ratio:.2f}",
-            f"{ours.peak:,.0f} MB / {theirs.peak:,.0f} MB",
-            f"{self.peak_ratio:.2f}",
-            self.limit,
-        ]
+    cells: list[str]
+    is_met: bool = True
 
 
 HEADER = ["work", "peer", "wall, ours / peer", "ratio", "of CPU time", "peak, ours / peer", "ratio", "wanted"]
-Peer = tuple[str, str, str]
-"""What it is called, its work, and the Python that runs it."""
+Peer = tuple[str, str, str, float | None]
+"""What it is called, its work, the Python that runs it, and which ratio to it is wanted at most."""
 
 
 def run(work: str, *arguments: str, python: str = sys.executable) -> Run:
@@ -73,7 +55,7 @@ def compare(
     works: tuple[str, str],
     arguments: tuple[str, ...],
     *,
-    limit: str,
+    limit: float | None,
     times: int,
     python: str = sys.executable,
 ) -> Row:
@@ -86,33 +68,61 @@ def compare(
     pairs = [(run(ours, *arguments), run(theirs, *arguments, python=python)) for _ in range(times)]
     if theirs == "analysis_duckdb" and any(abs(mine.rows - other.rows) > other.rows / 20 for mine, other in pairs):
         raise SystemExit(f"benchmarks: {what} has {pairs[0][0].rows} rows, its peer {pairs[0][1].rows}")
-    return Row(
+    mine, other = _median([mine for mine, _ in pairs]), _median([other for _, other in pairs])
+    ratio = statistics.median(mine.wall / other.wall for mine, other in pairs)
+    cells = [
         what,
         peer,
-        _median([mine for mine, _ in pairs]),
-        _median([other for _, other in pairs]),
-        statistics.median(mine.wall / other.wall for mine, other in pairs),
-        statistics.median(mine.cpu / other.cpu for mine, other in pairs),
-        statistics.median(mine.peak / other.peak for mine, other in pairs),
-        limit,
-    )
-
-
-def import_seconds(modules: str, times: int) -> float:
-    """Return how long it takes to import modules in a new process, the median of several."""
-    code = f"import time; begin = time.perf_counter(); import {modules}; print(time.perf_counter() - begin)"
-    done = [
-        subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
-        for _ in range(times + 1)
+        f"{mine.wall:.2f} s / {other.wall:.2f} s",
+        f"{ratio:.2f}",
+        f"{statistics.median(mine.cpu / other.cpu for mine, other in pairs):.2f}",
+        f"{mine.peak:,.0f} MB / {other.peak:,.0f} MB",
+        f"{statistics.median(mine.peak / other.peak for mine, other in pairs):.2f}",
+        "" if limit is None else f"<= {limit:.2g}",
     ]
-    return statistics.median(float(one.stdout) for one in done[1:])
+    return Row(cells, limit is None or ratio <= limit)
+
+
+def growth(work: str, paths: dict[int, str], *, since: int, most: dict[str, float]) -> list[Row]:
+    """Run our work once on inputs of several sizes: time, memory, and the slope on log axes from one size on.
+
+    ``most`` tells the slope, the seconds and the MB of the largest that are wanted.
+    """
+    runs = {size: run(work, path) for size, path in paths.items()}
+    largest = max(runs)
+    told = {"seconds": runs[largest].wall, "MB": runs[largest].peak}
+    if since in runs and since < largest:
+        told["slope"] = math.log(runs[largest].wall / runs[since].wall) / math.log(largest / since)
+    rows = []
+    for size, one in runs.items():
+        is_last = size == largest
+        slope = f"slope {told['slope']:.2f}" if is_last and "slope" in told else ""
+        wanted = ", ".join(f"{name} <= {limit:,g}" for name, limit in most.items() if is_last)
+        is_met = not is_last or all(told.get(name, 0) <= limit for name, limit in most.items())
+        took = [f"{one.wall:.2f} s", slope, f"{one.cpu:.2f} s", f"{one.peak:,.0f} MB"]
+        rows.append(Row([f"{work} {size:,}", "", *took, "", wanted], is_met))
+    return rows
+
+
+def importing(ours: str, theirs: str, *, limit: float, times: int) -> Row:
+    """Import modules in new processes, ours and others in turn, the median of several."""
+    pairs = [(_import_seconds(ours), _import_seconds(theirs)) for _ in range(times + 1)][1:]
+    ratio = statistics.median(mine / other for mine, other in pairs)
+    mine, other = (statistics.median(side) for side in zip(*pairs, strict=True))
+    took = [f"{mine:.2f} s / {other:.2f} s", f"{ratio:.2f}"]
+    return Row([f"import {ours}", f"import {theirs}", *took, "", "", "", f"<= {limit:.2g}"], ratio <= limit)
+
+
+def _import_seconds(modules: str) -> float:
+    code = f"import time; begin = time.perf_counter(); import {modules}; print(time.perf_counter() - begin)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT)
+    return float(done.stdout)
 
 
 def _median(runs: list[Run]) -> Run:
     return Run(*(statistics.median(getattr(one, field) for one in runs) for field in ("wall", "cpu", "peak")))
 
 
-def table(header: list[str], rows: list[list[str]]) -> str:
-    """Return a Markdown table."""
-    lines = ["| " + " | ".join(row) + " |" for row in (header, ["---"] * len(header), *rows)]
-    return "\n".join(lines)
+def line(cells: list[str]) -> str:
+    """Return a line of a Markdown table."""
+    return "| " + " | ".join(cells) + " |"

@@ -105,8 +105,8 @@ def test_importing_the_package_and_loading_events_warn_of_nothing():
     assert (run.returncode, run.stderr) == (0, b"")
 
 
-def test_there_is_a_lock_for_development_one_for_reports_and_one_for_spark():
-    assert [lock.stem for lock in LOCKS] == ["dev", "lab", "spark"]
+def test_there_is_a_lock_for_development_for_reports_for_the_peers_of_benchmarks_and_for_spark():
+    assert [lock.stem for lock in LOCKS] == ["dev", "lab", "peers", "spark"]
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: lock.stem)

@@ -191,3 +191,9 @@ def test_mistakes_are_named(visits):
             tk.stage_funnel(visits, within=within)
     with pytest.raises(ParameterError, match="visits: got 'a frame without entered_at"):
         tk.stage_funnel(visits.drop(columns="entered_at"), within="1h")
+
+
+def test_the_column_of_a_group_may_have_any_name(oct2020):
+    visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
+    plain, renamed = tk.stage_funnel(visits, by="public"), visits.rename(columns={"public": 'pub"lic'})
+    pd.testing.assert_frame_equal(tk.stage_funnel(renamed, by='pub"lic').rename(columns={'pub"lic': "public"}), plain)
