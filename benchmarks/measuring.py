@@ -74,7 +74,7 @@ def compare(
         what,
         peer,
         f"{mine.wall:.2f} s / {other.wall:.2f} s",
-        f"{ratio:.2f}",
+        f"{ratio:.2f}" if ratio > 0.1 else f"{ratio:.3f}",  # noqa: PLR2004 - two digits
         f"{statistics.median(mine.cpu / other.cpu for mine, other in pairs):.2f}",
         f"{mine.peak:,.0f} MB / {other.peak:,.0f} MB",
         f"{statistics.median(mine.peak / other.peak for mine, other in pairs):.2f}",

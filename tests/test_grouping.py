@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from telemetry_kit.grouping import Groups, number_codes, order_by_group
+from telemetry_kit.grouping import Groups, number_codes, number_labels, order_by_group
 
 
 def test_groups_add_up_and_one_without_rows_is_zero():
@@ -35,3 +35,10 @@ def test_codes_are_numbered_alike_whether_few_or_many_of_them_occur(n_codes):
 def test_rows_keep_their_order_within_a_group(n_groups):
     of = np.random.default_rng(2).integers(0, n_groups, 1_000)
     assert list(order_by_group(Groups(of, n_groups))) == sorted(range(1_000), key=lambda row: of[row])
+
+
+@pytest.mark.parametrize("labels", [[7, 2, 2, 0], [-1, 5, -1], ["b", "a", "b"], [10**15, 3]])
+def test_labels_of_any_kind_are_numbered_in_their_order(labels):
+    distinct, numbers = number_labels(labels)
+    assert list(distinct) == sorted(set(labels))
+    assert [distinct[number] for number in numbers] == labels
