@@ -97,7 +97,8 @@ def open_frame(
     if named is not None and (wanted := {*columns, *named} - {None}) <= {*kept}:
         kept = [name for name in kept if name in wanted]
     if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
-        opened = opened.select(*kept)
+        if len(kept) < len(opened.columns):
+            opened = opened.select(*kept)
         table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
         if order:
             table = table.append_column(order, [np.arange(len(table))])

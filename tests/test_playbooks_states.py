@@ -110,3 +110,10 @@ def test_mistakes_are_named():
         tk.playbook_snapshot(FIVE, as_of="soon")
     with pytest.raises(ParameterError, match="playbooks: got 'a frame without action'"):
         tk.playbook_snapshot(FIVE.drop(columns="action"), as_of="2020-11-04")
+
+
+def test_a_column_may_have_a_name_that_is_no_text():
+    log = tk.load_events(tk.samples() / "recorded-autumn")
+    plain = tk.playbook_snapshot(log.playbook, as_of="2020-12-01")
+    numbered = tk.playbook_snapshot(log.playbook.assign(x=1).rename(columns={"x": 5}), as_of="2020-12-01")
+    pd.testing.assert_frame_equal(numbered[list(plain)], plain)

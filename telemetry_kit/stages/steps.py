@@ -17,7 +17,7 @@ NONE_BEFORE = -1
 """What stands for the stage before an incident's lowest."""
 
 
-def group_steps(visits: nw.LazyFrame[Any], incident: Sequence[str], **more: nw.Expr) -> nw.LazyFrame[Any]:
+def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFrame[Any]:
     """Return one row per incident and stage that it visited: it brought the incident past every stage below it.
 
     Parameters
@@ -26,32 +26,6 @@ def group_steps(visits: nw.LazyFrame[Any], incident: Sequence[str], **more: nw.E
         Visits with the columns of ``stage_visits``.
     incident
         The columns that make an incident, and the group that it is looked at in.
-    more
-        What else to tell of the visits to a stage, as aggregates.
-
-    Returns
-    -------
-    narwhals.LazyFrame
-        ``incident``, ``stage``, ``more`` and, as these visits tell them,
-
-        _n_stages
-            How many stages the incident had at most.
-        _is_open, _is_unknown
-            1 or 0: whether it was open at the cutoff; whether its create was not recorded, or ``more`` says that its
-            start is unknown.
-    """
-    flags = {"_is_open": nw.col("is_censored"), "_is_unknown": ~nw.col("from_start")}
-    made = {name: nw.when(flag).then(1).otherwise(0).max() for name, flag in flags.items()}
-    return visits.group_by(*incident, "stage").agg(**{"_n_stages": nw.col("num_stages").max(), **made, **more})
-
-
-def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFrame[Any]:
-    """Return the rows of ``group_steps`` with their times, and with what all visits of the incident tell.
-
-    Parameters
-    ----------
-    visits, incident
-        As for ``group_steps``.
 
     Returns
     -------
@@ -70,11 +44,10 @@ def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFra
             and when its observation ended.
     """
     visits = engine.add_epoch_us(_add_cutoff_us(visits), _entered_us="entered_at")
-    is_unknown = nw.when(~nw.col("from_start") | nw.col("is_left_truncated")).then(1).otherwise(0)
-    steps = group_steps(
-        visits,
-        incident,
-        _is_unknown=is_unknown.max(),
+    flags = {"_is_open": nw.col("is_censored"), "_is_unknown": ~nw.col("from_start") | nw.col("is_left_truncated")}
+    steps = visits.group_by(*incident, "stage").agg(
+        _n_stages=nw.col("num_stages").max(),
+        **{name: nw.when(flag).then(1).otherwise(0).max() for name, flag in flags.items()},
         _entered_us=nw.col("_entered_us").min(),
         _cutoff_us=nw.col("_cutoff_us").max(),
     )
