@@ -61,5 +61,5 @@ def number_servers(frame: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
     codes, servers = frame["server_id"].factorize(use_na_sentinel=False)
     numbers = np.empty(len(servers), dtype=np.int64)
     numbers[servers.argsort()] = np.arange(len(servers))
-    numbered = frame.assign(**{SERVER: numbers[codes]})
-    return numbered if "server_id" in groups else numbered.drop(columns="server_id")
+    kept = frame if "server_id" in groups else frame.drop(columns="server_id")
+    return kept.assign(**{SERVER: numbers[codes]})

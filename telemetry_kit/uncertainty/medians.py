@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.grouping import FEW_GROUPS, Groups, number_codes, number_labels, order_by_group
+from telemetry_kit.grouping import Groups, number_codes, number_labels, order_within, sort_within
 from telemetry_kit.uncertainty.clusters import (
     Intervals,
     check_open_unit,
@@ -109,7 +109,7 @@ def sort_samples(values: ArrayLike, groups: Groups, counts: ArrayLike | None = N
     x = np.asarray(values, dtype=np.float64)
     if counts is None:
         in_group = np.bincount(groups.of, minlength=groups.n)
-        ordered, cumulative = _sort_each(x, groups, in_group), np.arange(1, x.size + 1)
+        ordered, cumulative = sort_within(groups, x), np.arange(1, x.size + 1)
     else:
         ordered, n_each = _sort_counted(x, groups, np.asarray(counts, dtype=np.int64))
         in_group = groups.add_up(counts).astype(np.int64)
@@ -128,7 +128,7 @@ def _sort_counted(
         totals = np.bincount(groups.of * n_values + x.astype(np.int64), counts, minlength=groups.n * n_values)
         places = np.flatnonzero(totals)
         return (places % n_values).astype(np.float64), totals[places].astype(np.int64)
-    order = _order_by_group_and_value(x, groups)
+    order = order_within(groups, x)
     x, of = x[order], groups.of[order]
     begins = np.flatnonzero(np.append(True, (x[1:] != x[:-1]) | (of[1:] != of[:-1]))[: x.size])
     return x[begins], np.add.reduceat(counts[order], begins) if x.size else counts
@@ -141,22 +141,6 @@ def moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = groups.add_up(counts * samples.values) / samples.n
     return mean, groups.add_up(counts * (samples.values - mean[groups.of]) ** 2)
-
-
-def _sort_each(x: NDArray[np.float64], groups: Groups, in_group: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the values group by group, in ascending order within each."""
-    if groups.n > FEW_GROUPS:
-        return x[_order_by_group_and_value(x, groups)]
-    # To sort values is several times as fast as to find their order.
-    ordered = x[order_by_group(groups)] if groups.n > 1 else x.copy()
-    for group in np.split(ordered, np.cumsum(in_group)[:-1]):
-        group.sort()
-    return ordered
-
-
-def _order_by_group_and_value(x: NDArray[np.float64], groups: Groups) -> NDArray[np.intp]:
-    order = np.argsort(x)
-    return order[order_by_group(Groups(groups.of[order], groups.n))] if groups.n > 1 else order
 
 
 def group_quantiles(samples: Samples, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
