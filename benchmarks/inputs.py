@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import telemetry_kit as tk
-from telemetry_kit import connections, engine
+from telemetry_kit import connections, engine, stores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,9 +32,8 @@ WHERE n % 2 = 0
 # came from one of its server's.
 _FROM_PLAYBOOKS = """
 SELECT incident.* REPLACE (found[1 + (hash(incident_id) % len(found))::BIGINT] AS playbook_id)
-FROM '{store}/incident.parquet' AS incident LEFT JOIN (
-    SELECT server_id, list(DISTINCT playbook_id ORDER BY playbook_id) AS found
-    FROM '{store}/playbook.parquet' GROUP BY ALL
+FROM incident LEFT JOIN (
+    SELECT server_id, list(DISTINCT playbook_id ORDER BY playbook_id) AS found FROM playbook GROUP BY ALL
 ) USING (server_id)
 """
 
@@ -42,7 +41,7 @@ FROM '{store}/incident.parquet' AS incident LEFT JOIN (
 def open_inputs(
     store: str, kind: Kind, sql: str, *, memory_limit: str = ""
 ) -> tuple[dict[str, Any], duckdb.DuckDBPyConnection]:
-    """Open a store as DuckDB relations over its Parquet, or as pandas frames; and what a query names beside them.
+    """Open a store as ``scan_events`` does, or as pandas frames; and what a query names beside them.
 
     Returns
     -------
@@ -53,19 +52,13 @@ def open_inputs(
     if memory_limit:
         connection.execute(f"SET memory_limit = '{memory_limit}'")
     log: dict[str, Any]
-    if kind == "relations":
-        log = {each: connection.read_parquet(f"{store}/{each}.parquet") for each in tk.schemas.EVENT_TYPES}
-        if re.search(r"\bincident\b", sql) and "playbook_id" in sql:
-            log["incident"] = connection.read_parquet(_from_playbooks(connection, store))
-        newest = " UNION ALL ".join(
-            f"SELECT max(event_timestamp) AS t FROM '{store}/{each}.parquet'" for each in tk.schemas.EVENT_TYPES
-        )
-        log["cutoff"] = _home(connection.sql(f"SELECT max(t) AS t FROM ({newest})"))["t"].iloc[0]
-    else:
-        loaded = tk.load_events(store)
-        log = {each: getattr(loaded, each) for each in tk.schemas.EVENT_TYPES} | {"cutoff": loaded.cutoff}
+    opened = stores.open_store(connection, Path(store), None) if kind == "relations" else tk.load_events(store)
+    log = {each: getattr(opened, each) for each in tk.schemas.EVENT_TYPES} | {"cutoff": opened.cutoff}
     for each in tk.schemas.EVENT_TYPES:
         _name(connection, each, log[each])
+    if kind == "relations" and re.search(r"\bincident\b", sql) and "playbook_id" in sql:
+        log["incident"] = connection.read_parquet(_from_playbooks(connection, store))
+        _name(connection, "incident", log["incident"])
     if re.search(r"\blicenses\b", sql):
         log["licenses"] = _home(connection.sql(_LICENSES))
         _name(connection, "licenses", log["licenses"])
@@ -74,10 +67,10 @@ def open_inputs(
 
 def _from_playbooks(connection: duckdb.DuckDBPyConnection, store: str) -> str:
     """Write the incidents of a store once more, each with a playbook, where that was not done before."""
-    path = Path(store) / "incident-from-playbooks.parquet"
+    path = Path(store) / "incident-of-playbooks.parquet"
     if not path.exists():
         new = path.with_suffix(".new")
-        connection.sql(_FROM_PLAYBOOKS.format(store=store)).write_parquet(str(new))
+        connection.sql(_FROM_PLAYBOOKS).write_parquet(str(new))
         new.rename(path)
     return str(path)
 

@@ -32,7 +32,9 @@ DAY_US = 86_400 * MICROSECONDS
 NO_TIME = cast("pd.Timestamp", pd.NaT)
 """The cutoff of a log without events."""
 ARRIVAL = "arrival"
-"""The column by which a frame that keeps no order of its rows can tell it: ties in time follow it."""
+"""The column of whole numbers, each another, by which a frame that keeps no order of its rows can tell it."""
+RECEIVED = "received_us"
+"""The column by which ties in time follow where rows have no order: when an event was received. It can tie as well."""
 _WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
 _kept = itertools.count(1)
 
@@ -79,8 +81,8 @@ def open_frame(
         What the caller calls it.
     order
         The name of a column to add: the place of each row where the frame keeps its rows in order. SQL engines do not;
-        there it is the column ``arrival`` where the frame has one, and 0 where it has none. Sorted by time, by this and
-        at last by ``event_id``, ties keep their order where there is one, and have the same order each time where there
+        there it is the column ``arrival`` or else ``received_us`` where the frame has one, and 0 where it has none.
+        Sorted by ``in_time``, ties keep their order where there is one, and have the same order each time where there
         is none.
     named
         What the caller's caller named besides. Only these and ``columns`` are then handed over of a frame in memory,
@@ -108,7 +110,7 @@ def open_frame(
         if order and is_ordered(frame):
             lazy = _lazy(lazy.to_native().with_row_index(order))
         elif order:
-            place = nw.col(ARRIVAL) if ARRIVAL in lazy.columns else nw.lit(0)
+            place = next((nw.col(name) for name in (ARRIVAL, RECEIVED) if name in lazy.columns), nw.lit(0))
             lazy = lazy.select(*kept, place.alias(order))
     present = lazy.columns
     missing = [column for column in columns if column not in present]
@@ -121,6 +123,16 @@ def is_ordered(frame: IntoFrame) -> bool:
     """Tell whether a frame keeps its rows in order: those in memory and those of Polars do, those of SQL do not."""
     opened: Any = nw.from_native(frame)
     return isinstance(opened, nw.DataFrame) or opened.implementation.is_polars()
+
+
+def in_time(frame: IntoFrame, us: str, order: str) -> tuple[str, ...]:
+    """Return by which columns the events of a frame are sorted.
+
+    That is the time ``us``, then the ``order`` of ``open_frame``, and ``event_id`` only where that does not tell rows
+    apart: to sort texts takes an engine longer than all else.
+    """
+    tells_apart = is_ordered(frame) or ARRIVAL in nw.from_native(frame).columns
+    return (us, order) if tells_apart else (us, order, "event_id")
 
 
 def open_alike(

@@ -59,8 +59,8 @@ def open_warehouse(
     -------
     EventLog
         Its ``incident``, ``tasks`` and ``playbook`` are lazy frames of the kind that the tables are, with the columns
-        that they have from ``load_events`` (categories as text) and ``arrival`` (when the pipeline got the event, in
-        epoch microseconds). So is ``quarantine``; a row of a table has no number, so that ``record`` is null, and
+        that they have from ``load_events`` (categories as text) and ``received_us`` (when the pipeline got the event,
+        in epoch microseconds). So is ``quarantine``; a row of a table has no number, so that ``record`` is null, and
         ``raw`` is its ``id``. The ``audit`` has one line per table, and was counted when the log was opened, as the
         cutoff was: what arrives later is in the frames, though not after the cutoff.
 
@@ -106,7 +106,7 @@ def open_warehouse(
     )
     told = {kind: rows.with_columns(_outcome=outcome.otherwise(nw.lit(kind))) for kind, rows in judged.items()}
     frames: dict[str, Any] = {
-        kind: rows.filter(nw.col("_outcome") == kind).select(*schemas.columns_of(kind), engine.ARRIVAL).to_native()
+        kind: rows.filter(nw.col("_outcome") == kind).select(*schemas.columns_of(kind), engine.RECEIVED).to_native()
         for kind, rows in told.items()
     }
     rejected = [
@@ -163,7 +163,7 @@ def _judge(tables: list[_Table], kind: EventType) -> nw.LazyFrame[Any]:
     events = _typed(nw.concat([_cells(table, kind, place) for place, table in enumerate(mine)]), kind)
     faults = [condition for condition, _ in _faults(kind)]
     events = events.with_columns(_is_valid=~nw.any_horizontal(*faults, ignore_nulls=True))
-    earlier = nw.col("_one").shift(1).over("event_id", "_is_valid", order_by=[engine.ARRIVAL, "_place", "_us"])
+    earlier = nw.col("_one").shift(1).over("event_id", "_is_valid", order_by=[engine.RECEIVED, "_place", "_us"])
     return events.with_columns(_is_repeated=~earlier.is_null())
 
 
@@ -190,8 +190,8 @@ def _cells(table: _Table, kind: EventType, place: int) -> nw.LazyFrame[Any]:
 def _typed(rows: nw.LazyFrame[Any], kind: EventType) -> nw.LazyFrame[Any]:
     """Return the events of all tables with canonical columns, and with what else the rules ask for.
 
-    That is ``source``, ``_place`` (the table's), ``_one``, ``_us`` and ``arrival`` (epoch microseconds), and of tasks
-    ``_is_state_change`` and ``_raw_state``.
+    That is ``source``, ``_place`` (the table's), ``_one``, ``_us`` and ``received_us`` (epoch microseconds), and of
+    tasks ``_is_state_change`` and ``_raw_state``.
     """
     rows = engine.add_time(rows, **{time: f"_us_{time}" for time in _times(kind)})
     made: dict[str, nw.Expr] = {"action": nw.coalesce("action", "_action")}
@@ -204,7 +204,7 @@ def _typed(rows: nw.LazyFrame[Any], kind: EventType) -> nw.LazyFrame[Any]:
         made |= {"_is_state_change": is_state_change, "_raw_state": nw.col("new_state")}
     kept = [column for column in schemas.columns_of(kind) if column not in (*made, "event_type")]
     made |= {"event_type": nw.lit(kind), "_one": nw.lit(1), "_us": nw.col("_us_event_timestamp")}
-    return rows.select(*kept, "source", "_place", **made, **{engine.ARRIVAL: nw.col("_us_received_at")})
+    return rows.select(*kept, "source", "_place", **made, **{engine.RECEIVED: nw.col("_us_received_at")})
 
 
 def _text(value: str | None) -> nw.Expr:
@@ -268,7 +268,7 @@ def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
             )
             yield value.is_null() & is_due, words
     words = nw.lit("event_timestamp: lies more than a day after the record arrived")
-    yield nw.col("_us") > nw.col(engine.ARRIVAL) + rules.CLOCK_TOLERANCE_US, words
+    yield nw.col("_us") > nw.col(engine.RECEIVED) + rules.CLOCK_TOLERANCE_US, words
 
 
 def _got(column: str, raw: str, expected: str) -> nw.Expr:

@@ -49,11 +49,21 @@ def _on_duckdb(frames):
     return {name: connection.from_arrow(engine.to_arrow(frame)) for name, frame in frames.items()}
 
 
+def _on_duckdb_in_order(frames):
+    """As a log of ``scan_events`` has them: shuffled, and each event tells its place."""
+    connection = connections.connect()
+    numbered = {
+        name: frame.assign(arrival=range(len(frame))).sample(frac=1, random_state=1) for name, frame in frames.items()
+    }
+    return {name: connection.from_arrow(engine.to_arrow(frame)) for name, frame in numbered.items()}
+
+
 WAYS = {
     "polars": lambda frames: {name: pl.from_pandas(frame) for name, frame in frames.items()},
     "polars-lazy": lambda frames: {name: pl.from_pandas(frame).lazy() for name, frame in frames.items()},
     "pyarrow": lambda frames: {name: engine.to_arrow(frame) for name, frame in frames.items()},
     "duckdb": _on_duckdb,
+    "duckdb-in-order": _on_duckdb_in_order,
     "ibis": _on_ibis,
     "sqlframe": _on_sqlframe,
 }
@@ -143,6 +153,33 @@ def test_a_summary_brings_home_no_more_rows_when_there_are_more_incidents(name, 
         counts.append(sum(n_fetched))
         n_fetched.clear()
     assert counts[1] == counts[0]
+
+
+def test_events_are_sorted_by_their_ids_only_where_nothing_else_tells_their_order(on_pandas):
+    tasks = on_pandas["tasks"].head(3)
+    by_id, by_place = ("us", "place", "event_id"), ("us", "place")
+    for frame, expected in [
+        (tasks, by_place),
+        (pl.from_pandas(tasks).lazy(), by_place),
+        (_on_duckdb({"tasks": tasks})["tasks"], by_id),
+        (_on_duckdb_in_order({"tasks": tasks})["tasks"], by_place),
+        (_on_duckdb({"tasks": tasks.assign(received_us=1)})["tasks"], by_id),
+    ]:
+        assert engine.in_time(frame, "us", "place") == expected
+
+
+def test_events_of_one_moment_without_a_place_follow_their_receipt(on_pandas):
+    incident = on_pandas["incident"].head(1)
+    stages = [0, 1, 0, 2]
+    # By its id, the last would come first.
+    frame = pd.concat(
+        [
+            incident.assign(active_stage=stage, action="change_stage", received_us=number, event_id=f"{9 - number}")
+            for number, stage in enumerate(stages)
+        ]
+    )
+    visits = tk.stage_visits(_on_duckdb({"incident": frame})["incident"], cutoff=on_pandas["cutoff"])
+    assert tk.to_pandas(visits)["stage"].to_list() == stages
 
 
 def test_where_sqlframe_counts_whole_seconds_it_is_refused():

@@ -24,9 +24,8 @@ def as_warehouse(log, licenses):
 
 
 def rows_of(frame):
-    """Rows in one order, without the order of arrival, which only a frame without an order of its own has."""
+    """Rows in one order, by all their columns."""
     table = plain(frame)
-    table = table.drop(columns="arrival", errors="ignore")
     return table.sort_values(list(table.columns), ignore_index=True)
 
 

@@ -14,8 +14,8 @@ from telemetry_kit.ordering import SERVER, number_servers
 from telemetry_kit.periods import check_freq, last_days, periods_of
 from telemetry_kit.playbooks.sizes import SIZES, size, summarise_sizes
 from telemetry_kit.playbooks.states import (
-    IN_TIME,
     KEYS,
+    in_time,
     is_create,
     is_delete,
     marks,
@@ -97,7 +97,9 @@ def playbook_histories(playbooks: IntoFrameT, *, measure: Measure = "total_check
     """
     value, needed = size(measure)
     events = open_events(playbooks, needed=needed, named=())
-    states = playbook_states(events, _before_us=nw.col("_from_us").shift(1).over(*KEYS, order_by=IN_TIME))
+    order_by = in_time(playbooks)
+    before = nw.col("_from_us").shift(1).over(*KEYS, order_by=order_by)
+    states = playbook_states(events, order_by=order_by, _before_us=before)
     is_first, is_last = nw.col("_before_us").is_null(), nw.col("_until_us").is_null()
     flags = {"from_create": is_first & is_create(), "is_deleted": is_last & nw.col("_is_deleted")}
     known = {
@@ -195,7 +197,7 @@ def playbook_growth(
     groups = engine.group_columns(by, events, reserved=[*_GROWTH, "update"])
     states = events.with_columns(_value=value, _is_create=is_create(), _is_deleted=is_delete())
     firsts = {"_first": "_value", "_from_create": "_is_create"}
-    states = number_rows(states, "_nth", within=KEYS, order_by=IN_TIME, **firsts)
+    states = number_rows(states, "_nth", within=KEYS, order_by=in_time(playbooks), **firsts)
     states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
     keys = dict.fromkeys([*groups, "_nth", "server_id", "_value", "_first"])
     counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups)
@@ -293,7 +295,7 @@ def playbook_sizes_over_time(
     # A state shows at the ends from the first that is not before it to the last that is before the next state.
     keys = dict.fromkeys([*groups, "server_id"])
     states = (
-        playbook_states(events, _value=value)
+        playbook_states(events, order_by=in_time(playbooks), _value=value)
         .with_columns(
             _begins=_n_before(nw.col("_from_us"), ends),
             _stops=nw.when(nw.col("_until_us").is_null())

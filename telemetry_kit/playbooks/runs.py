@@ -11,7 +11,7 @@ import pandas as pd
 from telemetry_kit import engine, uncertainty
 from telemetry_kit.ordering import SERVER, number_servers
 from telemetry_kit.playbooks.sizes import size
-from telemetry_kit.playbooks.states import IN_TIME, KEYS, NEEDED, open_events, playbook_states
+from telemetry_kit.playbooks.states import KEYS, NEEDED, in_time, open_events, playbook_states
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -101,15 +101,16 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
     # Without an action it takes the order of an incident's events to tell its create, and few incidents have such.
     is_prompt = nw.col("action").is_null() & (nw.col("_us") - nw.col("_created_us") <= _CREATE_US)
     unnamed = events.filter(is_prompt).select(*incident).unique()
-    before = nw.col("_us").shift(1).over(*incident, order_by=["_us", "_row", "event_id"])
+    before = nw.col("_us").shift(1).over(*incident, order_by=engine.in_time(incidents, "_us", "_row"))
     # A column of its own: Ibis has no window in a filter that PostgreSQL takes.
     ordered = events.join(unnamed, on=list(incident), how="semi").with_columns(_before=before)
     prompt = ordered.filter(nw.col("_before").is_null()).filter(is_prompt)
     named = events.filter(nw.col("action") == "create")
     created = nw.concat([frame.select(*kept, "playbook_id") for frame in (named, prompt)])
     given = engine.open_alike(playbooks, [*NEEDED, *SIZE_COUNTS], parameter="playbooks", like=created)
-    before = nw.col("_from_us").shift(1).over(*KEYS, order_by=IN_TIME)
-    states = playbook_states(open_events(given.to_native()), _before_us=before).select(
+    order_by = in_time(given.to_native())
+    before = nw.col("_from_us").shift(1).over(*KEYS, order_by=order_by)
+    states = playbook_states(open_events(given.to_native()), order_by=order_by, _before_us=before).select(
         *KEYS,
         *("_from_us", "_until_us", "_is_deleted"),
         # The first state stands for the time before it as well, so that at each moment there is exactly one.

@@ -10,15 +10,13 @@ from telemetry_kit import engine
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
 KEYS = ("server_id", "playbook_id")
 NEEDED = (*KEYS, "event_id", "event_timestamp", "action")
-IN_TIME = ("_from_us", "_row", "event_id")
-"""How the states of a playbook are sorted. An engine sorts once where every window has the same order."""
 
 
 def open_events(
@@ -43,11 +41,16 @@ def open_events(
     Returns
     -------
     narwhals.LazyFrame
-        The columns of ``playbooks``, and ``_from_us`` (epoch microseconds) and ``_row`` as in ``IN_TIME``.
+        The columns of ``playbooks``, and ``_from_us`` (epoch microseconds) and ``_row`` as ``in_time`` asks for them.
     """
     events = engine.open_frame(playbooks, [*NEEDED, *needed], parameter="playbooks", order="_row", named=named)
     events = engine.add_epoch_us(events, _from_us="event_timestamp")
     return events if until is None else events.filter(nw.col("_from_us") <= until)
+
+
+def in_time(playbooks: IntoFrame) -> tuple[str, ...]:
+    """Return how the states of a playbook are sorted. An engine sorts once where every window has the same order."""
+    return engine.in_time(playbooks, "_from_us", "_row")
 
 
 def is_create() -> nw.Expr:
@@ -74,13 +77,15 @@ def n_updates() -> nw.Expr:
     return nw.col("_updates").cast(nw.Int64) - nw.when(nw.col("_named") == 0).then(1).otherwise(0)
 
 
-def playbook_states(events: nw.LazyFrame[Any], **more: nw.Expr) -> nw.LazyFrame[Any]:
+def playbook_states(events: nw.LazyFrame[Any], *, order_by: Sequence[str], **more: nw.Expr) -> nw.LazyFrame[Any]:
     """Turn playbook events into the states that they left behind.
 
     Parameters
     ----------
     events
         What ``open_events`` returned.
+    order_by
+        What ``in_time`` returned.
     more
         Further columns to add, in the same step: each step is one more query for the engine to read.
 
@@ -90,7 +95,7 @@ def playbook_states(events: nw.LazyFrame[Any], **more: nw.Expr) -> nw.LazyFrame[
         The columns of ``events``, ``_until_us``, up to when the state held (epoch microseconds; null for the last
         one), ``_is_deleted`` and ``more``.
     """
-    after = nw.col("_from_us").shift(-1).over(*KEYS, order_by=IN_TIME)
+    after = nw.col("_from_us").shift(-1).over(*KEYS, order_by=order_by)
     return events.with_columns(_until_us=after, _is_deleted=is_delete(), **more)
 
 
@@ -141,7 +146,7 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
     sums = {name: mark.sum().over(*KEYS) for name, mark in marks().items()}
     first = nw.col("event_timestamp").min().over(*KEYS)
     told = events.with_columns(_last_us=nw.col("_from_us").max().over(*KEYS), _first_seen_at=first, **sums)
-    last = playbook_states(told.filter(nw.col("_from_us") == nw.col("_last_us")))
+    last = playbook_states(told.filter(nw.col("_from_us") == nw.col("_last_us")), order_by=in_time(playbooks))
     result = last.filter(nw.col("_until_us").is_null(), ~nw.col("_is_deleted")).select(
         *columns,
         first_seen_at=nw.col("_first_seen_at"),

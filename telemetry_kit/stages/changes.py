@@ -11,7 +11,7 @@ from telemetry_kit.schemas import CREATE_WITHIN_S
 from telemetry_kit.windows import fill_null
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 INCIDENT = ("server_id", "incident_id")
 ATTRIBUTES = ("team_id", "plugin_version", "public")
@@ -25,7 +25,7 @@ _ENTERING_ACTIONS = ("create", "change_stage", "restart")
 
 
 def find_changes(
-    events: nw.LazyFrame[Any], state: nw.Expr, until_us: int, *, is_ordered: bool, also: Iterable[str] = ()
+    events: nw.LazyFrame[Any], state: nw.Expr, until_us: int, *, order_by: Sequence[str], also: Iterable[str] = ()
 ) -> nw.LazyFrame[Any]:
     """Keep the events up to a moment at which an incident's state changed, each with the change that follows it.
 
@@ -37,8 +37,8 @@ def find_changes(
         The state that an event leaves its incident in, a whole number; null where it is none.
     until_us
         The moment, epoch microseconds.
-    is_ordered
-        Whether ``_order`` tells all rows apart; otherwise ``event_id`` decides between events of one moment.
+    order_by
+        How events are sorted, as ``engine.in_time`` tells.
     also
         Further columns to keep.
 
@@ -61,7 +61,7 @@ def find_changes(
         _created_at
             The timestamp of the incident's create; null where it was not recorded.
     """
-    in_time = {"order_by": ["_us", "_order"] if is_ordered else ["_us", "_order", "event_id"]}
+    in_time = {"order_by": order_by}
     action = nw.col("action").cast(nw.String)
     is_new = nw.col("action").is_null() & (nw.col("_us") - nw.col("_new_us") <= CREATE_WITHIN_S * engine.MICROSECONDS)
     is_create = ((action == "create") | is_new).fill_null(value=False)
@@ -72,7 +72,7 @@ def find_changes(
         .select(
             *INCIDENT,
             *also,
-            *in_time["order_by"],
+            *order_by,
             "event_timestamp",
             **attributes,
             _state=state.fill_null(NONE),
@@ -86,7 +86,7 @@ def find_changes(
         *ATTRIBUTES,
         strategy="backward",
         within=INCIDENT,
-        order_by=in_time["order_by"],
+        order_by=order_by,
         _created_at=nw.col("_created_at").min().over(*INCIDENT),
         _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
     )
@@ -101,7 +101,7 @@ def find_changes(
         *ATTRIBUTES,
         strategy="forward",
         within=INCIDENT,
-        order_by=in_time["order_by"],
+        order_by=order_by,
         _next_state=nw.col("_state").shift(-1).over(*INCIDENT, **in_time),
         _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
         _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),

@@ -115,7 +115,8 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order", named=())
     events = events.filter(~nw.col("is_active").is_null())
     state = nw.when(nw.col("is_active")).then(_OPEN)
-    changes = find_changes(events, state, until_us, is_ordered=engine.is_ordered(incidents), also=["num_checklists"])
+    order_by = engine.in_time(incidents, "_us", "_order")
+    changes = find_changes(events, state, until_us, order_by=order_by, also=["num_checklists"])
     is_open = nw.col("_state") == _OPEN
     is_end = is_open & ~nw.col("_next_state").is_null()
 

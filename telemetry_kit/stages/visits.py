@@ -118,7 +118,7 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
         events,
         nw.when(is_staged).then(nw.col("active_stage")),
         until_us,
-        is_ordered=engine.is_ordered(incidents),
+        order_by=engine.in_time(incidents, "_us", "_order"),
         also=["num_checklists"],
     )
     left_us = nw.col("_left_us").fill_null(until_us)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.tasks.state_changes import IN_TIME, INCIDENT, open_state_changes
+from telemetry_kit.tasks.state_changes import INCIDENT, open_state_changes
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -113,7 +113,8 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
         visit=nw.when(nw.col("_is_inside")).then(nw.col("visit")),
         stage=nw.when(nw.col("_is_inside")).then(nw.col("stage")),
     )
-    return engine.give_back(result.sort(*IN_TIME).select(*columns, *_ADDED), like=tasks)
+    in_time = engine.in_time(tasks, "_us", "_order")
+    return engine.give_back(result.sort(*in_time).select(*columns, *_ADDED), like=tasks)
 
 
 def _stays(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:

@@ -36,9 +36,6 @@ MADE_BY: dict[str, nw.Expr] = {
 unknown where a flag is missing. Exactly one of these is true."""
 
 COMPLETERS = tuple(kind for kind in MADE_BY if kind != UNKNOWN)
-IN_TIME = ("_us", "_order", "event_id")
-"""How state changes are sorted."""
-
 PERIOD = "period"
 """The column of the first moments of days, weeks or months."""
 
@@ -62,7 +59,7 @@ def open_state_changes(
 ) -> tuple[nw.LazyFrame[Any], list[str]]:
     """Open the state changes among tasks events for an analysis that adds columns (``named`` as ``engine.open_frame``).
 
-    ``_us`` is their time; at the same time, ``_order`` and at last ``event_id`` give their order.
+    ``_us`` is their time, and ``_order`` as ``engine.in_time`` asks for it.
 
     Returns
     -------

@@ -12,7 +12,6 @@ from telemetry_kit.grouping import Groups
 from telemetry_kit.summaries import summarise_at_once
 from telemetry_kit.tasks.state_changes import (
     COMPLETERS,
-    IN_TIME,
     INCIDENT,
     check_column,
     completer,
@@ -95,7 +94,8 @@ def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     """
     timed, columns = _timed_completions(tasks, incidents)
     timed = timed.with_columns(elapsed_s=nw.col("_elapsed_us") / engine.MICROSECONDS)
-    return engine.give_back(timed.sort(*IN_TIME).select(*columns, *_ADDED), like=tasks)
+    in_time = engine.in_time(tasks, "_us", "_order")
+    return engine.give_back(timed.sort(*in_time).select(*columns, *_ADDED), like=tasks)
 
 
 def time_to_completion(
