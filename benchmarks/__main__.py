@@ -31,7 +31,9 @@ MEMORY_LIMIT = "2GB"
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--events", type=int, default=SIZES[-1], help="events of the log (default ten million)")
-    parser.add_argument("--times", type=int, default=3, help="counted pairs of each comparison (default 3)")
+    parser.add_argument(
+        "--times", type=int, default=3, help="counted pairs of each comparison (default 3; thrice that below a second)"
+    )
     parser.add_argument("--only", metavar="TEXT", default="", help="only rows whose work has this in its name")
     parser.add_argument("--folder", type=Path, help="where inputs are kept and found again (default: thrown away)")
     parser.add_argument("--peers", metavar="PYTHON", help="a Python that has pm4py and retentioneering")
