@@ -152,10 +152,10 @@ def open_alike(
     given: Any = nw.from_native(frame)
     is_in_memory = isinstance(given, nw.DataFrame)
     if is_in_memory and like.implementation.is_duckdb():
-        second = _arrow(opened)  # noqa: F841 - DuckDB finds it by its name
+        second = collect_arrow(opened)  # noqa: F841 - DuckDB finds it by its name
         return _lazy(like.to_native().query("_first", "SELECT * FROM second"))
     if is_in_memory and like.implementation.is_polars():
-        return nw.from_arrow(_arrow(opened), backend="polars").lazy()
+        return nw.from_arrow(collect_arrow(opened), backend="polars").lazy()
     if opened.implementation is not like.implementation:
         raise ParameterError(parameter, f"a frame on {opened.implementation}", f"one on {like.implementation}")
     return opened
@@ -186,7 +186,7 @@ def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
     elif given.implementation.is_pandas():
         native = collect(result)
     elif given.implementation.is_pyarrow():
-        native = _arrow(result)
+        native = collect_arrow(result)
     else:
         native = result.collect(given.implementation).to_native()
     return native  # type: ignore[no-any-return]
@@ -194,7 +194,7 @@ def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
 
 def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
     """Bring a lazy result home as pandas: integers as Int64, flags as boolean, text as str, times in UTC."""
-    return arrow_to_pandas(_arrow(result))
+    return arrow_to_pandas(collect_arrow(result))
 
 
 def collect_rows(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> pd.DataFrame:
@@ -218,7 +218,8 @@ def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
             yield arrow_to_pandas(pa.Table.from_batches([batch]))
 
 
-def _arrow(result: nw.LazyFrame[Any]) -> pa.Table:
+def collect_arrow(result: nw.LazyFrame[Any]) -> pa.Table:
+    """Bring a lazy result home as an Arrow table, with the types that its engine gives it."""
     with within_memory(result.to_native()) if result.implementation.is_duckdb() else contextlib.nullcontext():
         table: pa.Table = result.collect("pyarrow").to_native()
     return table

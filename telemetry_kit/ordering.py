@@ -45,7 +45,7 @@ def _rank(column: pd.Series) -> Groups:
     ranks = np.empty(len(distinct) + 1, dtype=np.int64)
     if isinstance(column.dtype, pd.CategoricalDtype) or pd.api.types.is_string_dtype(column.dtype):
         # Two texts can read alike, such as 1.1 and 1.01, and engines give rows in any order.
-        keys = [(natural_key(text), text) for text in map(str, distinct)]
+        keys = [(natural_key(text), text) for text in map(str, np.asarray(distinct, dtype=object))]
         ranks[sorted(range(len(keys)), key=keys.__getitem__)] = np.arange(len(distinct))
     else:
         ranks[distinct.argsort()] = np.arange(len(distinct))

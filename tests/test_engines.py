@@ -107,14 +107,14 @@ def test_a_summary_is_the_same_table(name, on_engine, answers):
 def n_fetched(monkeypatch):
     """Count the rows of every result that is brought home."""
     fetched = []
-    bring_home = engine._arrow
+    bring_home = engine.collect_arrow
 
     def count(result):
         table = bring_home(result)
         fetched.append(len(table))
         return table
 
-    monkeypatch.setattr(engine, "_arrow", count)
+    monkeypatch.setattr(engine, "collect_arrow", count)
     return fetched
 
 

@@ -1,26 +1,35 @@
 import numpy as np
 import pytest
 
-from telemetry_kit.grouping import Groups, number_codes, number_labels, order_by_group
+from telemetry_kit.grouping import Groups, number_codes, number_labels, order_by_group, order_within, sort_within
 
 
 def test_groups_add_up_and_one_without_rows_is_zero():
     groups = Groups(np.array([0, 2, 0]), 3)
     assert list(groups.add_up([1, 2, 3])) == [4, 0, 2]
-    assert list(groups.add_up_ascending(np.array([0.5, 2.0, 0.25]))) == [0.75, 0, 2]
+    assert list(groups.add_up_in_any_order(np.array([0.5, 2.0, 0.25]))) == [0.75, 0, 2]
 
 
 def test_a_sum_of_fractions_does_not_tell_in_which_order_they_came():
     values = np.random.default_rng(3).lognormal(size=1_000)
     sums = {
         float(
-            Groups(np.zeros(1_000, dtype=np.intp), 1).add_up_ascending(np.random.default_rng(seed).permutation(values))[
-                0
-            ]
+            Groups(np.zeros(1_000, dtype=np.intp), 1).add_up_in_any_order(
+                np.random.default_rng(seed).permutation(values)
+            )[0]
         )
         for seed in range(20)
     }
     assert len(sums) == 1
+
+
+@pytest.mark.parametrize("n_groups", [1, 5, 900])
+def test_values_are_sorted_within_each_group_whether_it_has_few_or_many(n_groups):
+    generator = np.random.default_rng(4)
+    of, values = generator.integers(0, n_groups, 1_000), generator.lognormal(size=1_000)
+    expected = [value for _, value in sorted(zip(of, values, strict=True))]
+    assert list(sort_within(Groups(of, n_groups), values)) == expected
+    assert list(values[order_within(Groups(of, n_groups), values)]) == expected
 
 
 @pytest.mark.parametrize("n_codes", [30, 10_000])

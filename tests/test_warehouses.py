@@ -136,14 +136,14 @@ def test_the_frames_are_sql_of_every_warehouse(part, upper_case):
 def asked(monkeypatch):
     """Every question that is sent to Ibis."""
     asked = []
-    bring_home = engine._arrow
+    bring_home = engine.collect_arrow
 
     def overhear(result):
         if result.implementation.is_ibis():
             asked.append(result.to_native())
         return bring_home(result)
 
-    monkeypatch.setattr(engine, "_arrow", overhear)
+    monkeypatch.setattr(engine, "collect_arrow", overhear)
     return asked
 
 

@@ -209,7 +209,7 @@ def playbook_growth(
         servers, of_servers = number_clusters(counted[SERVER].to_numpy(), groups)
         in_server = Groups(servers, of_servers.of.size)
         changes = ratio_means(
-            in_server.add_up_ascending(np.where(is_known, change * counts, 0.0)),
+            in_server.add_up_in_any_order(np.where(is_known, change * counts, 0.0)),
             in_server.add_up(counts * is_known),
             of_servers,
         )
@@ -218,7 +218,7 @@ def playbook_growth(
         return {
             "measure": np.full(groups.n, measure, dtype=object),
             "n": samples.n,
-            "n_servers": np.bincount(of_servers.of, minlength=groups.n),
+            "n_servers": of_servers.add_up(in_server.add_up(counts) > 0),
             "mean": moments(samples)[0],
             "median": group_quantiles(samples, np.array([0.5]))[:, 0],
             "mean_change": mean_change,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 
 from telemetry_kit import engine
 from telemetry_kit.grouping import Groups
@@ -31,12 +32,13 @@ from telemetry_kit.uncertainty.shares import largest_shares
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
 _ADDED = ("completer", "started_at", "elapsed_s")
-_NOBODY = -1
-"""The number of a completer of whom a flag is missing."""
+# Completions come home with a number for who made them, and another for the same where the time is unknown.
+_NOBODY = len(COMPLETERS)
+_UNTIMED = _NOBODY + 1
+_N_KINDS = _UNTIMED + len(COMPLETERS)
 
 _QUARTILES = {"q25_s": 0.25, "median_s": 0.5, "q75_s": 0.75}
 _TIMES = {
@@ -173,38 +175,45 @@ def time_to_completion(
     groups = engine.group_columns(by, timed.select(*present), reserved=_TIMES)
     check_column("cluster", cluster, present)
     keys = list(dict.fromkeys([*groups, cluster]))
-    # Quantiles need the values themselves; whoever completed comes home as a number, which is smaller than text.
-    kinds = nw.coalesce(*(nw.when(nw.col("completer") == kind).then(code) for code, kind in enumerate(COMPLETERS)))
-    values = engine.collect(timed.select(*keys, "_elapsed_us", _kind=kinds.fill_null(_NOBODY)))
-    values["_cluster"] = values[cluster].factorize(use_na_sentinel=False)[0]
-    values = values[[*groups, "_kind", "_cluster", "_elapsed_us"]]  # The text of the clusters can go.
+    # Quantiles need the values themselves. They are many, and a column more of them, or a copy, takes its time.
+    codes = {kind: (code, _UNTIMED + code) for code, kind in enumerate(COMPLETERS)}
+    is_timed = ~nw.col("_elapsed_us").is_null()
+    kinds = nw.lit(_NOBODY)
+    for kind, (code, untimed) in codes.items():
+        kinds = (
+            nw.when(nw.col("completer") == kind).then(nw.when(is_timed).then(code).otherwise(untimed)).otherwise(kinds)
+        )
+    elapsed = nw.col("_elapsed_us").cast(nw.Float64)
+    table = engine.collect_arrow(timed.select(*keys, _elapsed=elapsed, _kind=kinds.cast(nw.Int64)))
+    named = engine.arrow_to_pandas(table.select(keys))
+    numbers = {name: table[name].to_numpy() for name in ("_elapsed", "_kind")}
+    numbers["_cluster"] = named[cluster].factorize(use_na_sentinel=False)[0]
+    values = pd.DataFrame({**named[groups], **numbers}, copy=False)
+    del named, table  # The text of the clusters can go.
 
     def columns(rows: pd.DataFrame, groups: Groups) -> dict[str, Any]:
-        kind, elapsed_us = rows["_kind"].to_numpy(np.int64), rows["_elapsed_us"].to_numpy(np.float64, na_value=np.nan)
-        is_by_one, is_timed = kind != _NOBODY, ~np.isnan(elapsed_us)
-        n_kinds = len(COMPLETERS)
-        parts = Groups(groups.of * n_kinds + kind, groups.n * n_kinds)
-        n_excluded = np.bincount(parts.of[is_by_one & ~is_timed], minlength=parts.n)
-        is_counted = is_by_one & is_timed
-        elapsed_s = elapsed_us[is_counted] / engine.MICROSECONDS
-        parts = Groups(parts.of[is_counted], parts.n)
-        numbers, of_clusters = number_clusters(rows["_cluster"].to_numpy()[is_counted], parts)
+        of_both = groups.of * _N_KINDS
+        of_both += rows["_kind"].to_numpy(np.int64)
+        parts = Groups(of_both, groups.n * _N_KINDS)
+        elapsed_s = rows["_elapsed"].to_numpy() / engine.MICROSECONDS
+        numbers, of_clusters = number_clusters(rows["_cluster"].to_numpy(), parts)
         samples = sort_samples(elapsed_s, parts)
         shares = shares_below_median(samples, elapsed_s, parts, numbers, of_clusters)
         lower, upper = group_median_limits(samples, shares, level=level)
+        n_of_kind = samples.n.reshape(groups.n, _N_KINDS)
         made = {
             "n_completed": samples.n,
             "n_clusters": shares.n_clusters,
             **dict(zip(_QUARTILES, group_quantiles(samples, np.array([*_QUARTILES.values()])).T, strict=True)),
             "median_lower_s": lower,
             "median_upper_s": upper,
-            "n_excluded": n_excluded,
-            "largest_cluster_share": largest_shares(np.bincount(numbers), of_clusters),
+            "largest_cluster_share": largest_shares(np.bincount(numbers, minlength=of_clusters.of.size), of_clusters),
         }
         return {
             "completer": np.tile(np.array(COMPLETERS, dtype=object), (groups.n, 1)),
-            "n_unknown": groups.add_up(~is_by_one),
-            **{name: column.reshape(groups.n, n_kinds) for name, column in made.items()},
+            "n_unknown": n_of_kind[:, _NOBODY],
+            "n_excluded": n_of_kind[:, _UNTIMED:],
+            **{name: column.reshape(groups.n, _N_KINDS)[:, :_NOBODY] for name, column in made.items()},
         }
 
     return summarise_at_once(values, groups, columns, _TIMES, level=level)

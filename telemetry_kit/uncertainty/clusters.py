@@ -98,7 +98,7 @@ def cluster_variances(
 
     It is NaN with fewer than two clusters: one cluster differs from no other.
     """
-    sums = groups.add_up_ascending(influence**2)
+    sums = groups.add_up_in_any_order(influence**2)
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(n_clusters > 1, n_clusters / (n_clusters - 1) * sums, math.nan)
 

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from telemetry_kit.uncertainty.clusters import Interval, RatioMeans
 
 
+_MANY_VALUES = 8
+"""From how many values per cluster on clusters keep the numbers that they came with."""
+
+
 class Samples(NamedTuple):
     """The values of many groups, group by group, in ascending order within each; counted ones only once.
 
@@ -32,21 +36,24 @@ class Samples(NamedTuple):
     values
         All values.
     cumulative
-        For each value the number of values up to and including it, over all groups.
+        For each value the number of values up to and including it, over all groups; none where each counts once.
     before, n
         For each group the number of values of the groups before it, and of its own.
     """
 
     values: NDArray[np.float64]
-    cumulative: NDArray[np.int64]
+    cumulative: NDArray[np.int64] | None
     before: NDArray[np.int64]
     n: NDArray[np.int64]
 
     def at(self, positions: NDArray[np.floating]) -> NDArray[np.float64]:
         """Return the values at 1-based positions in each group, one row of them per group; NaN in one without any."""
-        places = np.searchsorted(self.cumulative, self.before[:, np.newaxis] + positions.astype(np.int64))
-        found = np.append(self.values, math.nan)[places]
-        return np.where(self.n[:, np.newaxis] > 0, found, math.nan)
+        places = self.before[:, np.newaxis] + positions.astype(np.int64)
+        found, is_there = np.full(places.shape, math.nan), self.n > 0
+        places = places[is_there]
+        places = places - 1 if self.cumulative is None else np.searchsorted(self.cumulative, places)
+        found[is_there] = self.values[places]
+        return found
 
 
 class MedianSample(NamedTuple):
@@ -109,12 +116,10 @@ def sort_samples(values: ArrayLike, groups: Groups, counts: ArrayLike | None = N
     x = np.asarray(values, dtype=np.float64)
     if counts is None:
         in_group = np.bincount(groups.of, minlength=groups.n)
-        ordered, cumulative = sort_within(groups, x), np.arange(1, x.size + 1)
-    else:
-        ordered, n_each = _sort_counted(x, groups, np.asarray(counts, dtype=np.int64))
-        in_group = groups.add_up(counts).astype(np.int64)
-        cumulative = np.cumsum(n_each)
-    return Samples(ordered, cumulative, np.cumsum(in_group) - in_group, in_group)
+        return Samples(sort_within(groups, x), None, np.cumsum(in_group) - in_group, in_group)
+    ordered, n_each = _sort_counted(x, groups, np.asarray(counts, dtype=np.int64))
+    in_group = groups.add_up(counts).astype(np.int64)
+    return Samples(ordered, np.cumsum(n_each), np.cumsum(in_group) - in_group, in_group)
 
 
 def _sort_counted(
@@ -136,8 +141,9 @@ def _sort_counted(
 
 def moments(samples: Samples) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the mean of each of many groups, and the sum of the squares by which its values deviate from it."""
-    counts = np.diff(samples.cumulative, prepend=0)
-    groups = Groups(np.searchsorted(samples.before, samples.cumulative - counts, side="right") - 1, samples.n.size)
+    cumulative = np.arange(1, samples.values.size + 1) if samples.cumulative is None else samples.cumulative
+    counts = np.diff(cumulative, prepend=0)
+    groups = Groups(np.searchsorted(samples.before, cumulative - counts, side="right") - 1, samples.n.size)
     with np.errstate(divide="ignore", invalid="ignore"):
         mean = groups.add_up(counts * samples.values) / samples.n
     return mean, groups.add_up(counts * (samples.values - mean[groups.of]) ** 2)
@@ -172,6 +178,8 @@ def _math_quantiles(samples: Samples, probabilities: NDArray[np.float64] | float
 def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int64], Groups]:
     """Give the clusters of all groups numbers, and tell to which group each belongs; one in two groups has two.
 
+    A number may be of no value: its cluster is of the group, but has none there.
+
     Parameters
     ----------
     clusters
@@ -181,7 +189,13 @@ def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int
     """
     codes = np.asarray(clusters, dtype=np.int64)
     n_codes = int(codes.max(initial=0)) + 1
-    distinct, numbers = number_codes(groups.of * n_codes + codes, groups.n * n_codes)
+    numbers, n_numbers = groups.of * n_codes, groups.n * n_codes
+    numbers += codes
+    if n_numbers < codes.size / _MANY_VALUES:
+        # Far fewer than the values: to find those that have none costs more than to carry them along.
+        distinct = np.arange(n_numbers)
+    else:
+        distinct, numbers = number_codes(numbers, n_numbers)
     return numbers, Groups(distinct // n_codes, groups.n)
 
 
@@ -202,7 +216,7 @@ def shares_below_median(
     n = None if counts is None else np.asarray(counts, dtype=np.float64)
     n_clusters = of_clusters.of.size
     return ratio_means(
-        np.bincount(clusters, is_below if n is None else is_below * n, minlength=n_clusters),
+        np.bincount(clusters[is_below], None if n is None else n[is_below], minlength=n_clusters),
         np.bincount(clusters, n, minlength=n_clusters),
         of_clusters,
     )
