@@ -1,8 +1,17 @@
 """The analyses of tasks as a data engineer would write them for DuckDB: the same numbers, but no limits.
 
 The queries select from ``tasks``, ``incident`` and ``visits``, tables or views. Results have the columns' names of the
-analyses, by which a test holds them against one another.
+analyses, by which a test holds them against one another. Where limits rest on the variance of a share between clusters,
+which takes another pass over them, the queries give it as ``variance``.
 """
+
+
+def _variance(y: str, n: str) -> str:
+    """Return the aggregate over clusters for the variance of ``sum(y) / sum(n)``, as ``ratio_means`` has it."""
+    share, n_clusters = f"sum({y}) / sum({n})", f"count_if({n} > 0)"
+    squares = f"sum(({y}) ** 2) - 2 * {share} * sum(({y}) * {n}) + ({share}) ** 2 * sum({n} ** 2)"
+    return f"{n_clusters} / nullif({n_clusters} - 1, 0) * ({squares}) / sum({n}) ** 2"
+
 
 _COMPLETER = """CASE WHEN was_commander AND was_assignee THEN 'both'
         WHEN was_commander AND NOT was_assignee THEN 'commander'
@@ -20,14 +29,17 @@ _COMPLETION = (
     + """, clusters AS (
     SELECT {group}, cluster, sum(n_done) AS n FROM counted WHERE completer <> 'unknown' GROUP BY ALL
 ), groups AS (
-    SELECT {group}, sum(n) AS n, count(*) FILTER (n > 0) AS n_clusters, max(n) / sum(n) AS largest_cluster_share
+    SELECT {group}, sum(n) AS n, count(*) FILTER (n > 0) AS n_clusters, max(n) / sum(n) AS largest_cluster_share,
+        sum(n ** 2) AS all_squares
     FROM clusters GROUP BY ALL
 ), kinds AS (
-    SELECT {group}, completer, sum(n_done) AS n_completed, sum(n_open) AS n_reopened
-    FROM counted WHERE completer <> 'unknown' GROUP BY ALL
+    SELECT {group}, completer, sum(n_done) AS n_completed, sum(n_open) AS n_reopened, sum(n_done ** 2) AS own_squares,
+        sum(n_done * n) AS products
+    FROM counted JOIN clusters USING ({group}, cluster) WHERE completer <> 'unknown' GROUP BY ALL
 )
 SELECT {group}, completer, coalesce(n_completed, 0) AS n_completed, coalesce(n_reopened, 0) AS n_reopened, n_clusters,
-    coalesce(n_completed, 0) / nullif(n, 0) AS estimate, largest_cluster_share
+    coalesce(n_completed, 0) / nullif(n, 0) AS estimate, largest_cluster_share, n_clusters / nullif(n_clusters - 1, 0)
+        * (own_squares - 2 * estimate * products + estimate ** 2 * all_squares) / nullif(n, 0) ** 2 AS variance
 FROM groups CROSS JOIN (VALUES ('commander'), ('assignee'), ('both'), ('neither')) AS completers(completer)
 LEFT JOIN kinds USING ({group}, completer) ORDER BY ALL
 """
@@ -40,7 +52,7 @@ COMPLETION_BY_WEEK = _COMPLETION.format(
 )
 COMPLETION_BY_SERVER = _COMPLETION.format(by="server_id", group="server_id", cluster="incident_id")
 
-_SHARES = """
+_SHARES = f"""
 WITH clusters AS (
     SELECT plugin_version, server_id, count(*) FILTER (was_commander IS NOT NULL AND was_assignee IS NOT NULL) AS n,
         count(*) FILTER (was_commander AND NOT was_assignee) AS commander,
@@ -51,7 +63,7 @@ WITH clusters AS (
 ), shares AS (
     SELECT plugin_version, sum(n) AS n_completed, count(*) FILTER (n > 0) AS n_clusters, sum(commander) AS commander,
         sum(assignee) AS assignee, sum("both") AS "both", sum(n_unknown) AS n_unknown,
-        max(n) / sum(n) AS largest_cluster_share
+        max(n) / sum(n) AS largest_cluster_share, {_variance("commander - assignee", "n")} AS variance
     FROM clusters GROUP BY ALL
 )"""
 
@@ -60,7 +72,7 @@ DIFFERENCE = (
     + """
 SELECT plugin_version, n_completed, n_clusters, (commander + "both") / n_completed AS commander,
     (assignee + "both") / n_completed AS assignee, (commander - assignee) / n_completed AS difference, n_unknown,
-    largest_cluster_share
+    largest_cluster_share, variance
 FROM shares ORDER BY plugin_version
 """
 )
@@ -132,19 +144,21 @@ TIMES = _TIMED + " FROM timed ORDER BY event_timestamp, event_id"
 
 TIME_TO_COMPLETION = (
     _TIMED
-    + """, clusters AS (
-    SELECT completer, server_id, count(elapsed_s) AS n FROM timed GROUP BY ALL
-), largest AS (
-    SELECT completer, count(*) FILTER (n > 0) AS n_clusters, max(n) / sum(n) AS largest_cluster_share
-    FROM clusters GROUP BY ALL
-), quartiles AS (
+    + f""", quartiles AS (
     SELECT completer, count(elapsed_s) AS n_completed, quantile_cont(elapsed_s, [0.25, 0.5, 0.75]) AS q,
         count(*) - count(elapsed_s) AS n_excluded
     FROM timed GROUP BY ALL
+), clusters AS (
+    SELECT completer, server_id, count(elapsed_s) AS n, count_if(elapsed_s <= q[2]) AS n_below
+    FROM timed JOIN quartiles USING (completer) GROUP BY ALL
+), shares AS (
+    SELECT completer, count(*) FILTER (n > 0) AS n_clusters, max(n) / sum(n) AS largest_cluster_share,
+        {_variance("n_below", "n")} AS variance
+    FROM clusters GROUP BY ALL
 )
 SELECT completer, n_completed, n_clusters, q[1] AS q25_s, q[2] AS median_s, q[3] AS q75_s, n_excluded,
-    largest_cluster_share
-FROM quartiles JOIN largest USING (completer) WHERE completer <> 'unknown' ORDER BY completer
+    largest_cluster_share, variance
+FROM quartiles JOIN shares USING (completer) WHERE completer <> 'unknown' ORDER BY completer
 """
 )
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,6 +13,8 @@ from benchmarks.analyses import ANALYSES
 from benchmarks.inputs import ask, open_inputs
 from telemetry_kit import engine
 from telemetry_kit.simulate import write_simulation
+from telemetry_kit.uncertainty.clusters import t_quantiles
+from telemetry_kit.uncertainty.medians import median_sample
 
 
 @pytest.fixture(scope="module")
@@ -31,6 +34,46 @@ def test_a_query_makes_the_table_that_the_analysis_makes(name, store):
     same = [column for column in ours if column in theirs and column not in analysis.apart]
     assert len(same) > 1
     pd.testing.assert_frame_equal(plain(ours[same]), plain(theirs[same]), rtol=1e-6)
+
+
+def both_of(name, store):
+    """What the analysis gives and what its query gives, at home."""
+    analysis = ANALYSES[name]
+    log, connection = open_inputs(store, "relations", analysis.sql)
+    asked = ask(connection, analysis, log["cutoff"])
+    theirs = engine.collect(engine.open_frame(asked, [], parameter="theirs"))
+    return log, analysis.ours(log), theirs.assign(variance=theirs["variance"].fillna(0))
+
+
+@pytest.mark.parametrize("name", ["task_completion", "task_completion by week", "task_completion by server"])
+def test_a_query_for_shares_gives_the_variance_behind_the_limits(name, store):
+    _, ours, theirs = both_of(name, store)
+    keys = [column for column in ("server_id", "period", "completer") if column in ours]
+    ours, theirs = (
+        plain(table.sort_values(keys)[[*keys, *more]])
+        for table, more in (
+            (ours, ["estimate", "n_effective"]),
+            (theirs, ["variance"]),
+        )
+    )
+    share, is_told = ours["estimate"], theirs["variance"] > 1e-15
+    assert is_told.sum() > 3
+    np.testing.assert_allclose((share * (1 - share) / ours["n_effective"])[is_told], theirs["variance"][is_told])
+
+
+def test_the_query_for_the_difference_gives_the_variance_behind_the_limits(store):
+    _, ours, theirs = both_of("commander_vs_assignee", store)
+    error = (ours["upper"] - ours["lower"]) / 2 / t_quantiles(0.975, ours["n_clusters"] - 1)
+    np.testing.assert_allclose(error.astype(float) ** 2, theirs["variance"])
+
+
+def test_the_query_for_times_gives_the_variance_behind_the_limits_of_the_median(store):
+    log, _, theirs = both_of("time_to_completion", store)
+    times = tk.to_pandas(tk.completion_times(log["tasks"], log["incident"])).dropna(subset="elapsed_s")
+    for completer, variance in zip(theirs["completer"], theirs["variance"], strict=True):
+        mine = times[times["completer"] == completer]
+        sample = median_sample(mine["elapsed_s"], mine["server_id"].factorize()[0])
+        np.testing.assert_allclose(sample.shares.variance, variance)
 
 
 def plain(frame):

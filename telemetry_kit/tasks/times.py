@@ -176,26 +176,23 @@ def time_to_completion(
     check_column("cluster", cluster, present)
     keys = list(dict.fromkeys([*groups, cluster]))
     # Quantiles need the values themselves. They are many, and a column more of them, or a copy, takes its time.
-    codes = {kind: (code, _UNTIMED + code) for code, kind in enumerate(COMPLETERS)}
-    is_timed = ~nw.col("_elapsed_us").is_null()
-    kinds = nw.lit(_NOBODY)
-    for kind, (code, untimed) in codes.items():
-        kinds = (
-            nw.when(nw.col("completer") == kind).then(nw.when(is_timed).then(code).otherwise(untimed)).otherwise(kinds)
-        )
-    elapsed = nw.col("_elapsed_us").cast(nw.Float64)
-    table = engine.collect_arrow(timed.select(*keys, _elapsed=elapsed, _kind=kinds.cast(nw.Int64)))
+    is_untimed, kinds = nw.col("_elapsed_us").is_null(), nw.lit(_NOBODY)
+    for code, kind in enumerate(COMPLETERS):
+        own = nw.when(is_untimed).then(_UNTIMED + code).otherwise(code)
+        kinds = nw.when(nw.col("completer") == kind).then(own).otherwise(kinds)
+    elapsed_s = nw.col("_elapsed_us").cast(nw.Float64) / engine.MICROSECONDS
+    table = engine.collect_arrow(timed.select(*keys, _elapsed_s=elapsed_s, _kind=kinds.cast(nw.Int16)))
     named = engine.arrow_to_pandas(table.select(keys))
-    numbers = {name: table[name].to_numpy() for name in ("_elapsed", "_kind")}
+    numbers = {name: table[name].to_numpy() for name in ("_elapsed_s", "_kind")}
     numbers["_cluster"] = named[cluster].factorize(use_na_sentinel=False)[0]
     values = pd.DataFrame({**named[groups], **numbers}, copy=False)
     del named, table  # The text of the clusters can go.
 
     def columns(rows: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         of_both = groups.of * _N_KINDS
-        of_both += rows["_kind"].to_numpy(np.int64)
+        of_both += rows["_kind"].to_numpy()
         parts = Groups(of_both, groups.n * _N_KINDS)
-        elapsed_s = rows["_elapsed"].to_numpy() / engine.MICROSECONDS
+        elapsed_s = rows["_elapsed_s"].to_numpy()
         numbers, of_clusters = number_clusters(rows["_cluster"].to_numpy(), parts)
         samples = sort_samples(elapsed_s, parts)
         shares = shares_below_median(samples, elapsed_s, parts, numbers, of_clusters)
@@ -227,6 +224,9 @@ def _timed_completions(
     events, columns = open_state_changes(tasks, needed, added=_ADDED, named=named)
     starts = engine.open_alike(incidents, [*INCIDENT, "created_at"], parameter="incidents", like=events)
     starts = starts.group_by(*INCIDENT).agg(started_at=nw.col("created_at").min())
+    # An unknown start is as good as none. That some may be unknown lets DuckDB expect fewer incidents than completions,
+    # so that it keeps the incidents in memory and not the completions.
+    starts = starts.filter(~nw.col("started_at").is_null())
     starts = engine.add_epoch_us(starts, _started_us="started_at")
     timed = events.filter(state() == "done").join(starts, on=list(INCIDENT), how="left")
     return timed.with_columns(completer=completer(), _elapsed_us=nw.col("_us") - nw.col("_started_us")), columns
