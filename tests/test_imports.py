@@ -110,3 +110,21 @@ def test_importing_the_package_loads_no_heavy_library():
     command = f"import sys, telemetry_kit; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_importing_the_package_waits_with_all_else_until_it_is_asked_for():
+    asked = "print('pandas' in sys.modules)"
+    command = f"import sys, telemetry_kit; {asked}; telemetry_kit.load_events; {asked}"
+    done = subprocess.run([sys.executable, "-c", command], check=True, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_every_public_name_is_there_and_listed():
+    assert {name for name in tk.__all__ if not hasattr(tk, name)} == set()
+    assert set(tk.__all__) <= set(dir(tk))
+
+
+@pytest.mark.parametrize("name", ["load_event", "_engine", "__version__"])
+def test_a_name_that_is_not_there_is_told(name):
+    with pytest.raises(AttributeError, match=f"module 'telemetry_kit' has no attribute '{name}'"):
+        getattr(tk, name)

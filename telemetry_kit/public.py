@@ -1,0 +1,108 @@
+"""The public names of the package, which has them from here when one is asked for."""
+
+from telemetry_kit import errors, plots, schemas
+from telemetry_kit.convert import convert_events
+from telemetry_kit.eventlog import EventLog
+from telemetry_kit.frames import keep, n_distinct, of_incidents, to_pandas
+from telemetry_kit.load import load_events, load_incidents, load_playbooks, load_tasks
+from telemetry_kit.places import notebooks, samples
+from telemetry_kit.playbooks import (
+    compare_playbook_sizes,
+    incident_sizes,
+    playbook_ecdf,
+    playbook_growth,
+    playbook_histories,
+    playbook_sizes,
+    playbook_sizes_over_time,
+    playbook_snapshot,
+    playbook_weightings,
+)
+from telemetry_kit.scan import scan_events
+from telemetry_kit.servers import (
+    attach_license,
+    server_activity,
+    server_overview,
+    version_adoption,
+    versions_in_use,
+    warehouse_metrics,
+)
+from telemetry_kit.stages import (
+    incident_durations,
+    incident_survival,
+    stage_arrivals,
+    stage_dwell,
+    stage_funnel,
+    stage_rework,
+    stage_survival,
+    stage_transitions,
+    stage_visits,
+    time_to_end,
+    time_to_stage,
+    visit_counts,
+)
+from telemetry_kit.tasks import (
+    commander_vs_assignee,
+    completion_times,
+    detectable_difference,
+    open_task_bounds,
+    task_completion,
+    task_reopening,
+    tasks_by_stage,
+    time_to_completion,
+)
+from telemetry_kit.warehouses import open_warehouse
+
+__all__ = [
+    "EventLog",
+    "attach_license",
+    "commander_vs_assignee",
+    "compare_playbook_sizes",
+    "completion_times",
+    "convert_events",
+    "detectable_difference",
+    "errors",
+    "incident_durations",
+    "incident_sizes",
+    "incident_survival",
+    "keep",
+    "load_events",
+    "load_incidents",
+    "load_playbooks",
+    "load_tasks",
+    "n_distinct",
+    "notebooks",
+    "of_incidents",
+    "open_task_bounds",
+    "open_warehouse",
+    "playbook_ecdf",
+    "playbook_growth",
+    "playbook_histories",
+    "playbook_sizes",
+    "playbook_sizes_over_time",
+    "playbook_snapshot",
+    "playbook_weightings",
+    "plots",
+    "samples",
+    "scan_events",
+    "schemas",
+    "server_activity",
+    "server_overview",
+    "stage_arrivals",
+    "stage_dwell",
+    "stage_funnel",
+    "stage_rework",
+    "stage_survival",
+    "stage_transitions",
+    "stage_visits",
+    "task_completion",
+    "task_reopening",
+    "tasks_by_stage",
+    "time_to_completion",
+    "time_to_end",
+    "time_to_stage",
+    "to_pandas",
+    "version_adoption",
+    "versions_in_use",
+    "visit_counts",
+    "warehouse_metrics",
+]
