@@ -41,6 +41,9 @@ OWN = {
 }
 
 
+_PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+
+
 def load_telemetry_kit(path: str) -> Callable[[], object]:
     import telemetry_kit as tk
 
@@ -103,11 +106,11 @@ def load_pandas(path: str) -> Callable[[], object]:
 
 def convert_telemetry_kit(path: str, directory: str = "") -> Callable[[], object]:
     """Convert to Parquet, into a directory that is thrown away unless one is named."""
-    import telemetry_kit as tk
+    from telemetry_kit import convert_events
 
     def work() -> object:
         with tempfile.TemporaryDirectory() as folder:
-            return tk.convert_events(path, directory or f"{folder}/log")
+            return convert_events(path, directory or f"{folder}/log")
 
     return work
 
@@ -191,14 +194,22 @@ def report_telemetry_kit(store: str) -> Callable[[], object]:
 def main() -> None:
     name, *arguments = sys.argv[1:]
     work = globals()[name](*arguments)
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu, user = time.perf_counter(), time.process_time(), _user_time()
     kept = work()
-    took = {"wall": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+    took = {
+        "wall": time.perf_counter() - wall,
+        "cpu": time.process_time() - cpu,
+        "user": _user_time() - user,
+    }
     took["rows"] = kept if isinstance(kept, int) else -1
     del kept
     # A report's notebooks run in processes of their own: the largest of them counts as well.
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    peak = max(resource.getrusage(who).ru_maxrss for who in _PROCESSES)
     print(json.dumps(took | {"peak": peak / 1024}))
+
+
+def _user_time() -> float:
+    return sum(resource.getrusage(who).ru_utime for who in _PROCESSES)
 
 
 if __name__ == "__main__":
