@@ -1,6 +1,8 @@
 """The public names of the package, which has them from here when one is asked for."""
 
-from telemetry_kit import errors, plots, schemas
+from typing import TYPE_CHECKING
+
+from telemetry_kit import errors, schemas
 from telemetry_kit.convert import convert_events
 from telemetry_kit.eventlog import EventLog
 from telemetry_kit.frames import keep, n_distinct, of_incidents, to_pandas
@@ -51,6 +53,9 @@ from telemetry_kit.tasks import (
     time_to_completion,
 )
 from telemetry_kit.warehouses import open_warehouse
+
+if TYPE_CHECKING:
+    from telemetry_kit import plots  # noqa: TC004 - pictures are a room that is imported by itself, when asked for
 
 __all__ = [
     "EventLog",
