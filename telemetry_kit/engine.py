@@ -129,7 +129,7 @@ def in_time(frame: IntoFrame, us: str, order: str) -> tuple[str, ...]:
     """Return by which columns the events of a frame are sorted.
 
     That is the time ``us``, then the ``order`` of ``open_frame``, and ``event_id`` only where that does not tell rows
-    apart: to sort texts takes an engine longer than all else.
+    apart: engines sort texts slowly.
     """
     tells_apart = is_ordered(frame) or ARRIVAL in nw.from_native(frame).columns
     return (us, order) if tells_apart else (us, order, "event_id")

@@ -1,7 +1,17 @@
+import math
+
 import numpy as np
 import pytest
 
-from telemetry_kit.grouping import Groups, number_codes, number_labels, order_by_group, order_within, sort_within
+from telemetry_kit.grouping import (
+    MANY_TO_SORT,
+    Groups,
+    number_codes,
+    number_labels,
+    order_by_group,
+    order_within,
+    sort_within,
+)
 
 
 def test_groups_add_up_and_one_without_rows_is_zero():
@@ -20,13 +30,23 @@ def test_a_sum_of_fractions_does_not_tell_in_which_order_they_came():
         )
         for seed in range(20)
     }
-    assert len(sums) == 1
+    assert sums == {math.fsum(values)}
 
 
-@pytest.mark.parametrize("n_groups", [1, 5, 900])
-def test_values_are_sorted_within_each_group_whether_it_has_few_or_many(n_groups):
+def test_sums_of_fractions_are_those_of_their_groups_however_their_sizes_differ():
+    generator = np.random.default_rng(5)
+    of, values = (
+        generator.integers(0, 40, 5_000),
+        generator.lognormal(sigma=9, size=5_000) * generator.choice([-1, 1], 5_000),
+    )
+    expected = [math.fsum(values[of == group]) for group in range(40)]
+    np.testing.assert_allclose(Groups(of, 40).add_up_in_any_order(values), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize(("n_groups", "n"), [(1, 1_000), (5, 1_000), (900, 1_000), (5, MANY_TO_SORT)])
+def test_values_are_sorted_within_each_group_whether_it_has_few_or_many(n_groups, n):
     generator = np.random.default_rng(4)
-    of, values = generator.integers(0, n_groups, 1_000), generator.lognormal(size=1_000)
+    of, values = generator.integers(0, n_groups, n), generator.lognormal(size=n)
     expected = [value for _, value in sorted(zip(of, values, strict=True))]
     assert list(sort_within(Groups(of, n_groups), values)) == expected
     assert list(values[order_within(Groups(of, n_groups), values)]) == expected

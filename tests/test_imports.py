@@ -119,6 +119,10 @@ def test_importing_the_package_waits_with_all_else_until_it_is_asked_for():
     assert done.stdout.split() == ["False", "True"]
 
 
+def test_a_name_is_looked_up_once():
+    assert vars(tk).get("stage_funnel", tk.stage_funnel) is vars(tk)["stage_funnel"]
+
+
 def test_every_public_name_is_there_and_listed():
     assert {name for name in tk.__all__ if not hasattr(tk, name)} == set()
     assert set(tk.__all__) <= set(dir(tk))

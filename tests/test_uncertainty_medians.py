@@ -21,6 +21,7 @@ from telemetry_kit.uncertainty import quantiles, woodruff_median
 from telemetry_kit.uncertainty.medians import (
     group_median_limits,
     group_quantiles,
+    median_sample,
     moments,
     number_clusters,
     shares_below_median,
@@ -130,6 +131,19 @@ def test_the_medians_of_many_groups_are_those_of_each():
     np.testing.assert_array_equal(upper, [4, math.nan, 30.9])
     np.testing.assert_allclose(group_quantiles(samples, np.array([0.5]))[:, 0], [3, math.nan, 20.3])
     assert list(shares.n_clusters) == [7, 0, 7]
+
+
+def test_a_cluster_without_values_in_a_group_does_not_count_there():
+    # Three clusters of many values each; the last has none in the first group.
+    of, clusters = np.repeat([0, 0, 1, 1, 1], 20), np.repeat([0, 1, 0, 1, 2], 20)
+    values, groups = np.random.default_rng(6).normal(size=100), Groups(of, 2)
+    numbers, of_clusters = number_clusters(clusters, groups)
+    assert of_clusters.of.size == 6
+    shares = shares_below_median(sort_samples(values, groups), values, groups, numbers, of_clusters)
+    assert list(shares.n_clusters) == [2, 3]
+    for group in range(2):
+        alone = median_sample(values[of == group], clusters[of == group]).shares
+        assert (shares.estimate[group], shares.variance[group]) == (alone.estimate[0], alone.variance[0])
 
 
 @pytest.mark.parametrize("n_groups", [1, 7, 70_000])
