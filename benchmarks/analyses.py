@@ -54,7 +54,7 @@ def _on_snapshot(query: str) -> str:
 
 
 def _progression(log: Inputs) -> Any:  # noqa: ANN401 - as above
-    visits = tk.keep(_visits(log))
+    visits = tk.persist(_visits(log))
     return tk.stage_funnel(visits).merge(tk.stage_dwell(visits), on="stage", suffixes=("", "_of_visits"))
 
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import telemetry_kit as tk
-from telemetry_kit import connections, engine, stores
+from telemetry_kit import engine
+from telemetry_kit.engine import connections
+from telemetry_kit.eventlog.store import open_store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -52,7 +54,7 @@ def open_inputs(
     if memory_limit:
         connection.execute(f"SET memory_limit = '{memory_limit}'")
     log: dict[str, Any]
-    opened = stores.open_store(connection, Path(store), None) if kind == "relations" else tk.load_events(store)
+    opened = open_store(connection, Path(store), None) if kind == "relations" else tk.load_events(store)
     log = {each: getattr(opened, each) for each in tk.schemas.EVENT_TYPES} | {"cutoff": opened.cutoff}
     for each in tk.schemas.EVENT_TYPES:
         _name(connection, each, log[each])

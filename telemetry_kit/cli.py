@@ -157,7 +157,7 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from telemetry_kit.load import load_events
+    from telemetry_kit.eventlog.load import load_events
     from telemetry_kit.reports import write_quarantine
 
     if not 0 <= options.max_rejected <= 1:
@@ -167,13 +167,13 @@ def _validate(options: argparse.Namespace) -> int:
         with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
             write_quarantine(log.quarantine, stream)
     share = _print_audit(log.audit)
-    if len(log.notes):
-        print("\n" + _plain_table(log.notes))
+    if len(log.findings):
+        print("\n" + _plain_table(log.findings))
     return TOO_MANY_REJECTED if share > options.max_rejected else OK
 
 
 def _convert(options: argparse.Namespace) -> int:
-    from telemetry_kit.convert import convert_events
+    from telemetry_kit.eventlog.convert import convert_events
 
     audit = convert_events(_source(options), options.out, cutoff=options.cutoff, **_limits(options))
     _print_audit(audit)

@@ -3,12 +3,7 @@
 from typing import TYPE_CHECKING
 
 from telemetry_kit import errors, schemas
-from telemetry_kit.convert import convert_events
-from telemetry_kit.eventlog import EventLog
-from telemetry_kit.frames import keep, n_distinct, of_incidents, to_pandas
-from telemetry_kit.load import load_events, load_incidents, load_playbooks, load_tasks
-from telemetry_kit.places import notebooks, samples
-from telemetry_kit.playbooks import (
+from telemetry_kit.analyses.playbooks import (
     compare_playbook_sizes,
     incident_sizes,
     playbook_ecdf,
@@ -19,8 +14,7 @@ from telemetry_kit.playbooks import (
     playbook_snapshot,
     playbook_weightings,
 )
-from telemetry_kit.scan import scan_events
-from telemetry_kit.servers import (
+from telemetry_kit.analyses.servers import (
     attach_license,
     server_activity,
     server_overview,
@@ -28,7 +22,7 @@ from telemetry_kit.servers import (
     versions_in_use,
     warehouse_metrics,
 )
-from telemetry_kit.stages import (
+from telemetry_kit.analyses.stages import (
     incident_durations,
     incident_survival,
     stage_arrivals,
@@ -42,7 +36,7 @@ from telemetry_kit.stages import (
     time_to_stage,
     visit_counts,
 )
-from telemetry_kit.tasks import (
+from telemetry_kit.analyses.tasks import (
     commander_vs_assignee,
     completion_times,
     detectable_difference,
@@ -52,7 +46,13 @@ from telemetry_kit.tasks import (
     tasks_by_stage,
     time_to_completion,
 )
-from telemetry_kit.warehouses import open_warehouse
+from telemetry_kit.eventlog.bundled import notebooks, samples
+from telemetry_kit.eventlog.convert import convert_events
+from telemetry_kit.eventlog.frames import filter_incidents, n_distinct, persist, to_pandas
+from telemetry_kit.eventlog.load import load_events, load_incidents, load_playbooks, load_tasks
+from telemetry_kit.eventlog.log import EventLog
+from telemetry_kit.eventlog.scan import scan_events
+from telemetry_kit.eventlog.warehouse import open_warehouse
 
 if TYPE_CHECKING:
     from telemetry_kit import plots  # noqa: TC004 - pictures are a room that is imported by itself, when asked for
@@ -69,14 +69,14 @@ __all__ = [
     "incident_durations",
     "incident_sizes",
     "incident_survival",
-    "keep",
+    "persist",
     "load_events",
     "load_incidents",
     "load_playbooks",
     "load_tasks",
     "n_distinct",
     "notebooks",
-    "of_incidents",
+    "filter_incidents",
     "open_task_bounds",
     "open_warehouse",
     "playbook_ecdf",

@@ -13,8 +13,8 @@ from benchmarks.analyses import ANALYSES
 from benchmarks.inputs import ask, open_inputs
 from telemetry_kit import engine
 from telemetry_kit.simulate import write_simulation
-from telemetry_kit.uncertainty.clusters import t_quantiles
-from telemetry_kit.uncertainty.medians import median_sample
+from telemetry_kit.stats.clusters import t_quantiles
+from telemetry_kit.stats.medians import median_sample
 
 
 @pytest.fixture(scope="module")

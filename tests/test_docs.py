@@ -15,7 +15,7 @@ import ibis
 import pandas as pd
 import pytest
 
-DOCS = Path(__file__).parent.parent / "docs"
+DOCS = Path(__file__).parents[1] / "docs"
 README = DOCS.parent / "README.md"
 PAGE = (DOCS / "engines.md").read_text("utf-8")
 FIVE_LINES = 5

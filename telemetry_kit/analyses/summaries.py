@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.grouping import order_by_group
-from telemetry_kit.ordering import group_rows
+from telemetry_kit.engine.grouping import order_by_group
+from telemetry_kit.engine.ordering import group_rows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from telemetry_kit.grouping import Groups
+    from telemetry_kit.engine.grouping import Groups
 
 
 def summarise(

@@ -9,33 +9,26 @@ integers only, so that a sum does not depend on its order. What comes home is sm
 from __future__ import annotations
 
 import contextlib
-import importlib
 import itertools
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.connections import shared_connection, within_memory
+from telemetry_kit.engine.connections import shared_connection, within_memory
+from telemetry_kit.engine.times import as_lazy
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
     import pyarrow as pa
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
-
-MICROSECONDS = 1_000_000
-DAY_US = 86_400 * MICROSECONDS
-NO_TIME = cast("pd.Timestamp", pd.NaT)
-"""The cutoff of a log without events."""
 ARRIVAL = "arrival"
 """The column of whole numbers, each another, by which a frame that keeps no order of its rows can tell it."""
 RECEIVED = "received_us"
 """The column by which ties in time follow where rows have no order: when an event was received. It can tie as well."""
-_WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
 _kept = itertools.count(1)
 
 
@@ -104,11 +97,11 @@ def open_frame(
         table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
         if order:
             table = table.append_column(order, [np.arange(len(table))])
-        lazy = _lazy(shared_connection().from_arrow(table))
+        lazy = as_lazy(shared_connection().from_arrow(table))
     else:
         lazy = opened.lazy()
         if order and is_ordered(frame):
-            lazy = _lazy(lazy.to_native().with_row_index(order))
+            lazy = as_lazy(lazy.to_native().with_row_index(order))
         elif order:
             place = next((nw.col(name) for name in (ARRIVAL, RECEIVED) if name in lazy.columns), nw.lit(0))
             lazy = lazy.select(*kept, place.alias(order))
@@ -153,7 +146,7 @@ def open_alike(
     is_in_memory = isinstance(given, nw.DataFrame)
     if is_in_memory and like.implementation.is_duckdb():
         second = collect_arrow(opened)  # noqa: F841 - DuckDB finds it by its name
-        return _lazy(like.to_native().query("_first", "SELECT * FROM second"))
+        return as_lazy(like.to_native().query("_first", "SELECT * FROM second"))
     if is_in_memory and like.implementation.is_polars():
         return nw.from_arrow(collect_arrow(opened), backend="polars").lazy()
     if opened.implementation is not like.implementation:
@@ -161,7 +154,7 @@ def open_alike(
     return opened
 
 
-def keep_rows(frame: IntoFrameT) -> IntoFrameT:
+def persist_rows(frame: IntoFrameT) -> IntoFrameT:
     """Compute a lazy frame once, and return it as a frame of the same kind that holds its rows; others as they are."""
     opened: Any = nw.from_native(frame)
     if isinstance(opened, nw.DataFrame):
@@ -249,126 +242,6 @@ def arrow_to_pandas(table: pa.Table, *, keep_categories: bool = False) -> pd.Dat
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): text}
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
     return frame
-
-
-def _lazy(native: Any) -> nw.LazyFrame[Any]:  # noqa: ANN401 - whatever Narwhals knows
-    lazy: nw.LazyFrame[Any] = nw.from_native(native)
-    return lazy
-
-
-def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
-    """Add, for each ``name=column``, the time in ``column`` as whole microseconds since 1970 in UTC."""
-    kind = frame.implementation
-    if kind.is_duckdb():
-        native = frame.to_native()
-        # DuckDB gives no microseconds of a timestamp in nanoseconds, which is how pandas often has them.
-        is_ns = {name: _duckdb_type(frame, column).endswith("_NS") for name, column in columns.items()}
-        count = {name: "epoch_ns" if is_ns[name] else "epoch_us" for name in columns}
-        whole = {name: " // 1000" if function == "epoch_ns" else "" for name, function in count.items()}
-        terms = [f'{count[name]}("{column}"){whole[name]} AS "{name}"' for name, column in columns.items()]
-        return _lazy(native.project(", ".join(["*", *terms])))
-    if kind.is_pyspark() or kind.is_sqlframe():
-        native = frame.to_native()
-        unix_micros = _functions(frame).unix_micros
-        return _lazy(native.withColumns({name: unix_micros(native[column]) for name, column in columns.items()}))
-    if kind.is_ibis():
-        import ibis
-
-        native = frame.to_native()
-        epoch = ibis.timestamp("1970-01-01")
-        counts = {c: native[c].delta(epoch.cast(native[c].type()), unit="microsecond") for c in columns.values()}
-        return _lazy(native.mutate(**{name: counts[column] for name, column in columns.items()}))
-    return frame.with_columns(**{name: nw.col(column).dt.timestamp("us") for name, column in columns.items()})
-
-
-def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
-    """Add, for each ``name=column``, the time that lies as many microseconds after 1970 in UTC as ``column`` says."""
-    kind = frame.implementation
-    if kind.is_duckdb():
-        terms = [f'make_timestamptz("{column}") AS "{name}"' for name, column in columns.items()]
-        return _lazy(frame.to_native().project(", ".join(["*", *terms])))
-    if kind.is_pyspark() or kind.is_sqlframe():
-        native = frame.to_native()
-        timestamp_micros = _functions(frame).timestamp_micros
-        return _lazy(native.withColumns({name: timestamp_micros(native[column]) for name, column in columns.items()}))
-    if kind.is_ibis():
-        import ibis
-
-        native = frame.to_native()
-        epoch = ibis.timestamp("1970-01-01").cast("timestamp('UTC', 6)")
-        return _lazy(native.mutate(**{name: epoch + native[c].as_interval("us") for name, c in columns.items()}))
-    return frame.with_columns(**{name: nw.col(c).cast(nw.Datetime("us", "UTC")) for name, c in columns.items()})
-
-
-def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
-    """Return the functions of PySpark, or of the engine behind SQLFrame.
-
-    Raises
-    ------
-    ParameterError
-        Where SQLFrame would count times in whole seconds.
-    """
-    place = (
-        "pyspark.sql" if frame.implementation.is_pyspark() else type(frame.to_native()).__module__.rpartition(".")[0]
-    )
-    if place in _WHOLE_SECONDS:
-        raise ParameterError("frame", place, "a frame of Ibis: SQLFrame counts times in whole seconds there")
-    return importlib.import_module(f"{place}.functions")
-
-
-def _duckdb_type(frame: nw.LazyFrame[Any], column: str) -> str:
-    native = frame.to_native()
-    return str(native.types[native.columns.index(column)])
-
-
-def epoch_us(moment: pd.Timestamp) -> int:
-    """Return a timestamp as whole microseconds since 1970 in UTC."""
-    return int(moment.as_unit("us").asm8.astype(np.int64))
-
-
-def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw.Expr:
-    """Return a timestamp as a literal of the type of a time column, without a zone where the column has none."""
-    if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
-        # It has one unit only, and Narwhals runs a query for the zone whenever it is asked for such a type.
-        return nw.lit(moment.to_pydatetime())
-    kind: Any = frame.collect_schema()[column]
-    return nw.lit(moment.to_pydatetime() if kind.time_zone else moment.tz_localize(None).to_pydatetime()).cast(kind)
-
-
-def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Timestamp:
-    """Read a point in time; one without a zone is in UTC. The cutoff of a log without events lies before all events.
-
-    Raises
-    ------
-    ParameterError
-        Where ``value`` is no point in time.
-    """
-    if value is NO_TIME:
-        return pd.Timestamp(0, tz="UTC").as_unit("us")
-    try:
-        read = pd.Timestamp(value)
-    except (ValueError, TypeError):
-        read = None
-    if not isinstance(read, pd.Timestamp):
-        raise ParameterError(parameter, value, "a point in time such as '2020-12-01T00:00:00Z'")
-    return (read.tz_localize("UTC") if read.tz is None else read.tz_convert("UTC")).as_unit("us")
-
-
-def span_us(value: str | dt.timedelta, *, parameter: str) -> int:
-    """Read a length of time above zero as whole microseconds.
-
-    Raises
-    ------
-    ParameterError
-        Where ``value`` is no such length of time.
-    """
-    try:
-        read = pd.Timedelta(value)
-    except (ValueError, TypeError):
-        read = None
-    if not isinstance(read, pd.Timedelta) or read < pd.Timedelta(1, "us"):
-        raise ParameterError(parameter, value, "a length of time above zero such as '4h'")
-    return read // pd.Timedelta(1, "us")
 
 
 def group_columns(

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.grouping import Groups, number_codes, order_by_group
-from telemetry_kit.schemas import natural_key
+from telemetry_kit.engine.grouping import Groups, number_codes, order_by_group
+from telemetry_kit.schemas.names import natural_key
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,15 +9,17 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import connections, engine, schemas
-from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
+from telemetry_kit import engine, schemas
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import SourceError
-from telemetry_kit.eventlog import MARK, is_saved, write_mark
-from telemetry_kit.inputs import describe_files, input_files
-from telemetry_kit.load import take
-from telemetry_kit.quarantine import ARRIVAL, Intake
-from telemetry_kit.rules import quoted
-from telemetry_kit.stores import open_store
+from telemetry_kit.eventlog.load import take
+from telemetry_kit.eventlog.saved import is_saved, write_mark
+from telemetry_kit.eventlog.store import open_store
+from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
+from telemetry_kit.ingest.inputs import describe_files, input_files
+from telemetry_kit.ingest.intake import ARRIVAL, Intake
+from telemetry_kit.schemas.log_tables import MARK
+from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -130,7 +132,7 @@ def _check_target(target: Path) -> None:
 def _connection(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
     connection = connections.connect()
     connections.limit_memory(connection, memory_limit)
-    connection.execute(f"SET temp_directory = {quoted(str(folder / 'spill'))}")
+    connection.execute(f"SET temp_directory = {quote_literal(str(folder / 'spill'))}")
     return connection
 
 
@@ -177,8 +179,8 @@ def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str
 
     path = folder / f"{event_type}.parquet"
     intake.connection.execute(
-        f"COPY (SELECT {cells} FROM events WHERE {where} ORDER BY event_timestamp, {ARRIVAL}) TO {quoted(str(path))} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_AT_A_TIME})"
+        f"COPY (SELECT {cells} FROM events WHERE {where} ORDER BY event_timestamp, {ARRIVAL}) "
+        f"TO {quote_literal(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_AT_A_TIME})"
     )
     with pq.ParquetFile(path) as file:
         # Row group by row group: what goes on through them in batches holds ever more memory.

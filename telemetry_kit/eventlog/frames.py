@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 INCIDENT = ("server_id", "incident_id")
 
 
-def keep(frame: IntoFrameT) -> IntoFrameT:
+def persist(frame: IntoFrameT) -> IntoFrameT:
     """Compute a lazy frame once, for several analyses to use.
 
     A lazy frame is a question, which each analysis asks anew: the visits of ten million events would be found once for
@@ -42,15 +42,15 @@ def keep(frame: IntoFrameT) -> IntoFrameT:
     --------
     >>> import telemetry_kit as tk
     >>> log = tk.scan_events(tk.samples() / "recorded-autumn")
-    >>> visits = tk.keep(tk.stage_visits(log.incident, cutoff=log.cutoff))
+    >>> visits = tk.persist(tk.stage_visits(log.incident, cutoff=log.cutoff))
     >>> len(tk.stage_funnel(visits)), len(tk.stage_dwell(visits))
     (8, 8)
     """
     engine.check_frame(frame, parameter="frame")
-    return engine.keep_rows(frame)
+    return engine.persist_rows(frame)
 
 
-def of_incidents(frame: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
+def filter_incidents(frame: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     """Return the rows of a frame that belong to some incidents, to look at them one by one.
 
     Parameters
@@ -76,7 +76,7 @@ def of_incidents(frame: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     >>> import telemetry_kit as tk
     >>> log = tk.load_events(tk.samples() / "recorded-autumn")
     >>> longest = tk.incident_durations(log.incident, cutoff=log.cutoff).nlargest(1, "open_s")
-    >>> tk.of_incidents(log.incident, longest)["action"].to_list()
+    >>> tk.filter_incidents(log.incident, longest)["action"].to_list()
     ['create']
     """
     rows = engine.open_frame(frame, INCIDENT, parameter="frame", order="_order")

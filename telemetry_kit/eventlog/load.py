@@ -11,16 +11,23 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import connections, engine, schemas, tables
-from telemetry_kit.accounts import make_audit, make_seen, newest, typed_cells
-from telemetry_kit.containers import read_files
-from telemetry_kit.delimited import Rows
+from telemetry_kit import engine, schemas
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, RejectedEventsError, RejectedEventsWarning
-from telemetry_kit.eventlog import QUARANTINE_COLUMNS, EventLog, is_saved, read_saved
-from telemetry_kit.inputs import files_of, list_items
-from telemetry_kit.quarantine import Intake
-from telemetry_kit.rules import quoted
-from telemetry_kit.sources import SOURCE_EXPECTED, Damage, Lines, why
+from telemetry_kit.eventlog.log import EventLog
+from telemetry_kit.eventlog.saved import is_saved
+from telemetry_kit.eventlog.store import read_saved
+from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
+from telemetry_kit.ingest.compression import why
+from telemetry_kit.ingest.detection import read_files
+from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
+from telemetry_kit.ingest.formats import tables
+from telemetry_kit.ingest.formats.csv import Rows
+from telemetry_kit.ingest.inputs import files_of, list_items
+from telemetry_kit.ingest.intake import Intake
+from telemetry_kit.ingest.lines import Damage, Lines
+from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
+from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from telemetry_kit.containers import TableFile
+    from telemetry_kit.ingest.detection import TableFile
     from telemetry_kit.schemas import EventType
 
 OnError = Literal["quarantine", "raise"]
@@ -84,7 +91,7 @@ def load_events(
             closing(connections.connect()) as connection,
         ):
             connection.execute("SET arrow_large_buffer_size = true")
-            connection.execute(f"SET temp_directory = {quoted(str(Path(folder, 'spill')))}")
+            connection.execute(f"SET temp_directory = {quote_literal(str(Path(folder, 'spill')))}")
             intake = Intake(connection)
             take(intake, source, Path(folder))
             intake.mark_duplicates()

@@ -3,45 +3,23 @@
 from __future__ import annotations
 
 import functools
-import json
-import os
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import narwhals.stable.v2 as nw
 import pandas as pd
-import pandera.pandas as pa
 
 from telemetry_kit import engine, schemas
-from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.notes import find_notes
-from telemetry_kit.sources import why
+from telemetry_kit.errors import SourceError
+from telemetry_kit.eventlog.saved import parts, write_mark
+from telemetry_kit.ingest.findings import find_findings
+from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    import os
 
     from narwhals.stable.v2.typing import IntoFrame
-
-AUDIT_COLUMNS = [
-    "source",
-    "n_read",
-    "n_incident",
-    "n_tasks",
-    "n_playbook",
-    "n_duplicate",
-    "n_rejected",
-    "n_other",
-    "n_after_cutoff",
-]
-MARK = "event-log.json"
-_FORMAT = 1
-QUARANTINE_COLUMNS = ["source", "record", "event_type", "reason", "raw"]
-TABLES = {
-    "quarantine": QUARANTINE_COLUMNS,
-    "audit": AUDIT_COLUMNS,
-    "seen": ["finding", "event_type", "detail", "n"],
-}
 _LEFT_OUT = {
     "duplicate": "duplicates",
     "rejected": "rejected",
@@ -82,9 +60,9 @@ class EventLog:
     seen: pd.DataFrame = field(repr=False)
 
     @functools.cached_property
-    def notes(self) -> pd.DataFrame:
+    def findings(self) -> pd.DataFrame:
         """What was kept but deserves a look: ``finding``, ``event_type`` (nullable), ``detail`` and ``n`` (events)."""
-        return find_notes(self.incident, self.tasks, self.playbook, self.seen)
+        return find_findings(self.incident, self.tasks, self.playbook, self.seen)
 
     def to_frame(self) -> pd.DataFrame:
         """Return the incident and task events as one case-centric event log, as process mining understands it.
@@ -148,14 +126,14 @@ class EventLog:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             # A file that is new is left where an earlier attempt was interrupted.
-            own = {MARK, *(f"{part}.{end}" for part in _parts() for end in ("parquet", "new"))}
+            own = {MARK, *(f"{part}.{end}" for part in parts() for end in ("parquet", "new"))}
             foreign = sorted({path.name for path in folder.iterdir()} - own)
             if foreign:
                 raise SourceError(f"directory: {folder.name!r} holds {foreign[0]!r}, expected a directory of its own")
             # The frames may lie in this very directory, and are read while they are written.
-            for part in _parts():
+            for part in parts():
                 _write(getattr(self, part), part, folder / f"{part}.new")
-            for part in _parts():
+            for part in parts():
                 (folder / f"{part}.new").replace(folder / f"{part}.parquet")
             write_mark(folder, self.cutoff)
         except OSError as error:
@@ -228,148 +206,3 @@ def _in_order(frame: IntoFrame, part: str) -> pd.DataFrame:
 
 def _counted(n: int, word: str) -> str:
     return f"{n:,} {word}{'' if n == 1 else 's'}"
-
-
-def write_mark(folder: Path, cutoff: pd.Timestamp, **more: Any) -> None:  # noqa: ANN401 - anything JSON can hold
-    """Write the file by which a directory is known as an event log; ``more`` is kept in it."""
-    about = {"format": _FORMAT, "cutoff": None if cutoff is engine.NO_TIME else cutoff.isoformat(), **more}
-    (folder / MARK).write_text(json.dumps(about) + "\n", encoding="utf-8")
-
-
-def _parts() -> tuple[str, ...]:
-    return (*schemas.EVENT_TYPES, *TABLES)
-
-
-def is_saved(source: object) -> bool:
-    """Tell whether a source is a directory that ``EventLog.save`` wrote."""
-    try:
-        return (Path(source) / MARK).is_file()  # type: ignore[arg-type]
-    except (TypeError, OSError, ValueError):
-        return False
-
-
-def read_saved(folder: Path, until: pd.Timestamp | None) -> EventLog:
-    """Read a saved log; events after ``until`` are left out and counted.
-
-    Raises
-    ------
-    SourceError
-        Where a part of the log is missing, or is not as it was written.
-    ParameterError
-        Where ``until`` is later than a cutoff by which events were left out before.
-    """
-    try:
-        log = _read_parts(folder)
-    except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
-        raise unreadable(folder, error) from None
-    return log if until is None else _cut(log, until, folder.name)
-
-
-def unreadable(folder: Path, error: Exception) -> SourceError:
-    """Return the error for a saved log that is not as it was written; its files are named without their place."""
-    reason = why(error).replace(f"{folder}{os.sep}", "")
-    return SourceError(f"source: the saved log in {folder.name!r} cannot be read: {reason}")
-
-
-def read_mark(folder: Path) -> dict[str, Any]:
-    """Read what ``write_mark`` wrote, the cutoff as a moment.
-
-    Raises
-    ------
-    OSError, ValueError, LookupError, TypeError
-        Where it is not as it was written.
-    """
-    about: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
-    if about["format"] != _FORMAT:
-        raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}")
-    moment = about["cutoff"]
-    return about | {"cutoff": engine.NO_TIME if moment is None else engine.moment(moment, parameter="cutoff")}
-
-
-def read_table(folder: Path, part: str) -> pd.DataFrame:
-    """Read the quarantine, the audit or what was seen beside the events.
-
-    Raises
-    ------
-    OSError, ValueError
-        Where it is not as it was written.
-    """
-    table: pd.DataFrame = pd.read_parquet(folder / f"{part}.parquet")
-    check_columns(f"{part}.parquet", table.columns, TABLES[part])
-    return table
-
-
-def check_columns(name: str, found: Iterable[str], expected: Sequence[str]) -> None:
-    """See that a file of a saved log has the columns that it was written with.
-
-    Raises
-    ------
-    ValueError
-        Where it has others.
-    """
-    if [*found] != [*expected]:
-        raise ValueError(f"{name} has other columns than {', '.join(expected)}")
-
-
-def _read_parts(folder: Path) -> EventLog:
-    import pyarrow.parquet as pq
-
-    cutoff = read_mark(folder)["cutoff"]
-    parts: dict[str, Any] = {part: read_table(folder, part) for part in TABLES}
-    for kind in schemas.EVENT_TYPES:
-        table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
-        check_columns(f"{kind}.parquet", table.column_names, schemas.columns_of(kind))
-        parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
-        _validate(parts[kind], kind)
-    return EventLog(**parts, cutoff=cutoff)
-
-
-def _validate(frame: pd.DataFrame, kind: schemas.EventType) -> None:
-    """Hold a frame that was read against its model.
-
-    Raises
-    ------
-    ValueError
-        Where it breaks a rule; the first that it breaks is named.
-    """
-    try:
-        schemas.MODELS[kind].validate(frame, lazy=True)
-    except pa.errors.SchemaErrors as errors:
-        first = errors.failure_cases.iloc[0]
-        place = f"{kind}.parquet, column {first['column']!r}"
-        raise ValueError(f"{place}: {first['failure_case']!r} fails the check {first['check']}") from None
-
-
-def _cut(log: EventLog, until: pd.Timestamp, source: str) -> EventLog:
-    """Leave out what is after ``until``."""
-    frames: dict[str, pd.DataFrame] = {}
-    for kind in schemas.EVENT_TYPES:
-        frame = getattr(log, kind)
-        kept = frame[frame["event_timestamp"] <= until].reset_index(drop=True)
-        text = {f.column: "str" for f in schemas.fields_of(kind) if f.kind == "category"}
-        frames[kind] = schemas.with_categories(kept.astype(text), kind)
-    audit = cut_audit(log, until, {kind: len(frame) for kind, frame in frames.items()}, source)
-    # What holds no later event stays as it is, categories included.
-    return replace(log, cutoff=until) if audit is log.audit else replace(log, **frames, audit=audit, cutoff=until)
-
-
-def cut_audit(log: EventLog, until: pd.Timestamp, n_kept: Mapping[str, int], source: str) -> pd.DataFrame:
-    """Return the audit of a log of which, up to a moment, ``n_kept`` events of each type are left.
-
-    Raises
-    ------
-    ParameterError
-        Where the moment is later than a cutoff by which events were left out before.
-    """
-    if until > log.cutoff and log.audit["n_after_cutoff"].any():
-        raise ParameterError("cutoff", str(until), f"a moment up to {log.cutoff}, where the saved log was cut off")
-    n_left_out = sum(int(log.audit[f"n_{kind}"].sum()) - n for kind, n in n_kept.items())
-    if not n_left_out:
-        return log.audit
-    # The events no longer say from which file they came: the saved log itself is their source.
-    audit = log.audit.drop(columns="source").sum().to_frame().T
-    for kind, n in n_kept.items():
-        audit[f"n_{kind}"] = n
-    audit["n_after_cutoff"] += n_left_out
-    audit.insert(0, "source", source)
-    return audit.astype({"source": "str"})

@@ -8,19 +8,20 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import connections, engine
-from telemetry_kit.convert import MEMORY_LIMIT, convert_events
+from telemetry_kit import engine
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.eventlog import is_saved, read_mark, read_table
-from telemetry_kit.inputs import are_unchanged, input_files, is_of_files, list_items
-from telemetry_kit.stores import open_store
+from telemetry_kit.eventlog.convert import MEMORY_LIMIT, convert_events
+from telemetry_kit.eventlog.saved import is_saved, read_mark, read_table
+from telemetry_kit.eventlog.store import open_store
+from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files, list_items
 
 if TYPE_CHECKING:
     import datetime as dt
 
     import pandas as pd
 
-    from telemetry_kit.eventlog import EventLog
+    from telemetry_kit.eventlog.log import EventLog
 
 
 def scan_events(
@@ -68,7 +69,7 @@ def scan_events(
 
     See Also
     --------
-    keep : computes what an analysis returned once, for others to use.
+    persist : computes what an analysis returned once, for others to use.
 
     Examples
     --------

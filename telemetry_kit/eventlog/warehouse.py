@@ -12,15 +12,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from telemetry_kit import engine, rules, schemas
+from telemetry_kit import engine, schemas
 from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.eventlog import AUDIT_COLUMNS, EventLog
+from telemetry_kit.eventlog.log import EventLog
+from telemetry_kit.schemas import rules, spellings
+from telemetry_kit.schemas.log_tables import AUDIT_COLUMNS
+from telemetry_kit.schemas.names import fold
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator
 
-    from telemetry_kit.notes import Finding
+    from telemetry_kit.ingest.findings import Finding
     from telemetry_kit.schemas import EventType, Field
 
 _EXPECTED = "an Ibis connection, or a mapping of table names to lazy tables (Ibis, SQLFrame, DuckDB, Spark, Polars)"
@@ -133,15 +136,19 @@ def _tables(source: Any) -> Iterator[_Table]:  # noqa: ANN401 - as open_warehous
         given = ((name, source.table(name)) for name in sorted(source.list_tables()))
     else:
         raise ParameterError("source", type(source).__name__, _EXPECTED)
-    legacy = {schemas.fold(name): meaning for name, meaning in schemas.LEGACY_EVENTS.items()}
+    legacy = {fold(name): meaning for name, meaning in schemas.LEGACY_EVENTS.items()}
     found = []
     for name, table in given:
         rows = engine.open_frame(table, [], parameter=f"source[{name!r}]")
         columns = rows.collect_schema().names()
-        if sum(map(rules.is_read, columns)) < _KNOWN_COLUMNS:
+        if sum(map(spellings.is_read, columns)) < _KNOWN_COLUMNS:
             continue
-        event_type = rules.event_type_of(name) if rules.PROPERTY_COLUMNS & rules.ways(_pairs(columns)).keys() else None
-        action, state = legacy.get(schemas.fold(name), (None, None, None))[1:]
+        event_type = (
+            spellings.event_type_of(name)
+            if spellings.PROPERTY_COLUMNS & spellings.ways(_pairs(columns)).keys()
+            else None
+        )
+        action, state = legacy.get(fold(name), (None, None, None))[1:]
         found.append(_Table(name, rows, event_type, action, state))  # type: ignore[arg-type]
     if not any(table.event_type for table in found):
         expected = "tables such as " + ", ".join(schemas.EVENT_TYPES)
@@ -174,7 +181,7 @@ def _times(kind: EventType) -> list[str]:
 def _cells(table: _Table, kind: EventType, place: int) -> nw.LazyFrame[Any]:
     """Return the events of a table under canonical names, their times in epoch microseconds under ``_us_<column>``."""
     schema: dict[str, Any] = dict(table.rows.collect_schema())
-    ways = {field: [key for key, _ in keys] for field, keys in rules.ways(_pairs(schema)).items()}
+    ways = {field: [key for key, _ in keys] for field, keys in spellings.ways(_pairs(schema)).items()}
     us = {key: f"_us_{key}" for field in (*_times(kind), "received_at") for key in ways.get(field, [])}
     rows = engine.add_epoch_us(table.rows, **{name: key for key, name in us.items() if schema[key] == nw.Datetime})
     forms = {field.column: field.kind for field in schemas.fields_of(kind) if field.column != "event_type"}
@@ -306,7 +313,7 @@ def _count(tables: list[_Table], told: Mapping[EventType, nw.LazyFrame[Any]]) ->
     for table in tables:
         counts = {"other": nw.len()} if table.event_type is None else {}
         if table.event_type is not None:
-            unknown = [column for column in table.rows.collect_schema().names() if not rules.is_known(column)]
+            unknown = [column for column in table.rows.collect_schema().names() if not spellings.is_known(column)]
             counts = {f"unknown {column}": nw.col(column).count() for column in unknown}
         for outcome, n in counts.items():
             labels = {"source": nw.lit(table.name), "_outcome": nw.lit(outcome)}

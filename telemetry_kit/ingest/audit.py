@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from telemetry_kit import engine, schemas
-from telemetry_kit.eventlog import AUDIT_COLUMNS
-from telemetry_kit.rules import DUPLICATE, OTHER, VALID, name, quoted
+from telemetry_kit.schemas.log_tables import AUDIT_COLUMNS
+from telemetry_kit.schemas.names import natural_key, quote_identifier, quote_literal
+from telemetry_kit.schemas.rules import DUPLICATE, OTHER, VALID
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from telemetry_kit.notes import Finding
-    from telemetry_kit.quarantine import Intake
+    from telemetry_kit.ingest.findings import Finding
+    from telemetry_kit.ingest.intake import Intake
     from telemetry_kit.schemas import EventType
 
 
@@ -37,10 +38,10 @@ def typed_cells(intake: Intake, cutoff: pd.Timestamp) -> dict[EventType, tuple[s
     """Return, by type, SQL for the columns of the valid events, categories as such, and for which rows these are."""
     valid = f"status = {VALID} AND {_until(cutoff)}"
     categories = [field.column for field in schemas.FIELDS if field.kind == "category" and not field.levels]
-    levels = ", ".join(f"list(DISTINCT {name(column)})[:{LEVELS_LIMIT + 1}]" for column in categories)
+    levels = ", ".join(f"list(DISTINCT {quote_identifier(column)})[:{LEVELS_LIMIT + 1}]" for column in categories)
     # Few combinations of values occur: to find these once costs less than to look for each column's values.
     found = intake.connection.execute(
-        f"SELECT event_type, {levels} FROM (SELECT DISTINCT event_type, {', '.join(map(name, categories))} "
+        f"SELECT event_type, {levels} FROM (SELECT DISTINCT event_type, {', '.join(map(quote_identifier, categories))} "
         f"FROM events WHERE {valid}) GROUP BY 1"
     ).fetchall()
     made: dict[EventType, tuple[str, str]] = {}
@@ -53,12 +54,12 @@ def typed_cells(intake: Intake, cutoff: pd.Timestamp) -> dict[EventType, tuple[s
 
 
 def _cell(field: schemas.Field, found: Iterable[str | None]) -> str:
-    column = name(field.column)
-    levels = field.levels or sorted((value for value in found if value), key=schemas.natural_key)
+    column = quote_identifier(field.column)
+    levels = field.levels or sorted((value for value in found if value), key=natural_key)
     is_category = field.kind == "category" and 0 < len(levels) <= LEVELS_LIMIT
     if not is_category or any("\0" in level for level in levels):
         return column
-    return f"CAST({column} AS ENUM({', '.join(map(quoted, levels))})) AS {column}"
+    return f"CAST({column} AS ENUM({', '.join(map(quote_literal, levels))})) AS {column}"
 
 
 def make_audit(intake: Intake, cutoff: pd.Timestamp) -> pd.DataFrame:

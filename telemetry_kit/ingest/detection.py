@@ -10,30 +10,17 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from telemetry_kit.delimited import delimiter_of, read_rows
-from telemetry_kit.documents import read_documents
-from telemetry_kit.sources import (
-    BLOCK,
-    RAW_LIMIT,
-    UNPACK_ERRORS,
-    Damage,
-    Lines,
-    Segment,
-    check_regular,
-    count_rows,
-    has_long_line,
-    is_plain,
-    open_plain,
-    read_lines,
-    read_some,
-    why,
-)
+from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, is_plain, open_plain, read_some, why
+from telemetry_kit.ingest.discovery import check_regular
+from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows
+from telemetry_kit.ingest.formats.json_documents import read_documents
+from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_rows, has_long_line, read_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from telemetry_kit.delimited import Rows
+    from telemetry_kit.ingest.formats.csv import Rows
 
 Form = Literal["lines", "documents", "csv", "parquet", "arrow", "duckdb", "empty", "unknown"]
 UNIT = 256 * 1024 * 1024

@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.rules import expressions, is_property, is_read, name, quoted, raw_columns
-from telemetry_kit.sources import BLOCK
+from telemetry_kit.ingest.compression import BLOCK
+from telemetry_kit.schemas.names import quote_identifier, quote_literal
+from telemetry_kit.schemas.spellings import expressions, is_property, is_read, raw_columns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     import duckdb
 
-    from telemetry_kit.sources import Lines
+    from telemetry_kit.ingest.lines import Lines
 
 _AS_IT_IS = "ignore_errors=true, compression='none', hive_partitioning=false"
 """Neither the name of a file nor those of its folders tell what it holds."""
@@ -56,7 +57,7 @@ class Keys(NamedTuple):
 
 def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool = False) -> Keys:
     """List the keys that the lines of a file have, of its first lines or of all."""
-    lines = f"read_ndjson_objects({quoted(str(path))}, {_AS_IT_IS})"
+    lines = f"read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})"
     some = f"(SELECT json FROM {lines} LIMIT {SAMPLE})" if sample else lines
     shapes = [
         (keys[0] or [], keys[1] or [])
@@ -108,13 +109,13 @@ def _forms(values: list[Any], depth: int) -> Forms | None:
 def _sql_type(forms: Forms | None) -> str:
     if forms is None:
         return "VARCHAR"
-    return f"STRUCT({', '.join(f'{name(key)} {_sql_type(inner)}' for key, inner in forms.items())})"
+    return f"STRUCT({', '.join(f'{quote_identifier(key)} {_sql_type(inner)}' for key, inner in forms.items())})"
 
 
 def _leaves(forms: Forms, within: str = "") -> Iterator[str]:
     """Give SQL for each member that is no object, ``within`` an object that SQL gives."""
     for key, inner in forms.items():
-        member = f"struct_extract({within}, {quoted(key)})" if within else name(key)
+        member = f"struct_extract({within}, {quote_literal(key)})" if within else quote_identifier(key)
         if inner is None:
             yield member
         else:
@@ -130,11 +131,14 @@ def read_query(lines: Lines, keys: Keys) -> str:
     inside = sample.get("properties") or {}
     forms: Forms = {key: None if key in known else _bounded(sample.get(key)) for key in keys.top}
     forms["properties"] = {key: None if key in properties else _bounded(inside.get(key)) for key in keys.properties}
-    struct = ", ".join(f"{quoted(key)}: {quoted(_sql_type(inner))}" for key, inner in forms.items())
+    struct = ", ".join(f"{quote_literal(key)}: {quote_literal(_sql_type(inner))}" for key, inner in forms.items())
     form = f"format='newline_delimited', records=true, {_AS_IT_IS}, columns={{{struct}}}"
-    reader = f"read_json({quoted(str(lines.path))}, {form})"
+    reader = f"read_json({quote_literal(str(lines.path))}, {form})"
     size = " + ".join(f"CAST({member} IS NOT NULL AS INTEGER)" for member in _leaves(forms))
-    made = expressions([(key, name(key)) for key in known], [(key, f"properties.{name(key)}") for key in properties])
+    made = expressions(
+        [(key, quote_identifier(key)) for key in known],
+        [(key, f"properties.{quote_identifier(key)}") for key in properties],
+    )
     return f"SELECT {raw_columns(made)}, {size} AS n_members FROM {reader}"
 
 
@@ -155,9 +159,9 @@ def n_commas(lines: Lines) -> int:
 
 def unknown_query(path: Path, keys: Iterable[str]) -> str:
     """Return the query for ``type_name`` and ``key`` of every property that is no field of ours."""
-    wanted = ", ".join(quoted(key) for key in keys if not is_property(key))
+    wanted = ", ".join(quote_literal(key) for key in keys if not is_property(key))
     return (
         "SELECT *, true AS is_nested FROM ("
         "SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
-        f"FROM read_ndjson_objects({quoted(str(path))}, {_AS_IT_IS})) WHERE key IN ({wanted})"
+        f"FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})) WHERE key IN ({wanted})"
     )

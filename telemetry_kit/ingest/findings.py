@@ -9,8 +9,8 @@ import narwhals.stable.v2 as nw
 import pandas as pd
 
 from telemetry_kit import engine, schemas
-from telemetry_kit.contradictions import find_contradictions
-from telemetry_kit.ordering import sort_rows
+from telemetry_kit.engine.ordering import sort_rows
+from telemetry_kit.ingest.contradictions import find_contradictions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ _VERSION = re.compile(r"v?\d+\.\d+(\.\d+)?([-+.][0-9A-Za-z.+-]*)?")
 _ID_FORM = "^[a-z0-9]{26}$"
 
 
-def find_notes(incident: IntoFrame, tasks: IntoFrame, playbook: IntoFrame, seen: pd.DataFrame) -> pd.DataFrame:
+def find_findings(incident: IntoFrame, tasks: IntoFrame, playbook: IntoFrame, seen: pd.DataFrame) -> pd.DataFrame:
     """Return the findings of a log, one row per finding.
 
     Returns

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from telemetry_kit.eventlog import MARK, TABLES
-from telemetry_kit.sources import find_files, shown
-from telemetry_kit.tables import is_url
+from telemetry_kit.ingest.discovery import find_files, shown
+from telemetry_kit.ingest.formats.tables import is_url
+from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

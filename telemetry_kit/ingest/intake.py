@@ -10,31 +10,24 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import rules, schemas, wire_lines
-from telemetry_kit.rules import (
-    DUPLICATE,
-    OTHER,
-    REJECTED,
-    VALID,
-    VOID,
-    expressions,
-    is_known,
-    name,
-    quoted,
-    raw_columns,
-)
-from telemetry_kit.sources import fetch_lines
-from telemetry_kit.texts import Text, elements, json_fault, kept, text_table
+from telemetry_kit import schemas
+from telemetry_kit.ingest import fast_path
+from telemetry_kit.ingest.lines import fetch_lines
+from telemetry_kit.ingest.records import Text, elements, json_fault, kept, text_table
+from telemetry_kit.schemas import rules, spellings
+from telemetry_kit.schemas.names import quote_identifier, quote_literal
+from telemetry_kit.schemas.rules import DUPLICATE, OTHER, REJECTED, VALID, VOID
+from telemetry_kit.schemas.spellings import expressions, is_known, raw_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     import duckdb
 
-    from telemetry_kit.delimited import Rows
-    from telemetry_kit.sources import Damage, Lines
-    from telemetry_kit.tables import Table
-    from telemetry_kit.wire_lines import Keys
+    from telemetry_kit.ingest.fast_path import Keys
+    from telemetry_kit.ingest.formats.csv import Rows
+    from telemetry_kit.ingest.formats.tables import Table
+    from telemetry_kit.ingest.lines import Damage, Lines
 
 CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
@@ -63,7 +56,7 @@ class Intake:
         self._keep = keep or self.rejected.append
         self.unknown: Counter[tuple[str | None, str]] = Counter()
         self.segments: list[tuple[int, int]] = []
-        typed = ", ".join(f"{name(f.column)} {_TYPES.get(f.kind, 'VARCHAR')}" for f in schemas.FIELDS)
+        typed = ", ".join(f"{quote_identifier(f.column)} {_TYPES.get(f.kind, 'VARCHAR')}" for f in schemas.FIELDS)
         self.connection.execute(
             f"CREATE TEMP TABLE events (source INTEGER, place BIGINT, position INTEGER, status TINYINT, "
             f"type_name VARCHAR, n_members INTEGER, {typed})"
@@ -87,9 +80,9 @@ class Intake:
 
     def take_lines(self, lines: Lines) -> None:
         """Take a file of JSON lines: the short way where it holds plain events of the wire."""
-        expected = wire_lines.list_keys(self.connection, lines.path, sample=True)
+        expected = fast_path.list_keys(self.connection, lines.path, sample=True)
         if not expected.are_plain or not self._take_wire_lines(lines, expected):
-            keys = wire_lines.list_keys(self.connection, lines.path)
+            keys = fast_path.list_keys(self.connection, lines.path)
             if not keys.are_plain or not self._take_wire_lines(lines, keys, has_all_keys=True):
                 self._take_texts(Text(source, record, None, raw) for _, source, record, raw in fetch_lines(lines))
 
@@ -97,13 +90,13 @@ class Intake:
         """Take lines with the keys that are expected; false, and nothing taken, where some have others."""
         first = self._n_rows()
         source = lines.segments[0].source if len(lines.segments) == 1 else "NULL"
-        typed = rules.typed_query(wire_lines.read_query(lines, keys), needs_id=True)
+        typed = rules.typed_query(fast_path.read_query(lines, keys), needs_id=True)
         self.connection.execute(f"{_insert(f'{source}', 'NULL', '0', n_members='n_members')} FROM ({typed})")
         rows = f"rowid >= {first}"
         n, members = self.connection.execute(f"SELECT count(*), sum(n_members) FROM events WHERE {rows}").fetchall()[0]
         # A line of n members has n - 1 commas at least.
-        is_proven = n and members == wire_lines.n_commas(lines) + n
-        if not (is_proven or has_all_keys or wire_lines.list_keys(self.connection, lines.path).within(keys)):
+        is_proven = n and members == fast_path.n_commas(lines) + n
+        if not (is_proven or has_all_keys or fast_path.list_keys(self.connection, lines.path).within(keys)):
             self.connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
             return False
         # Such records are looked at once more, as all that are rejected here.
@@ -118,8 +111,8 @@ class Intake:
         if doubtful:
             found = fetch_lines(lines, [row for (row,) in doubtful])
             self._take_texts(Text(source, record, first + row, line) for row, source, record, line in found)
-        if not all(map(rules.is_property, keys.properties)):
-            self._note_unknown(wire_lines.unknown_query(lines.path, keys.properties))
+        if not all(map(spellings.is_property, keys.properties)):
+            self._note_unknown(fast_path.unknown_query(lines.path, keys.properties))
         return True
 
     def _n_rows(self) -> int:
@@ -132,8 +125,8 @@ class Intake:
             f"SELECT type_name, key, is_nested, count(*) FROM ({query}) GROUP BY ALL"
         ).fetchall()
         for type_name, key, is_nested, n in counted:
-            event_type = rules.event_type_of(type_name)
-            if event_type and not (rules.is_property(key) if is_nested else is_known(key)):
+            event_type = spellings.event_type_of(type_name)
+            if event_type and not (spellings.is_property(key) if is_nested else is_known(key)):
                 self.unknown[event_type, key[:NAME_LIMIT]] += n
 
     def _take_texts(self, texts: Iterable[Text]) -> None:
@@ -176,8 +169,8 @@ class Intake:
             SELECT DISTINCT json_keys(json), json_keys(json, '$.properties')
             FROM records WHERE json_type(json) = 'OBJECT'
         """).fetchall()
-        top = sorted({key for keys, _ in shapes for key in keys if rules.is_read(key)})
-        properties = sorted({key for _, keys in shapes for key in keys or () if rules.is_read(key)})
+        top = sorted({key for keys, _ in shapes for key in keys if spellings.is_read(key)})
+        properties = sorted({key for _, keys in shapes for key in keys or () if spellings.is_read(key)})
         self._take_records(chunk, top, properties)
 
     def _take_records(self, chunk: list[Text], top: list[str], properties: list[str]) -> None:
@@ -187,7 +180,7 @@ class Intake:
         cells = [f"cells[{n + 1}]" for n in range(len(pointers))]
         made = expressions(zip(top, cells, strict=False), zip(properties, cells[len(top) :], strict=True))
         made["received_at"] = f"COALESCE({made['received_at']}, sent)" if "received_at" in made else "sent"
-        values = f"json_extract_string(json, [{', '.join(map(quoted, pointers))}])" if pointers else "NULL"
+        values = f"json_extract_string(json, [{', '.join(map(quote_literal, pointers))}])" if pointers else "NULL"
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE shaped AS
             SELECT number, source, place, position, sent, json, {values} AS cells,
@@ -247,7 +240,7 @@ class Intake:
 
     def take_relation(self, source: int, table: Table) -> None:
         """Take a relation whose cells are text in the columns ``c0``, ``c1``, …; ``number`` counts its rows from 0."""
-        if sum(map(rules.is_read, table.columns)) < KNOWN_COLUMNS:
+        if sum(map(spellings.is_read, table.columns)) < KNOWN_COLUMNS:
             reason = "record: the table holds no events, expected columns such as event, user_id and timestamp"
             self._reject(source, 1, None, reason, ", ".join(table.columns).encode())
             return
@@ -257,7 +250,7 @@ class Intake:
         faults = self._take_table(source, table.name, table.query, table.columns)
         if not faults:
             return
-        cells = ", ".join(f"{quoted(column)}, c{n}" for n, column in enumerate(table.columns))
+        cells = ", ".join(f"{quote_literal(column)}, c{n}" for n, column in enumerate(table.columns))
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS FROM careful WHERE status = {REJECTED}")
         raw = self.connection.execute(
             f"SELECT json_object({cells}) FROM ({table.query}) SEMI JOIN refused USING (number) ORDER BY number"
@@ -284,22 +277,22 @@ class Intake:
         stem = table_name.rsplit("/", 1)[-1].split(".", 1)[0]
         columns = [column.removeprefix(NESTED) for column in columns]
         made = expressions((column, f"c{n}") for n, column in enumerate(columns))
-        if not rules.PROPERTY_COLUMNS & made.keys():
+        if not spellings.PROPERTY_COLUMNS & made.keys():
             # The table that repeats the envelope of every event, without what the event says.
             self.connection.execute(
-                f"INSERT INTO events (source, status, type_name) SELECT {source}, {OTHER}, {quoted(stem[:NAME_LIMIT])} "
-                f"FROM ({relation})"
+                "INSERT INTO events (source, status, type_name) "
+                f"SELECT {source}, {OTHER}, {quote_literal(stem[:NAME_LIMIT])} FROM ({relation})"
             )
             return []
-        if rules.event_type_of(stem):
-            made["type_name"] = f"COALESCE({made.get('type_name', 'NULL')}, {quoted(stem)})"
+        if spellings.event_type_of(stem):
+            made["type_name"] = f"COALESCE({made.get('type_name', 'NULL')}, {quote_literal(stem)})"
         raw = f"SELECT number, {raw_columns(made)} FROM ({relation})"
         self._take_careful(rules.typed_query(raw, needs_id=False), str(source), "NULL", "0")
         for n, column in enumerate(columns):
             if not is_known(column):
                 self._note_unknown(
-                    f"SELECT {made.get('type_name', 'NULL')} AS type_name, {quoted(column)} AS key, false AS is_nested "
-                    f"FROM ({relation}) WHERE c{n} IS NOT NULL"
+                    f"SELECT {made.get('type_name', 'NULL')} AS type_name, {quote_literal(column)} AS key, "
+                    f"false AS is_nested FROM ({relation}) WHERE c{n} IS NOT NULL"
                 )
         return self._faults("event_type", "reason")
 
@@ -327,7 +320,7 @@ def _twice(keys: str) -> str:
 
 
 def _insert(source: str, place: str, position: str, n_members: str = "NULL") -> str:
-    columns = ", ".join(name(column) for column in _COLUMNS)
+    columns = ", ".join(quote_identifier(column) for column in _COLUMNS)
     return (
         f"INSERT INTO events SELECT {source}, {place}, {position}, status, "
         f"CASE WHEN status = {OTHER} THEN type_name END, {n_members}, {columns}"

@@ -7,7 +7,7 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from telemetry_kit.sources import RAW_LIMIT, as_text
+from telemetry_kit.ingest.lines import RAW_LIMIT, as_text
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -16,14 +16,15 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from telemetry_kit import engine, places
-from telemetry_kit.convert import convert_events
+from telemetry_kit import engine
 from telemetry_kit.errors import MissingExtraError, ReportError
-from telemetry_kit.eventlog import is_saved, read_mark
-from telemetry_kit.inputs import digest, list_items
-from telemetry_kit.scan import scan_events
-from telemetry_kit.sources import find_files, shown
-from telemetry_kit.tables import is_url
+from telemetry_kit.eventlog import bundled
+from telemetry_kit.eventlog.convert import convert_events
+from telemetry_kit.eventlog.saved import is_saved, read_mark
+from telemetry_kit.eventlog.scan import scan_events
+from telemetry_kit.ingest.discovery import find_files, shown
+from telemetry_kit.ingest.formats.tables import is_url
+from telemetry_kit.ingest.inputs import digest, list_items
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -126,7 +127,7 @@ def write_report(
     >>> write_report(tk.samples() / "recorded-autumn", "report")  # doctest: +SKIP
     PosixPath('report')
     """
-    chapters = _read_chapters(places.notebooks() if notebooks is None else Path(notebooks))
+    chapters = _read_chapters(bundled.notebooks() if notebooks is None else Path(notebooks))
     total = 1 + sum(chapter.n_cells for chapter in chapters)
     with _taking_place(Path(out)) as folder, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch:
         on_progress(0, total, "loading")

@@ -6,19 +6,10 @@ The reader's queries, the Pandera models, the reasons in the quarantine and the 
 
 from __future__ import annotations
 
-import functools
-import re
-import warnings
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Literal
 
-import pandas as pd
-
-# Where Spark is installed, Pandera tries to import its pandas, now and at each validation: with every pandas of today
-# that warns, and fails.
-warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", FutureWarning)
-
-import pandera.pandas as pa  # noqa: E402
+from telemetry_kit.schemas.names import fold
 
 EventType = Literal["incident", "tasks", "playbook"]
 Kind = Literal["text", "category", "count", "integer", "flag", "time"]
@@ -99,11 +90,6 @@ class Field:
         return frozenset(fold(name) for name in names if name is not None)
 
 
-def fold(name: str) -> str:
-    """Return ``name`` without case, underscores and spaces, in which the spellings of one field differ."""
-    return re.sub(r"[_\s]", "", name).lower()
-
-
 _INCIDENT: tuple[EventType, ...] = ("incident",)
 _TASKS: tuple[EventType, ...] = ("tasks",)
 _PLAYBOOK: tuple[EventType, ...] = ("playbook",)
@@ -164,24 +150,6 @@ FIELDS: tuple[Field, ...] = (
 )  # fmt: skip
 """Every field of the contract, in the order of the columns."""
 
-_NUMBERS = re.compile(r"(\d+)")
-_DTYPES: dict[Kind, Any] = {
-    "text": Annotated[pd.StringDtype, "pyarrow", float("nan")],
-    "category": pd.CategoricalDtype,
-    "count": pd.Int64Dtype,
-    "integer": pd.Int64Dtype,
-    "flag": pd.BooleanDtype,
-    "time": Annotated[pd.DatetimeTZDtype, "us", "UTC"],
-}
-DTYPE_NAMES: dict[Kind, str] = {
-    "text": "str",
-    "category": "category",
-    "count": "Int64",
-    "integer": "Int64",
-    "flag": "boolean",
-    "time": "datetime64[us, UTC]",
-}
-
 
 def fields_of(event_type: EventType) -> tuple[Field, ...]:
     """Return the fields that events of ``event_type`` have, in the order of their columns."""
@@ -191,90 +159,3 @@ def fields_of(event_type: EventType) -> tuple[Field, ...]:
 def columns_of(event_type: EventType) -> list[str]:
     """Return the columns of the frame of ``event_type``, in order."""
     return [field.column for field in fields_of(event_type)]
-
-
-def _rules(field: Field, event_type: EventType) -> object:
-    return pa.Field(
-        nullable=event_type in field.nullable_in,
-        unique=field.column == "event_id",
-        ge=0 if field.kind == "count" else None,
-        isin=list(field.levels) if field.levels else None,
-        ne="" if field.kind == "text" else None,
-        description=field.description,
-    )
-
-
-def _model(name: str, event_type: EventType) -> type[pa.DataFrameModel]:
-    fields = fields_of(event_type)
-    members: dict[str, Any] = {
-        "__module__": __name__,
-        "__doc__": f"A frame of {event_type} events, as ``load_events`` returns it.\n\nColumns\n-------\n"
-        + "\n".join(f"{f.column} : {DTYPE_NAMES[f.kind]}\n    {f.description}" for f in fields),
-        "__annotations__": {f.column: _DTYPES[f.kind] for f in fields},
-        "Config": type("Config", (pa.DataFrameModel.Config,), {"strict": True, "coerce": False, "ordered": True}),
-        **{f.column: _rules(f, event_type) for f in fields},
-    }
-    return type(name, (pa.DataFrameModel,), members)
-
-
-IncidentEvents = _model("IncidentEvents", "incident")
-TaskEvents = _model("TaskEvents", "tasks")
-PlaybookEvents = _model("PlaybookEvents", "playbook")
-MODELS: dict[EventType, type[pa.DataFrameModel]] = {
-    "incident": IncidentEvents,
-    "tasks": TaskEvents,
-    "playbook": PlaybookEvents,
-}
-
-
-def with_categories(frame: pd.DataFrame, event_type: EventType) -> pd.DataFrame:
-    """Return a frame of text with its category columns as such: the declared values, or those that occur, in order."""
-    for field in fields_of(event_type):
-        # Of no rows, Arrow brings no categories either.
-        is_done = isinstance(frame[field.column].dtype, pd.CategoricalDtype) and len(frame) > 0
-        if field.kind == "category" and not is_done:
-            text = frame[field.column].astype("str")
-            levels = field.levels or sorted(text.dropna().unique(), key=natural_key)
-            frame[field.column] = pd.Categorical(text, pd.Index(levels, dtype="str"))
-    return frame
-
-
-@functools.lru_cache(maxsize=1024)
-def natural_key(text: str) -> tuple[str | int, ...]:
-    """Return a key that sorts versions as people read them: 1.10.0 after 1.9.0."""
-    parts: list[str | int] = [*_NUMBERS.split(text)]
-    # What is split at takes every second place, so that a number is only ever held against a number.
-    parts[1::2] = map(int, parts[1::2])
-    return tuple(parts)
-
-
-def data_dictionary() -> pd.DataFrame:
-    """Return the fields of the contract, one row per event type and column.
-
-    Returns
-    -------
-    pandas.DataFrame
-        ``event_type``, ``column``, ``type`` (pandas), ``nullable`` (bool), ``published`` and ``wire`` (the field's
-        names there, null where it has none), ``values`` (the values it may take, null where any) and ``description``.
-
-    Examples
-    --------
-    >>> import telemetry_kit as tk
-    >>> tk.schemas.data_dictionary().query("column == 'active_stage'")["wire"].item()
-    'ActiveStage'
-    """
-    rows = [
-        {
-            "event_type": event_type,
-            "column": field.column,
-            "type": DTYPE_NAMES[field.kind],
-            "nullable": event_type in field.nullable_in,
-            "published": field.published,
-            "wire": field.wire,
-            "values": ", ".join(field.levels) or (">= 0" if field.kind == "count" else None),
-            "description": field.description,
-        }
-        for event_type in EVENT_TYPES
-        for field in fields_of(event_type)
-    ]
-    return pd.DataFrame(rows)

@@ -7,11 +7,10 @@ that are not, every fault with its column, its rule and its value.
 
 from __future__ import annotations
 
-import functools
-import operator
 from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
+from telemetry_kit.schemas.names import fold, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,9 +31,6 @@ NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
 _FLAG_WORDS = {"true": "true", "false": "false"}
 _FLAG_WORDS |= dict.fromkeys(("t", "True", "TRUE", "1", "1.0"), "true")
 _FLAG_WORDS |= dict.fromkeys(("f", "False", "FALSE", "0", "0.0"), "false")
-PROPERTY_COLUMNS = frozenset(field.column for field in schemas.FIELDS if field.is_property)
-CARRIED = ("received_at", "type_name")
-"""What a raw record has beside the fields: when the pipeline got it, and the name of its event or table."""
 
 
 class Fault(NamedTuple):
@@ -48,16 +44,6 @@ class Fault(NamedTuple):
     is_rare: bool = False
 
 
-def quoted(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def name(column: str) -> str:
-    """Return a column as an SQL identifier."""
-    return '"' + column.replace('"', '""') + '"'
-
-
 def _whole_number(x: str) -> str:
     # Only digits are a number here: a cast alone would round 3.7, and read 0x10 and 1_000.
     plain = f"TRY_CAST({x} AS BIGINT)"
@@ -69,7 +55,7 @@ def _whole_number(x: str) -> str:
 
 def _flag(x: str) -> str:
     # A simple CASE: a list of values behind IN would become a join. What is null is not compared with every word.
-    whens = [f"WHEN {quoted(word)} THEN {value}" for word, value in _FLAG_WORDS.items()]
+    whens = [f"WHEN {quote_literal(word)} THEN {value}" for word, value in _FLAG_WORDS.items()]
     return f"CASE WHEN {x} IS NOT NULL THEN CASE {x} {' '.join(whens)} END END"
 
 
@@ -96,7 +82,9 @@ def _text(x: str) -> str:
 def _typed(field: Field) -> str:
     x = f"raw_{field.column}"
     if field.column == "new_state":
-        states = " ".join(f"WHEN {quoted(s)} THEN {quoted(m)}" for s, m in schemas.STATE_SPELLINGS.items())
+        states = " ".join(
+            f"WHEN {quote_literal(s)} THEN {quote_literal(m)}" for s, m in schemas.STATE_SPELLINGS.items()
+        )
         return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
     if field.column == "action":
         return f"COALESCE(NULLIF({x}, ''), named_action)"
@@ -105,11 +93,11 @@ def _typed(field: Field) -> str:
 
 
 def _is_no_number(x: str) -> str:
-    return "(" + " OR ".join(f"{x} = {quoted(word)}" for word in NO_NUMBERS) + ")"
+    return "(" + " OR ".join(f"{x} = {quote_literal(word)}" for word in NO_NUMBERS) + ")"
 
 
 NO_TEXT = " OR ".join(
-    _is_no_number(name(field.column))
+    _is_no_number(quote_identifier(field.column))
     for field in schemas.FIELDS
     if field.kind in ("text", "category") and field.column not in ("event_type", "new_state")
 )
@@ -135,7 +123,7 @@ def _shown(x: str) -> str:
 
 
 def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
-    raw, value, column = f"raw_{field.column}", name(field.column), field.column
+    raw, value, column = f"raw_{field.column}", quote_identifier(field.column), field.column
     wrong = f"'{column}: got \"' || {_shown(raw)} || '\", expected {EXPECTED[field.kind]}'"
     if field.column == "new_state":
         states = ", ".join('"' + state + '"' for state in schemas.STATE_SPELLINGS)
@@ -189,8 +177,8 @@ def _folded(x: str) -> str:
 
 def _by_name(given: Iterable[tuple[str, str | None]], own: str) -> str:
     """Return SQL that looks up a name of an event; ``own`` is for the three names of today, which need no folding."""
-    today = ", ".join(f"type_name = {quoted(kind)}" for kind in schemas.EVENT_TYPES).replace(",", " OR")
-    whens = " ".join(f"WHEN {quoted(schemas.fold(key))} THEN {quoted(v)}" for key, v in given if v is not None)
+    today = ", ".join(f"type_name = {quote_literal(kind)}" for kind in schemas.EVENT_TYPES).replace(",", " OR")
+    whens = " ".join(f"WHEN {quote_literal(fold(key))} THEN {quote_literal(v)}" for key, v in given if v is not None)
     return f"CASE WHEN {today} THEN {own} ELSE CASE {_folded('type_name')} {whens} END END"
 
 
@@ -211,7 +199,7 @@ def typed_query(raw: str, *, needs_id: bool) -> str:
     named = f"SELECT *, {_TYPE_OF} AS event_type, {_ACTION_OF} AS named_action, {_STATE_OF} AS named_state FROM ({raw})"
     acted = f"SELECT *, {_typed(_ACTION)} AS action, {_time('received_at')} AS received_time FROM ({named})"
     changed = f"SELECT *, {_IS_STATE_CHANGE} AS is_state_change FROM ({acted})"
-    values = ", ".join(f"{_typed(field)} AS {name(field.column)}" for field in _VALUES)
+    values = ", ".join(f"{_typed(field)} AS {quote_identifier(field.column)}" for field in _VALUES)
     typed = f"SELECT *, {values} FROM ({changed})"
     without_id = f"WHEN event_id IS NULL THEN {REJECTED}" if needs_id else ""
     identity = "event_id" if needs_id else f"COALESCE(event_id, {_digest()})"
@@ -244,13 +232,13 @@ def _is_faulty(*, has_rare: bool) -> str:
 _ACTION = next(field for field in schemas.FIELDS if field.column == "action")
 _VALUES = [field for field in schemas.FIELDS if field.column not in ("event_type", "action")]
 _IS_STATE_CHANGE = (
-    f"(event_type = 'tasks' AND (action = {quoted(schemas.STATE_CHANGE)} OR (action IS NULL AND "
+    f"(event_type = 'tasks' AND (action = {quote_literal(schemas.STATE_CHANGE)} OR (action IS NULL AND "
     "(raw_was_commander IS NOT NULL OR raw_was_assignee IS NOT NULL))))"
 )
 
 
 def _digest() -> str:
-    columns = (name(field.column) for field in schemas.FIELDS if field.column != "event_id")
+    columns = (quote_identifier(field.column) for field in schemas.FIELDS if field.column != "event_id")
     parts = ", ".join(f"COALESCE(CAST({column} AS VARCHAR), chr(30))" for column in columns)
     return f"md5(concat_ws(chr(31), {parts}))"
 
@@ -262,9 +250,8 @@ def reason_query(typed: str) -> str:
         for kind in schemas.EVENT_TYPES
     )
     expected = ", expected one of " + ", ".join(schemas.EVENT_TYPES)
-    untold = (
-        f"CASE WHEN type_name IS NULL THEN {quoted('event_type: missing' + expected)} ELSE {_wrong_type(expected)} END"
-    )
+    missing = quote_literal("event_type: missing" + expected)
+    untold = f"CASE WHEN type_name IS NULL THEN {missing} ELSE {_wrong_type(expected)} END"
     return f"SELECT *, CASE event_type {reasons} ELSE {untold} END AS reason FROM ({typed}) WHERE status = {REJECTED}"
 
 
@@ -274,98 +261,3 @@ def _wrong_type(expected: str) -> str:
 
 def _told(fault: Fault) -> str:
     return f"CASE WHEN {fault.condition} THEN {fault.message} END"
-
-
-def event_type_of(type_name: str | None) -> str | None:
-    """Return the event type that the name of an event or of its table means, null where it is none of ours."""
-    if type_name is None:
-        return None
-    folded = schemas.fold(type_name)
-    legacy = {schemas.fold(key): kind for key, (kind, _, _) in schemas.LEGACY_EVENTS.items()}
-    return folded if folded in schemas.EVENT_TYPES else legacy.get(folded)
-
-
-_ENVELOPE = frozenset(
-    ("anonymousid", "batch", "channel", "integrations", "loadedat", "properties", "receivedat", "requestip", "rudderid",
-     "sentat", "traits", "uuidts", "version", "writekey")
-)  # fmt: skip
-_ARRIVAL = ("receivedat", "sentat")
-_NAMES = frozenset(n for field in schemas.FIELDS for n in (field.wire, field.column, field.published, *field.aliases))
-
-
-def is_read(key: str) -> bool:
-    """Tell whether a key names a field, or a time at which the record arrived."""
-    folded = schemas.fold(key)
-    return folded in _ARRIVAL or _spelling(folded) is not None
-
-
-def is_property(key: str) -> bool:
-    """Tell whether a key among the properties of an event names a field; the envelope has no place there."""
-    match = _spelling(schemas.fold(key))
-    return match is not None and match[0] in PROPERTY_COLUMNS
-
-
-def is_known(key: str) -> bool:
-    """Tell whether a key is read, or belongs to the envelope that the pipeline puts around an event."""
-    folded = schemas.fold(key)
-    return folded in _ENVELOPE or folded.startswith("context") or is_read(key)
-
-
-@functools.cache
-def _spelling(folded: str) -> tuple[str, int] | None:
-    """Return the field that a folded key names, and its rank among the spellings of that field."""
-    for field in schemas.FIELDS:
-        spellings = [schemas.fold(n) for n in (field.wire, *field.aliases, field.column, field.published) if n]
-        if folded in spellings:
-            return field.column, spellings.index(folded)
-    return None
-
-
-def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
-    """Return SQL for each field that some key names; where several name it, the first that has a value counts.
-
-    ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
-    """
-    made = {}
-    for column, keyed in ways(keys, properties).items():
-        # The client library says "track" of every event; only the published form has the event type there.
-        way = [f"NULLIF({x}, 'track')" if schemas.fold(key) == "type" else x for key, x in keyed]
-        way = [f"NULLIF({x}, '')" for x in way] if column == "event_type" else way
-        made[column] = f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0]
-    if "event_type" in made:
-        made["type_name"] = made.pop("event_type")
-    return made
-
-
-def ways(
-    keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()
-) -> dict[str, list[tuple[str, str]]]:
-    """Return the keys that name each field, with what came along; the first that has a value counts.
-
-    ``keys`` are the names of columns, ``properties`` those of an event's properties. When a record arrived is there
-    as ``received_at``.
-    """
-    found: dict[str, list[tuple[tuple[bool, int, bool], tuple[str, str]]]] = {}
-    for key, x in properties:
-        match = _spelling(schemas.fold(key))
-        if match and match[0] in PROPERTY_COLUMNS:
-            found.setdefault(match[0], []).append(((False, match[1], key not in _NAMES), (key, x)))
-    for key, x in keys:
-        folded = schemas.fold(key)
-        match = _spelling(folded)
-        if match:
-            found.setdefault(match[0], []).append(((True, match[1], key not in _NAMES), (key, x)))
-        elif folded in _ARRIVAL:
-            found.setdefault("received_at", []).append(((True, _ARRIVAL.index(folded), False), (key, x)))
-    return {
-        column: [way for _, way in sorted(options, key=operator.itemgetter(0))] for column, options in found.items()
-    }
-
-
-def raw_columns(expressions: dict[str, str]) -> str:
-    """Return a select list with a text column ``raw_<column>`` for every field, from SQL for those that are present."""
-    wanted = [(f"raw_{field.column}", field.column) for field in schemas.FIELDS]
-    return ", ".join(
-        f"{expressions.get(key, 'CAST(NULL AS VARCHAR)')} AS {alias}"
-        for alias, key in [*wanted, *((key, key) for key in CARRIED)]
-    )

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telemetry_kit.rules import quoted
+from telemetry_kit.schemas.names import quote_literal
 from telemetry_kit.simulate import text
 from telemetry_kit.simulate.columns import concatenate, n_rows, number_in_group, take
 from telemetry_kit.simulate.delivery import LOST, deliver
@@ -70,7 +70,7 @@ def _describe_servers(servers: Columns, seed: int) -> pa.Table:
 
 def select_events(connection: duckdb.DuckDBPyConnection, path: Path, n_events: int | None) -> None:
     """Make the view ``staged`` of the records in ``path``; those after the last of ``n_events`` events left out."""
-    staged = quoted(path.as_posix())
+    staged = quote_literal(path.as_posix())
     where = ""
     if n_events is not None:
         last = connection.execute(

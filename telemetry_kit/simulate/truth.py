@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import SourceError
-from telemetry_kit.rules import quoted
+from telemetry_kit.schemas.names import quote_literal
 from telemetry_kit.simulate.delivery import DAMAGE
 from telemetry_kit.simulate.parameters import Effect, Faults, Parameters, Plan
 
@@ -217,7 +217,7 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Plan
     Every one of the files ``names`` has a row in the audit, also where nothing arrived in it.
     """
     records = (folder / "records.parquet").as_posix()
-    connection.execute(f"CREATE OR REPLACE VIEW records AS SELECT * FROM {quoted(records)}")
+    connection.execute(f"CREATE OR REPLACE VIEW records AS SELECT * FROM {quote_literal(records)}")
     cutoff, end = connection.execute(
         "SELECT epoch_us(max(event_timestamp) FILTER (fate = 'valid')), "
         "epoch_us(max(event_timestamp) FILTER (copy = 0)) FROM records"
@@ -229,7 +229,7 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Plan
         "playbook_states": PLAYBOOK_STATES,
     }
     for table, query in queries.items():
-        target = quoted((folder / f"{table}.parquet").as_posix())
+        target = quote_literal((folder / f"{table}.parquet").as_posix())
         connection.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
     counted = {row[0]: row[1:] for row in connection.execute(COUNTS).fetchall()}
     audit = [dict(zip(AUDIT, (name, *counted.get(name, [0] * (len(AUDIT) - 1))), strict=True)) for name in names]

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from telemetry_kit import schemas
-from telemetry_kit.rules import quoted
+from telemetry_kit.schemas.names import quote_literal
 from telemetry_kit.simulate import text
 from telemetry_kit.simulate.columns import n_rows
 from telemetry_kit.simulate.delivery import AS_IT_IS, CLOCK_AHEAD, DAMAGE, FATES, FUTURE_US
@@ -197,13 +197,13 @@ def line_query(plan: Plan) -> str:
         "event_id": "event_id",
         "time": _time(container, is_damaged=is_damaged),
         "properties": _properties(era, container, is_damaged=is_damaged),
-        "library": quoted('{"library":{"name":"analytics-go","version":"1.0.0"}}'),
+        "library": quote_literal('{"library":{"name":"analytics-go","version":"1.0.0"}}'),
     }
     damage, rest = "damage", "WHERE record IS NOT NULL"
     if container == "batch-bodies":
         events = f"string_agg({_concat(BODY_EVENT, values)}, ',' ORDER BY position)"
         sent = f"any_value({_trimmed('sent_text')} || zone)"
-        client = quoted('{"name":"analytics-go","version":"3.0.0"}')
+        client = quote_literal('{"name":"analytics-go","version":"3.0.0"}')
         line = _concat(BODY_LINE, {"body_id": "any_value(body_id)", "sent": sent, "events": events, "client": client})
         damage, rest = "any_value(damage)", f"{rest} GROUP BY record ORDER BY record"
     elif container == "published":
@@ -218,7 +218,7 @@ def line_query(plan: Plan) -> str:
 
 def _with_line_damage(line: str, damage: str) -> str:
     cases = " ".join(
-        f"WHEN {number} THEN {'left(whole, length(whole) * 3 // 5)' if kind.text is None else quoted(kind.text)}"
+        f"WHEN {number} THEN {'left(whole, length(whole) * 3 // 5)' if kind.text is None else quote_literal(kind.text)}"
         for number, kind in enumerate(DAMAGE)
         if kind.column is None
     )
@@ -228,7 +228,11 @@ def _with_line_damage(line: str, damage: str) -> str:
 def _concat(template: str, values: dict[str, str]) -> str:
     """Return the SQL that puts the values of ``$name`` in their places."""
     parts = re.split(r"\$(\w+)", template)
-    return "concat(" + ", ".join(values[part] if n % 2 else quoted(part) for n, part in enumerate(parts) if part) + ")"
+    return (
+        "concat("
+        + ", ".join(values[part] if n % 2 else quote_literal(part) for n, part in enumerate(parts) if part)
+        + ")"
+    )
 
 
 def _text_json(expression: str) -> str:
@@ -242,7 +246,7 @@ def _number(expression: str) -> str:
 def _with_damage(column: str, json: str, *, is_damaged: bool) -> str:
     """Return the SQL of a column's JSON, with what damage makes of it."""
     cases = " ".join(
-        f"WHEN {number} THEN {'NULL' if kind.text is None else quoted(kind.text)}"
+        f"WHEN {number} THEN {'NULL' if kind.text is None else quote_literal(kind.text)}"
         for number, kind in enumerate(DAMAGE)
         if kind.column == column and kind.text != AS_IT_IS
     )
@@ -253,7 +257,7 @@ def _event_name(era: Era, container: Container) -> str:
     if era != "prev" or container == "published":
         return "event_type::VARCHAR"
     cases = " ".join(
-        f"WHEN {quoted(f'{event_type} {action}')} THEN {quoted(name)}"
+        f"WHEN {quote_literal(f'{event_type} {action}')} THEN {quote_literal(name)}"
         for (event_type, action), name in LEGACY_NAMES.items()
     )
     return f"(CASE event_type || ' ' || action {cases} ELSE event_type END)"
@@ -275,7 +279,7 @@ def _time(container: Container, *, is_damaged: bool) -> str:
 
 def _properties(era: Era, container: Container, *, is_damaged: bool) -> str:
     """Return the SQL of an event's properties, in order of their names; those that are null are left out."""
-    values = {UNLISTED: f"CASE WHEN is_unlisted THEN {quoted(UNLISTED_VALUE)} END"}
+    values = {UNLISTED: f"CASE WHEN is_unlisted THEN {quote_literal(UNLISTED_VALUE)} END"}
     for field in schemas.FIELDS:
         name = field.published if container == "published" else field.wire
         if field.is_property and name and (era != "prev" or field.column != "action"):
@@ -285,7 +289,7 @@ def _properties(era: Era, container: Container, *, is_damaged: bool) -> str:
     parts = []
     for name, json in sorted(values.items()):
         before, after = ("", ",") if name < LAST_PROPERTY else ("," if name > LAST_PROPERTY else "", "")
-        start, end = quoted(f'{before}"{name}":'), f" || {quoted(after)}" if after else ""
+        start, end = quote_literal(f'{before}"{name}":'), f" || {quote_literal(after)}" if after else ""
         parts.append(f"{start} || {json}{end}")
     return f"concat({', '.join(parts)})"
 

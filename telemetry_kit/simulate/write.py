@@ -14,8 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telemetry_kit import connections
-from telemetry_kit.engine import DAY_US
+from telemetry_kit.engine import DAY_US, connections
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.simulate.arrival import chunks_in_order, select_events, stage_records
 from telemetry_kit.simulate.columns import SECOND_US

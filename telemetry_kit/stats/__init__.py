@@ -5,22 +5,22 @@ cluster, so that an engine can do the grouping and only small arrays come home. 
 nothing to tell how much clusters differ, and every limit is NaN.
 """
 
-from telemetry_kit.uncertainty.clusters import Interval
-from telemetry_kit.uncertainty.comparisons import (
+from telemetry_kit.stats.clusters import Interval
+from telemetry_kit.stats.comparisons import (
     detectable_difference,
     group_difference_interval,
     median_difference,
     probability_of_superiority,
 )
-from telemetry_kit.uncertainty.medians import quantiles, woodruff_median
-from telemetry_kit.uncertainty.shares import (
+from telemetry_kit.stats.medians import quantiles, woodruff_median
+from telemetry_kit.stats.shares import (
     EffectiveSample,
     difference_interval,
     effective_sample_size,
     largest_cluster_share,
     share_interval,
 )
-from telemetry_kit.uncertainty.survival import SurvivalCurve, kaplan_meier, median_limits, survival_quantiles
+from telemetry_kit.stats.survival import SurvivalCurve, kaplan_meier, median_limits, survival_quantiles
 
 __all__ = [
     "EffectiveSample",

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from telemetry_kit.engine.grouping import Groups
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.grouping import Groups
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

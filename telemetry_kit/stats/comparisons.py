@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.grouping import number_labels
-from telemetry_kit.uncertainty.clusters import (
+from telemetry_kit.engine.grouping import number_labels
+from telemetry_kit.stats.clusters import (
     Interval,
     Intervals,
     check_open_unit,
@@ -20,14 +20,14 @@ from telemetry_kit.uncertainty.clusters import (
     t_quantile,
     t_quantiles,
 )
-from telemetry_kit.uncertainty.medians import median_interval, median_sample
+from telemetry_kit.stats.medians import median_interval, median_sample
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.grouping import Groups
-    from telemetry_kit.uncertainty.clusters import RatioMean, RatioMeans
-    from telemetry_kit.uncertainty.medians import MedianSample
+    from telemetry_kit.engine.grouping import Groups
+    from telemetry_kit.stats.clusters import RatioMean, RatioMeans
+    from telemetry_kit.stats.medians import MedianSample
 
 
 class Differences(NamedTuple):

@@ -7,21 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from telemetry_kit.engine.grouping import Groups, number_codes, number_labels, order_within, sort_within
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.grouping import Groups, number_codes, number_labels, order_within, sort_within
-from telemetry_kit.uncertainty.clusters import (
-    Intervals,
-    check_open_unit,
-    one_group,
-    only,
-    ratio_means,
-    t_quantiles,
-)
+from telemetry_kit.stats.clusters import Intervals, check_open_unit, one_group, only, ratio_means, t_quantiles
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.uncertainty.clusters import Interval, RatioMeans
+    from telemetry_kit.stats.clusters import Interval, RatioMeans
 
 
 _MANY_VALUES = 8

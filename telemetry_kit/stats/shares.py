@@ -7,20 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.uncertainty.clusters import (
-    Intervals,
-    check_open_unit,
-    one_group,
-    only,
-    ratio_means,
-    t_quantiles,
-)
+from telemetry_kit.stats.clusters import Intervals, check_open_unit, one_group, only, ratio_means, t_quantiles
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.grouping import Groups
-    from telemetry_kit.uncertainty.clusters import Interval, RatioMeans
+    from telemetry_kit.engine.grouping import Groups
+    from telemetry_kit.stats.clusters import Interval, RatioMeans
 
 
 class EffectiveSample(NamedTuple):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.grouping import number_labels
-from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit.engine.grouping import number_labels
+from telemetry_kit.stats.clusters import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from telemetry_kit.summaries import summarise
+from telemetry_kit.analyses.summaries import summarise
 
 TOTALS = pd.DataFrame({"version": ["1.10", "1.9", None, "1.9"], "n": [1, 2, 3, 4]}).astype({"version": "str"})
 

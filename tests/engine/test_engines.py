@@ -12,7 +12,8 @@ from sqlframe.duckdb import DuckDBSession
 from sqlframe.postgres import PostgresSession
 
 import telemetry_kit as tk
-from telemetry_kit import connections, engine
+from telemetry_kit import engine
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError
 
 
@@ -24,7 +25,7 @@ def _takes_frames(function):
 def test_every_public_function_that_takes_frames_is_asked_on_every_engine():
     functions = {name for name in tk.__all__ if inspect.isfunction(getattr(tk, name))}
     taking = {name for name in functions if _takes_frames(getattr(tk, name))}
-    assert {"stage_visits", "server_activity", "keep"} <= taking
+    assert {"stage_visits", "server_activity", "persist"} <= taking
     assert taking <= {question.partition(" ")[0] for question in FRAME_TO_FRAME | SUMMARIES}
 
 
@@ -118,7 +119,7 @@ def n_fetched(monkeypatch):
     return fetched
 
 
-@pytest.mark.parametrize("name", sorted(FRAME_TO_FRAME.keys() - {"keep"}))
+@pytest.mark.parametrize("name", sorted(FRAME_TO_FRAME.keys() - {"persist"}))
 def test_a_lazy_frame_is_not_computed(name, on_pandas, n_fetched):
     frames = WAYS["duckdb"]({name: on_pandas[name] for name in FRAMES})
     FRAME_TO_FRAME[name](frames | {"cutoff": on_pandas["cutoff"]})

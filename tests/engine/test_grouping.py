@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from telemetry_kit.grouping import (
+from telemetry_kit.engine.grouping import (
     MANY_TO_SORT,
     Groups,
     number_codes,

@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from telemetry_kit.ordering import SERVER, group_rows, number_servers, sort_rows
+from telemetry_kit.engine.ordering import SERVER, group_rows, number_servers, sort_rows
 
 
 def test_text_is_sorted_as_people_read_it_and_nulls_come_last():

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from telemetry_kit import engine
+from telemetry_kit.engine.periods import FREQS, add_period, check_freq, dates, first_days, last_days, periods_of
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.periods import FREQS, add_period, check_freq, dates, first_days, last_days, periods_of
 
 DAYS = np.array([-1, 0, 3, 4, 58, 59, 11015, 11016, 18321, 18322, 18567, 18627, 47540, 47541])
 """The ends of 1969, its first week, February in common and leap years (1970, 2000, 2020, 2100), and more."""

@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import connections, engine
+from telemetry_kit import engine
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError
 
 ROWS = pd.DataFrame({"a": [1, 1, 2, None], "b": ["x", "x", "x", None]}).astype({"a": "Int64", "b": "str"})
@@ -15,20 +16,20 @@ ROWS = pd.DataFrame({"a": [1, 1, 2, None], "b": ["x", "x", "x", None]}).astype({
 
 def test_what_is_kept_has_the_same_rows_in_a_frame_of_the_same_kind(as_kind):
     frame = as_kind(ROWS)
-    kept = tk.keep(frame)
+    kept = tk.persist(frame)
     assert type(kept) is type(frame)
     pd.testing.assert_frame_equal(tk.to_pandas(kept).sort_values("a", ignore_index=True), ROWS)
 
 
 def test_what_is_in_memory_is_kept_as_it_is():
     for frame in (ROWS, pl.from_pandas(ROWS), pa.Table.from_pandas(ROWS)):
-        assert tk.keep(frame) is frame
+        assert tk.persist(frame) is frame
 
 
 def test_what_is_kept_no_longer_asks_where_it_came_from():
     connection = duckdb.connect()
     connection.execute("CREATE TABLE numbers AS SELECT 1 AS n")
-    kept = tk.keep(connection.table("numbers"))
+    kept = tk.persist(connection.table("numbers"))
     connection.execute("INSERT INTO numbers VALUES (2)")
     assert tk.to_pandas(kept)["n"].to_list() == [1]
     assert tk.n_distinct(connection.table("numbers"), "n") == 2
@@ -45,15 +46,15 @@ def test_rows_and_different_values_are_counted_nulls_among_them(as_kind):
 def test_the_rows_of_some_incidents_are_found_in_their_order(as_kind):
     rows = pd.DataFrame({"server_id": list("aabb"), "incident_id": list("yxyx"), "n": [4, 3, 2, 1]})
     wanted = pd.DataFrame({"server_id": list("bab"), "incident_id": list("yyy"), "more": 1})
-    found = tk.of_incidents(as_kind(rows), as_kind(wanted))
+    found = tk.filter_incidents(as_kind(rows), as_kind(wanted))
     assert type(found) is type(as_kind(rows))
     assert sorted(tk.to_pandas(found)["n"]) == [2, 4]
-    assert tk.of_incidents(rows, wanted)["n"].to_list() == [4, 2]
+    assert tk.filter_incidents(rows, wanted)["n"].to_list() == [4, 2]
 
 
 def test_incidents_in_memory_are_found_on_any_engine(as_kind):
     rows = pd.DataFrame({"server_id": list("ab"), "incident_id": list("xx"), "n": [1, 2]})
-    assert tk.to_pandas(tk.of_incidents(as_kind(rows), rows[:1]))["n"].to_list() == [1]
+    assert tk.to_pandas(tk.filter_incidents(as_kind(rows), rows[:1]))["n"].to_list() == [1]
 
 
 def test_the_first_rows_come_home_alone_where_that_is_asked(as_kind):
@@ -62,7 +63,7 @@ def test_the_first_rows_come_home_alone_where_that_is_asked(as_kind):
 
 
 def test_what_is_no_frame_is_one_clear_line():
-    for function in (tk.keep, tk.n_distinct, tk.to_pandas):
+    for function in (tk.persist, tk.n_distinct, tk.to_pandas):
         with pytest.raises(ParameterError, match="frame: got 'list', expected a frame"):
             function([1, 2])
     with pytest.raises(ParameterError, match="frame: got 'a frame without c'"):
@@ -71,7 +72,7 @@ def test_what_is_no_frame_is_one_clear_line():
         tk.to_pandas(ROWS, limit=-1)
 
 
-@pytest.mark.parametrize("ask", [tk.keep, tk.to_pandas, tk.n_distinct])
+@pytest.mark.parametrize("ask", [tk.persist, tk.to_pandas, tk.n_distinct])
 def test_too_little_memory_is_said_in_one_line(ask, recordings):
     log = tk.load_events(recordings / "batch-bodies" / "prev.jsonl.gz")
     connection = connections.connect()

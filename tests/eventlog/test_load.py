@@ -99,7 +99,7 @@ def test_an_era_agrees_with_what_its_sender_did(recordings, era):
         created = (getattr(log, kind)["action"] == "create").sum()
         assert created == tracked[f"Create{word}"]
     by_server = pd.concat([getattr(log, kind)["server_id"] for kind in KINDS]).value_counts()
-    frontend = sum(log.notes.loc[log.notes["finding"] == "other event type", "n"])
+    frontend = sum(log.findings.loc[log.findings["finding"] == "other event type", "n"])
     assert by_server.sum() + frontend == sum(truth["totals"]["tracked_by_diagnostic_id"].values())
     closed = truth["totals"]["modify_state_closed_by_commander_assignee"]
     flags = log.tasks[log.tasks["new_state"] == "done"].groupby(["was_commander", "was_assignee"]).size()

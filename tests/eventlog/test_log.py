@@ -51,7 +51,7 @@ def test_an_empty_log_can_be_looked_at(log):
     assert repr(empty).startswith("EventLog: 0 valid events of 0 servers\n")
     assert "–" in empty._repr_html_()
     assert len(empty.to_frame()) == 0
-    assert len(empty.notes) == 0
+    assert len(empty.findings) == 0
 
 
 def test_its_cases_are_incidents_and_its_activities_say_what_was_done(log):

@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import connections, engine, schemas
+from telemetry_kit import engine, schemas
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, SourceError
 
 
@@ -42,7 +43,7 @@ def assert_equal_logs(scanned, loaded):
     for kind in schemas.EVENT_TYPES:
         pd.testing.assert_frame_equal(at_home(getattr(scanned, kind), kind), getattr(loaded, kind))
     pd.testing.assert_frame_equal(tk.to_pandas(scanned.quarantine), loaded.quarantine, check_dtype=False)
-    pd.testing.assert_frame_equal(scanned.notes, loaded.notes)
+    pd.testing.assert_frame_equal(scanned.findings, loaded.findings)
     assert scanned.cutoff == loaded.cutoff or (scanned.cutoff is pd.NaT and loaded.cutoff is pd.NaT)
 
 
@@ -59,7 +60,7 @@ def test_its_events_are_lazy(scanned):
         assert isinstance(nw.from_native(getattr(scanned, kind)), nw.LazyFrame)
     visits = tk.stage_visits(scanned.incident, cutoff=scanned.cutoff)
     assert isinstance(visits, duckdb.DuckDBPyRelation)
-    assert isinstance(tk.keep(visits), duckdb.DuckDBPyRelation)
+    assert isinstance(tk.persist(visits), duckdb.DuckDBPyRelation)
 
 
 def test_its_cases_are_those_of_a_loaded_log(scanned, loaded):

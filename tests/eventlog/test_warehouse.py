@@ -11,7 +11,8 @@ import sqlglot
 from questions import FRAME_TO_FRAME, KINDS, SUMMARIES, as_arrow, as_frames, kind_of, plain
 
 import telemetry_kit as tk
-from telemetry_kit import connections, engine
+from telemetry_kit import engine
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, SourceError
 
 PARTS = ("incident", "tasks", "playbook")
@@ -80,7 +81,7 @@ def test_the_account_of_a_postgresql_is_that_of_its_export(warehouse, export):
 @pytest.fixture(scope="module")
 def kept(warehouse, connection):
     """The events as temporary tables of the server, so that Ibis need not write their making anew each time."""
-    frames = {kind: tk.keep(getattr(warehouse, kind)) for kind in KINDS}
+    frames = {kind: tk.persist(getattr(warehouse, kind)) for kind in KINDS}
     return frames | {"licenses": connection.table("licenses"), "cutoff": warehouse.cutoff}
 
 
@@ -154,7 +155,7 @@ def test_what_is_asked_of_the_frames_is_sql_of_every_warehouse(upper_case, asked
 @pytest.fixture(scope="module")
 def kept_upper_case(upper_case):
     warehouse, licenses, log = upper_case
-    frames = {kind: tk.keep(getattr(warehouse, kind)) for kind in KINDS}
+    frames = {kind: tk.persist(getattr(warehouse, kind)) for kind in KINDS}
     return frames | {"licenses": licenses, "cutoff": warehouse.cutoff}, log
 
 

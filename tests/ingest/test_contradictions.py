@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit.contradictions import find_contradictions
+from telemetry_kit.ingest.contradictions import find_contradictions
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import containers
-from telemetry_kit.sources import LINE_LIMIT, RAW_LIMIT
+from telemetry_kit.ingest import detection
+from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT
 
 PLAIN = {"duplicate": 0, "rejected": 0, "other": 0}
 
@@ -263,7 +263,7 @@ def test_a_file_without_permission_is_one_rejected_record_in_a_folder_and_a_mist
 @pytest.fixture
 def _in_place(monkeypatch):
     """Take every file for a large one."""
-    monkeypatch.setattr(containers, "IN_PLACE", 1)
+    monkeypatch.setattr(detection, "IN_PLACE", 1)
 
 
 @pytest.mark.parametrize("name", ["plain.jsonl", "event=incident/x.json.gz", "a[1]*.jsonl", "ü\n'.parquet"])
@@ -281,8 +281,8 @@ def test_a_long_line_or_a_mark_in_a_large_file_is_found(load, lines, account):
 
 
 def test_text_is_read_in_parts_and_keeps_its_places(tmp_path, make_event, account, monkeypatch):
-    monkeypatch.setattr(containers, "UNIT", 10_000)
-    monkeypatch.setattr("telemetry_kit.sources.BLOCK", 1000)
+    monkeypatch.setattr(detection, "UNIT", 10_000)
+    monkeypatch.setattr("telemetry_kit.ingest.lines.BLOCK", 1000)
     for name in ("a", "b"):
         events = [json.dumps(make_event(n) | {"messageId": f"{name}{n}"}) for n in range(200)]
         events[150] = "junk"

@@ -10,17 +10,16 @@ import pyarrow as pa
 import pytest
 
 from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.sources import (
+from telemetry_kit.ingest.compression import open_plain
+from telemetry_kit.ingest.discovery import check_regular, find_files
+from telemetry_kit.ingest.lines import (
     LINE_LIMIT,
     RAW_LIMIT,
     Damage,
     Lines,
     Segment,
-    check_regular,
     fetch_lines,
-    find_files,
     has_long_line,
-    open_plain,
     read_lines,
 )
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import telemetry_kit as tk
-from telemetry_kit import wire_lines
+from telemetry_kit.ingest import fast_path
 
 NUMBERS = ["0", "-0", "1", "1e0", "1E1", "1e2", "100.0", "1.50", "-3", "true", "false", "null", "1e-7", "1E15"]
 LARGE = ["1E20", "1e17", "123456789012345678901234567890", "1.6043112e12", "NaN", "-inf", "1e400"]
@@ -34,8 +34,8 @@ def text_of(event):
 def load(lines):
     """Load lines of which the first three tell what to expect."""
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire_lines, "SAMPLE", 3)
-        patch.setattr(wire_lines, "FORMS_SAMPLE", 3)
+        patch.setattr(fast_path, "SAMPLE", 3)
+        patch.setattr(fast_path, "FORMS_SAMPLE", 3)
         path = Path(folder, "events.jsonl")
         path.write_text("\n".join(lines) + "\n")
         return tk.load_events(path)
@@ -43,7 +43,7 @@ def load(lines):
 
 def load_carefully(lines):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(wire_lines, "list_keys", lambda *_, **__: wire_lines.Keys([], [], are_plain=False))
+        patch.setattr(fast_path, "list_keys", lambda *_, **__: fast_path.Keys([], [], are_plain=False))
         return load(lines)
 
 
@@ -51,14 +51,14 @@ def load_carefully(lines):
 def listed(monkeypatch):
     """Tell which files had the keys of all lines listed."""
     paths = []
-    list_keys = wire_lines.list_keys
+    list_keys = fast_path.list_keys
 
     def listing(connection, path, *, sample=False):
         if not sample:
             paths.append(path)
         return list_keys(connection, path, sample=sample)
 
-    monkeypatch.setattr(wire_lines, "list_keys", listing)
+    monkeypatch.setattr(fast_path, "list_keys", listing)
     return paths
 
 
@@ -92,14 +92,14 @@ def plain(make_event):
 )
 def test_no_value_hides_an_unknown_property(make_event, plain, change, length):
     event = make_event(9, S="x" * length) | {"channel": "c", "rudderId": "r", "context": {"library": "x"}}
-    notes = load([*plain, text_of(event | change)]).notes
+    notes = load([*plain, text_of(event | change)]).findings
     assert notes.loc[notes["finding"] == "unknown property", "detail"].to_list() == ["S"]
 
 
 @pytest.mark.parametrize(("line", "length"), [('{"event":"page"}', 8), ("junk", 5), ("5", 8)])
 def test_no_other_line_hides_an_unknown_property(make_event, plain, line, length):
     log = load([*plain, text_of(make_event(9, S="x" * length) | {"channel": "c", "rudderId": "r"}), line])
-    assert "S" in log.notes["detail"].to_list()
+    assert "S" in log.findings["detail"].to_list()
 
 
 def test_no_value_hides_a_key_that_stands_twice(make_event, plain):

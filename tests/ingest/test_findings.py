@@ -16,8 +16,8 @@ def notes(tmp_path):
         (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
         log = tk.load_events(tmp_path / "events.jsonl")
         assert len(log.quarantine) == 0
-        rows = log.notes[
-            ~log.notes["finding"].isin(["id of unusual form", "task event of an incident that was never recorded"])
+        rows = log.findings[
+            ~log.findings["finding"].isin(["id of unusual form", "task event of an incident that was never recorded"])
         ]
         return [tuple(None if pd.isna(cell) else cell for cell in row) for row in rows.to_numpy().tolist()]
 
@@ -30,8 +30,8 @@ def test_plain_events_deserve_no_note(notes, make_event):
 
 
 def test_complete_recordings_deserve_none_but_of_what_is_new(recordings, oct2020):
-    assert len(oct2020.notes) == 0
-    later = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz").notes
+    assert len(oct2020.findings) == 0
+    later = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz").findings
     assert set(later["finding"]) == {"other event type", "unknown property", "unknown action"}
     assert later.loc[later["detail"] == "add_timeline_event_from_post", "n"].item() == 26
 
@@ -59,7 +59,7 @@ def test_times_that_differ_are_counted(notes, make_event):
 
 def test_ids_of_unusual_form_are_counted_by_column(make_event):
     log = tk.load_events(pd.DataFrame([make_event(1, "playbook", TeamID="my-team"), make_event(2, "playbook")]))
-    rows = log.notes[log.notes["finding"] == "id of unusual form"]
+    rows = log.findings[log.findings["finding"] == "id of unusual form"]
     assert rows[["event_type", "detail", "n"]].to_numpy().tolist() == [["playbook", "team_id", 1]]
 
 

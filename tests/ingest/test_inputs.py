@@ -5,7 +5,7 @@ import os
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit.inputs import are_unchanged, describe_files, input_files, is_of_files
+from telemetry_kit.ingest.inputs import are_unchanged, describe_files, input_files, is_of_files
 
 
 @pytest.fixture

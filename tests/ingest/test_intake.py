@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import quarantine, wire_lines
+from telemetry_kit.ingest import fast_path, intake
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def carefully(monkeypatch):
 
     def carefully(function, *arguments):
         with monkeypatch.context() as patch:
-            patch.setattr(wire_lines, "list_keys", lambda *_, **__: wire_lines.Keys([], [], are_plain=False))
+            patch.setattr(fast_path, "list_keys", lambda *_, **__: fast_path.Keys([], [], are_plain=False))
             return function(*arguments)
 
     return carefully
@@ -85,7 +85,7 @@ def test_what_is_a_text_in_the_first_lines_may_be_anything_later(load, carefully
     values = enumerate([5, None, True, {"a": "b"}, 1.5, "text"], 70)
     odd = [make_event(n, Extra=1) | {"anonymousId": value, "channel": "c"} for n, value in values]
     log = load(*plain, *odd)
-    assert log.notes.loc[log.notes["detail"] == "Extra", "n"].to_list() == [6]
+    assert log.findings.loc[log.findings["detail"] == "Extra", "n"].to_list() == [6]
     assert_equal_logs(log, carefully(load, *plain, *odd))
 
 
@@ -139,7 +139,7 @@ def test_the_first_arrival_of_an_id_is_kept(load, make_event, account):
 
 
 def test_ids_that_repeat_are_found_though_only_some_are_looked_at_at_a_time(load, make_event, account, monkeypatch):
-    monkeypatch.setattr(quarantine, "IDS_AT_A_TIME", 3)
+    monkeypatch.setattr(intake, "IDS_AT_A_TIME", 3)
     log = load(*(make_event(number % 7) for number in range(20)))
     assert account(log) == {"read": 20, "valid": 7, "duplicate": 13, "rejected": 0, "other": 0}
 
@@ -162,10 +162,10 @@ def test_unknown_properties_are_named_and_counted_and_never_loaded(load, careful
     events = [make_event(n, "playbook", Secret="secret words", Channel={"a": 1}, **{"a\0b\n": 1}) for n in range(3)]
     events += [make_event(3, "playbook", NumMembers="x", Secret="secret words"), make_event(4, "frontend", Secret="no")]
     for log in (load(*events), carefully(load, *events)):
-        notes = log.notes[log.notes["finding"] == "unknown property"]
+        notes = log.findings[log.findings["finding"] == "unknown property"]
         assert (notes["event_type"] == "playbook").all()
         assert notes[["detail", "n"]].to_numpy().tolist() == [["Channel", 3], ["Secret", 4], ["a\0b\n", 3]]
-        assert "secret words" not in log.playbook.to_csv() + log.notes.to_csv()
+        assert "secret words" not in log.playbook.to_csv() + log.findings.to_csv()
 
 
 def test_a_record_is_kept_as_it_came_up_to_a_limit(load, make_event):
@@ -179,7 +179,7 @@ def test_a_record_is_kept_as_it_came_up_to_a_limit(load, make_event):
 
 
 def test_records_are_read_in_bounded_parts(load, make_event, account, monkeypatch):
-    monkeypatch.setattr(quarantine, "CHUNK_BYTES", 1000)
+    monkeypatch.setattr(intake, "CHUNK_BYTES", 1000)
     bodies = [{"batch": [make_event(10 * n + k) for k in range(5)] + [n]} for n in range(20)]
     log = load(*bodies)
     assert account(log) == {"read": 120, "valid": 100, "duplicate": 0, "rejected": 20, "other": 0}
@@ -189,5 +189,5 @@ def test_records_are_read_in_bounded_parts(load, make_event, account, monkeypatc
 
 def test_an_event_of_another_type_is_counted_under_its_name(load, make_event):
     log = load(make_event(0, "frontend"), make_event(1, "frontend"), {"type": "identify", "userId": "s"}, make_event(2))
-    notes = log.notes[log.notes["finding"] == "other event type"]
+    notes = log.findings[log.findings["finding"] == "other event type"]
     assert notes[["detail", "n"]].to_numpy().tolist() == [["frontend", 2], ["identify", 1]]

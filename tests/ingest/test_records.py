@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from telemetry_kit.sources import RAW_LIMIT
-from telemetry_kit.texts import elements, json_fault, kept
+from telemetry_kit.ingest.lines import RAW_LIMIT
+from telemetry_kit.ingest.records import elements, json_fault, kept
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit import schemas
-from telemetry_kit.rules import event_type_of, is_known, is_read
+from telemetry_kit.schemas.spellings import event_type_of, is_known, is_read
 
 COUNT = "a whole number >= 0"
 TIME = "a time such as 2020-11-02T00:35:08.199Z or milliseconds since 1970"

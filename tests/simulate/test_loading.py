@@ -80,7 +80,7 @@ def assert_loads_to_its_truth(log, truth):
     lines = damaged[~damaged["is_line_damaged"] | (damaged["position"] == 0)]
     assert sorted(log.quarantine["record"]) == sorted(lines["record"])
     unlisted = truth.records[truth.records["fate"].isin(["valid", "duplicate"]) & truth.records["is_unlisted"]]
-    assert log.notes["detail"].astype(str).str.contains("WebhookOnCreationURL").any() == bool(len(unlisted))
+    assert log.findings["detail"].astype(str).str.contains("WebhookOnCreationURL").any() == bool(len(unlisted))
     if pd.notna(log.cutoff):
         assert_analyses_find_the_truth(log, truth)
 

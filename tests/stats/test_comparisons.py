@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.uncertainty import (
+from telemetry_kit.stats import (
     detectable_difference,
     group_difference_interval,
     median_difference,

@@ -15,10 +15,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from telemetry_kit.engine.grouping import Groups
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.grouping import Groups
-from telemetry_kit.uncertainty import quantiles, woodruff_median
-from telemetry_kit.uncertainty.medians import (
+from telemetry_kit.stats import quantiles, woodruff_median
+from telemetry_kit.stats.medians import (
     group_median_limits,
     group_quantiles,
     median_sample,

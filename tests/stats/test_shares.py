@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.uncertainty import (
+from telemetry_kit.stats import (
     Interval,
     difference_interval,
     effective_sample_size,

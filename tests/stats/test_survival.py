@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.uncertainty import kaplan_meier, median_limits, survival_quantiles
+from telemetry_kit.stats import kaplan_meier, median_limits, survival_quantiles
 
 QUARTILES = [0.25, 0.5, 0.75]
 # Uneven clusters, and times at which some durations end and others are censored.

@@ -15,9 +15,9 @@ FRAME_TO_FRAME = {
     "incident_sizes": lambda log: tk.incident_sizes(log["incident"], log["playbook"]),
     "playbook_snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
     "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
-    "of_incidents": lambda log: tk.of_incidents(log["tasks"], log["incident"]),
+    "filter_incidents": lambda log: tk.filter_incidents(log["tasks"], log["incident"]),
     "attach_license": lambda log: tk.attach_license(log["incident"], log["licenses"]),
-    "keep": lambda log: tk.keep(log["tasks"]),
+    "persist": lambda log: tk.persist(log["tasks"]),
 }
 SUMMARIES = {
     "stage_funnel": lambda log: tk.stage_funnel(_visits(log), by="public"),

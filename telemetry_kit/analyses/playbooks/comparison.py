@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import uncertainty
-from telemetry_kit.ordering import SERVER, sort_rows
-from telemetry_kit.playbooks.sizes import count_values
+from telemetry_kit import stats
+from telemetry_kit.analyses.playbooks.sizes import count_values
+from telemetry_kit.engine.ordering import SERVER, sort_rows
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
 
-    from telemetry_kit.playbooks.sizes import Measure
+    from telemetry_kit.analyses.playbooks.sizes import Measure
 
 _PAIRS = {
     "measure": "str",
@@ -80,7 +80,7 @@ def compare_playbook_sizes(
     Notes
     -----
     Every limit takes servers as independent, and a server can have playbooks in both groups. For the formulas see
-    ``telemetry_kit.uncertainty.probability_of_superiority`` and ``median_difference``. With many groups some pairs
+    ``telemetry_kit.stats.probability_of_superiority`` and ``median_difference``. With many groups some pairs
     differ by chance.
 
     Examples
@@ -105,8 +105,8 @@ def compare_playbook_sizes(
     rows, pairs = [], list(combinations(range(len(names)), 2))
     for first, second in pairs:
         samples = values[group == first], servers[group == first], values[group == second], servers[group == second]
-        superiority = uncertainty.probability_of_superiority(*samples, level=level)
-        difference = uncertainty.median_difference(*samples, level=level)
+        superiority = stats.probability_of_superiority(*samples, level=level)
+        difference = stats.median_difference(*samples, level=level)
         rows.append(
             {
                 "measure": measure,

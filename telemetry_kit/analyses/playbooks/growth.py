@@ -9,11 +9,8 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
-from telemetry_kit.grouping import Groups
-from telemetry_kit.ordering import SERVER, number_servers
-from telemetry_kit.periods import check_freq, last_days, periods_of
-from telemetry_kit.playbooks.sizes import SIZES, size, summarise_sizes
-from telemetry_kit.playbooks.states import (
+from telemetry_kit.analyses.playbooks.sizes import SIZES, size, summarise_sizes
+from telemetry_kit.analyses.playbooks.states import (
     KEYS,
     in_time,
     is_create,
@@ -23,11 +20,14 @@ from telemetry_kit.playbooks.states import (
     open_events,
     playbook_states,
 )
-from telemetry_kit.summaries import summarise_at_once
-from telemetry_kit.uncertainty.clusters import ratio_means
-from telemetry_kit.uncertainty.medians import group_quantiles, moments, number_clusters, sort_samples
-from telemetry_kit.uncertainty.shares import mean_limits
-from telemetry_kit.windows import number_rows
+from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit.engine.grouping import Groups
+from telemetry_kit.engine.ordering import SERVER, number_servers
+from telemetry_kit.engine.periods import check_freq, last_days, periods_of
+from telemetry_kit.engine.windows import number_rows
+from telemetry_kit.stats.clusters import ratio_means
+from telemetry_kit.stats.medians import group_quantiles, moments, number_clusters, sort_samples
+from telemetry_kit.stats.shares import mean_limits
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,8 +35,8 @@ if TYPE_CHECKING:
 
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
-    from telemetry_kit.periods import Freq
-    from telemetry_kit.playbooks.sizes import Measure
+    from telemetry_kit.analyses.playbooks.sizes import Measure
+    from telemetry_kit.engine.periods import Freq
 
 _GROWTH = {
     "measure": "str",
@@ -174,7 +174,7 @@ def playbook_growth(
     Notes
     -----
     Limits are those of a mean in clustered data, with servers as clusters: see
-    ``telemetry_kit.uncertainty.difference_interval``.
+    ``telemetry_kit.stats.difference_interval``.
 
     Examples
     --------

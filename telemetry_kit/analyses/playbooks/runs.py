@@ -8,16 +8,16 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, uncertainty
-from telemetry_kit.ordering import SERVER, number_servers
-from telemetry_kit.playbooks.sizes import size
-from telemetry_kit.playbooks.states import KEYS, NEEDED, in_time, open_events, playbook_states
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.playbooks.sizes import size
+from telemetry_kit.analyses.playbooks.states import KEYS, NEEDED, in_time, open_events, playbook_states
+from telemetry_kit.engine.ordering import SERVER, number_servers
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
     from numpy.typing import NDArray
 
-    from telemetry_kit.playbooks.sizes import Measure
+    from telemetry_kit.analyses.playbooks.sizes import Measure
 
 WEIGHTINGS = ("playbook", "server", "run")
 SIZE_COUNTS = ("num_checklists", "total_checklist_items")
@@ -172,7 +172,7 @@ def playbook_weightings(
     Notes
     -----
     Limits are those of a weighted mean with servers as clusters: see
-    ``telemetry_kit.uncertainty.difference_interval``.
+    ``telemetry_kit.stats.difference_interval``.
 
     Examples
     --------
@@ -230,7 +230,7 @@ def _weighted_row(counted: _Counted, weighting: str, weights: NDArray[np.float64
     row = {"weighting": weighting, "n": n.sum(), "n_servers": np.count_nonzero(totals), "n_runs": (n * n_runs).sum()}
     if weight.size == 0:
         return row
-    mean, lower, upper = uncertainty.difference_interval(sums, totals, level=level)
+    mean, lower, upper = stats.difference_interval(sums, totals, level=level)
     quantiles = np.quantile(values, [0.25, 0.5, 0.75], weights=weight, method="inverted_cdf")
     return row | {
         "mean": mean, "lower": lower, "upper": upper, **dict(zip(("p25", "median", "p75"), quantiles, strict=True))

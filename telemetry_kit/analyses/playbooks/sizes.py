@@ -9,11 +9,11 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine
+from telemetry_kit.analyses.summaries import summarise, summarise_at_once
+from telemetry_kit.engine.grouping import Groups
+from telemetry_kit.engine.ordering import SERVER, number_servers
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.grouping import Groups
-from telemetry_kit.ordering import SERVER, number_servers
-from telemetry_kit.summaries import summarise, summarise_at_once
-from telemetry_kit.uncertainty.medians import (
+from telemetry_kit.stats.medians import (
     group_median_limits,
     group_quantiles,
     moments,

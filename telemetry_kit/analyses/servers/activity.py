@@ -9,15 +9,15 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine, schemas
-from telemetry_kit.ordering import sort_rows
-from telemetry_kit.periods import add_period, check_freq, dates, first_days, last_days, periods_of
-from telemetry_kit.servers.logs import open_log
+from telemetry_kit.analyses.servers.logs import open_log
+from telemetry_kit.engine.ordering import sort_rows
+from telemetry_kit.engine.periods import add_period, check_freq, dates, first_days, last_days, periods_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from telemetry_kit.periods import Freq, Numbers
-    from telemetry_kit.servers.logs import Log
+    from telemetry_kit.analyses.servers.logs import Log
+    from telemetry_kit.engine.periods import Freq, Numbers
 
 COUNTS = tuple(f"n_{event_type}" for event_type in schemas.EVENT_TYPES)
 WINDOWS = (1, 7, 30)

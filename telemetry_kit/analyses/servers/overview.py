@@ -8,14 +8,14 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine, schemas
-from telemetry_kit.ordering import sort_rows
-from telemetry_kit.periods import dates
-from telemetry_kit.servers.logs import open_log
+from telemetry_kit.analyses.servers.logs import open_log
+from telemetry_kit.engine.ordering import sort_rows
+from telemetry_kit.engine.periods import dates
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from telemetry_kit.servers.logs import Log
+    from telemetry_kit.analyses.servers.logs import Log
 
 _VERSIONS = ["plugin_version", "server_version"]
 

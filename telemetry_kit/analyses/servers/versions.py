@@ -8,15 +8,16 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, schemas, uncertainty
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.servers.logs import open_log
+from telemetry_kit.engine.ordering import sort_rows
+from telemetry_kit.engine.periods import check_freq, dates, last_days, periods_of
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.ordering import sort_rows
-from telemetry_kit.periods import check_freq, dates, last_days, periods_of
-from telemetry_kit.servers.logs import open_log
+from telemetry_kit.schemas.names import natural_key
 
 if TYPE_CHECKING:
-    from telemetry_kit.periods import Freq
-    from telemetry_kit.servers.logs import Log
+    from telemetry_kit.analyses.servers.logs import Log
+    from telemetry_kit.engine.periods import Freq
 
 Component = Literal["plugin_version", "server_version"]
 COMPONENTS: tuple[Component, ...] = get_args(Component)
@@ -151,7 +152,7 @@ def version_adoption(
     Notes
     -----
     One less the estimate of Kaplan and Meier (1958), every server a cluster of its own: see
-    ``telemetry_kit.uncertainty.kaplan_meier``. It takes servers that fall silent for no different from the others.
+    ``telemetry_kit.stats.kaplan_meier``. It takes servers that fall silent for no different from the others.
 
     Examples
     --------
@@ -172,8 +173,8 @@ def version_adoption(
     spans = engine.collect(
         events.group_by("server_id", component).agg(first=nw.col("_us").min(), last=nw.col("_us").max())
     ).astype({"first": np.int64, "last": np.int64})
-    wanted = schemas.natural_key(version)
-    has_it = np.array([schemas.natural_key(seen) >= wanted for seen in spans[component]], dtype=bool)
+    wanted = natural_key(version)
+    has_it = np.array([natural_key(seen) >= wanted for seen in spans[component]], dtype=bool)
     taken_up = spans[has_it].groupby("server_id")["first"].min()
     older = spans[~has_it].groupby("server_id")["first"].min()
     servers = pd.DataFrame({"began": older, "last": spans.groupby("server_id")["last"].max(), "taken_up": taken_up})
@@ -182,7 +183,7 @@ def version_adoption(
     start = servers["began"].clip(lower=release)
     days = (servers["taken_up"].fillna(servers["last"]) - start) / engine.DAY_US
     is_observed = servers["taken_up"].notna()
-    curve = uncertainty.kaplan_meier(days, is_observed, np.arange(len(days)), level=level)
+    curve = stats.kaplan_meier(days, is_observed, np.arange(len(days)), level=level)
     table = pd.DataFrame(
         {
             "days": curve.time,

@@ -9,13 +9,13 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
+from telemetry_kit.analyses.servers.activity import activity_calendar
+from telemetry_kit.analyses.servers.logs import open_frames, open_log
 from telemetry_kit.schemas import STATE_CHANGE
-from telemetry_kit.servers.activity import activity_calendar
-from telemetry_kit.servers.logs import open_frames, open_log
 
 if TYPE_CHECKING:
+    from telemetry_kit.analyses.servers.logs import Log
     from telemetry_kit.schemas import EventType
-    from telemetry_kit.servers.logs import Log
 
 WINDOWS = {"daily_active_users": 1, "weekly_active_users": 8, "monthly_active_users": 31}
 _TOTALS = {

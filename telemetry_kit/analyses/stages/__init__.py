@@ -1,13 +1,13 @@
 """How incidents move through their stages: how far they get, how long each stage holds them, where they go back."""
 
-from telemetry_kit.stages.arrivals import stage_arrivals, time_to_stage
-from telemetry_kit.stages.counts import visit_counts
-from telemetry_kit.stages.durations import incident_durations, incident_survival, time_to_end
-from telemetry_kit.stages.dwell import stage_dwell, stage_survival
-from telemetry_kit.stages.funnel import stage_funnel
-from telemetry_kit.stages.rework import stage_rework
-from telemetry_kit.stages.transitions import stage_transitions
-from telemetry_kit.stages.visits import stage_visits
+from telemetry_kit.analyses.stages.arrivals import stage_arrivals, time_to_stage
+from telemetry_kit.analyses.stages.counts import visit_counts
+from telemetry_kit.analyses.stages.durations import incident_durations, incident_survival, time_to_end
+from telemetry_kit.analyses.stages.dwell import stage_dwell, stage_survival
+from telemetry_kit.analyses.stages.funnel import stage_funnel
+from telemetry_kit.analyses.stages.rework import stage_rework
+from telemetry_kit.analyses.stages.transitions import stage_transitions
+from telemetry_kit.analyses.stages.visits import stage_visits
 
 __all__ = [
     "incident_durations",

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
-from telemetry_kit.ordering import SERVER, number_servers
-from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.stages.curves import QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
-from telemetry_kit.stages.steps import NONE_BEFORE, STAGES_LISTED, find_steps
-from telemetry_kit.summaries import summarise, tabulate
-from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.curves import QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
+from telemetry_kit.analyses.stages.steps import NONE_BEFORE, STAGES_LISTED, find_steps
+from telemetry_kit.analyses.summaries import summarise, tabulate
+from telemetry_kit.engine.ordering import SERVER, number_servers
+from telemetry_kit.stats.clusters import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

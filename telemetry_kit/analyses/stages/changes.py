@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
+from telemetry_kit.engine.windows import fill_null
 from telemetry_kit.schemas import CREATE_WITHIN_S
-from telemetry_kit.windows import fill_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

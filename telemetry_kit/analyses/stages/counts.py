@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.ordering import sort_rows
-from telemetry_kit.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.engine.ordering import sort_rows
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telemetry_kit import uncertainty
-from telemetry_kit.ordering import SERVER
+from telemetry_kit import stats
+from telemetry_kit.engine.ordering import SERVER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ CURVE_COLUMNS = {
 
 def curve_of(
     durations: pd.DataFrame, *, duration: str, is_censored: str, level: float
-) -> tuple[uncertainty.SurvivalCurve, tuple[int, ...]]:
+) -> tuple[stats.SurvivalCurve, tuple[int, ...]]:
     """Return the curve of the durations that are known with a band that respects servers, and the counts behind it.
 
     These are, in this order, the durations that are known, and of them those that ended and those that did not; the
@@ -34,7 +34,7 @@ def curve_of(
     is_known = ~np.isnan(lengths)
     is_observed = ~durations[is_censored].to_numpy(np.bool_)[is_known]
     servers = durations[SERVER].to_numpy()[is_known]
-    curve = uncertainty.kaplan_meier(lengths[is_known], is_observed, servers, level=level)
+    curve = stats.kaplan_meier(lengths[is_known], is_observed, servers, level=level)
     n, n_observed = len(servers), int(np.count_nonzero(is_observed))
     return curve, (n, n_observed, n - n_observed, len(durations) - n, int(np.count_nonzero(np.bincount(servers))))
 
@@ -45,7 +45,7 @@ def points_of(durations: pd.DataFrame, *, duration: str, is_censored: str, level
     return dict(zip(CURVE_COLUMNS, (*curve, np.full(curve.time.size, n_servers)), strict=True))
 
 
-def quartiles_of(curve: uncertainty.SurvivalCurve) -> dict[str, float]:
+def quartiles_of(curve: stats.SurvivalCurve) -> dict[str, float]:
     """Return the quartiles of a curve and the limits of its median, by the names of their columns."""
-    quantiles = uncertainty.survival_quantiles(curve, list(QUARTILES.values()))
-    return dict(zip(QUARTILE_COLUMNS, (*quantiles, *uncertainty.median_limits(curve)), strict=True))
+    quantiles = stats.survival_quantiles(curve, list(QUARTILES.values()))
+    return dict(zip(QUARTILE_COLUMNS, (*quantiles, *stats.median_limits(curve)), strict=True))

@@ -7,17 +7,11 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.ordering import number_servers
-from telemetry_kit.stages.changes import ATTRIBUTES, FACTS, INCIDENT, find_changes
-from telemetry_kit.stages.curves import (
-    CURVE_COLUMNS,
-    QUARTILE_COLUMNS,
-    curve_of,
-    points_of,
-    quartiles_of,
-)
-from telemetry_kit.summaries import summarise, tabulate
-from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit.analyses.stages.changes import ATTRIBUTES, FACTS, INCIDENT, find_changes
+from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
+from telemetry_kit.analyses.summaries import summarise, tabulate
+from telemetry_kit.engine.ordering import number_servers
+from telemetry_kit.stats.clusters import check_open_unit
 
 if TYPE_CHECKING:
     import datetime as dt

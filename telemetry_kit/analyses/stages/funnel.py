@@ -8,12 +8,12 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, uncertainty
-from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.stages.steps import STAGES_LISTED, find_steps
-from telemetry_kit.summaries import summarise
-from telemetry_kit.uncertainty.clusters import check_open_unit
-from telemetry_kit.windows import N_BITS, group_with_set
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.steps import STAGES_LISTED, find_steps
+from telemetry_kit.analyses.summaries import summarise
+from telemetry_kit.engine.windows import N_BITS, group_with_set
+from telemetry_kit.stats.clusters import check_open_unit
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -174,7 +174,7 @@ def _funnel(counts: pd.DataFrame, level: float, *, is_timed: bool) -> Iterator[d
         is_reached = is_eligible & (furthest >= stage)
         totals, reached = per_server(is_eligible), per_server(is_reached)
         n_before = n[is_eligible & (furthest >= stage - 1)].sum()
-        estimate, lower, upper = uncertainty.share_interval(reached, totals, level=level)
+        estimate, lower, upper = stats.share_interval(reached, totals, level=level)
         yield {
             "stage": stage,
             "n_eligible": totals.sum(),

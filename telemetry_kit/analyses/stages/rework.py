@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from telemetry_kit import engine, uncertainty
-from telemetry_kit.ordering import sort_rows
-from telemetry_kit.stages.changes import INCIDENT
-from telemetry_kit.summaries import summarise
-from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.summaries import summarise
+from telemetry_kit.engine.ordering import sort_rows
+from telemetry_kit.stats.clusters import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -149,7 +149,7 @@ def _count_per_server(frame: nw.LazyFrame[Any], groups: Sequence[str]) -> nw.Laz
 
 def _rework(totals: pd.DataFrame, level: float) -> Iterator[dict[str, Any]]:
     for measure, names in _MEASURES.items():
-        interval_of = uncertainty.share_interval if measure in _SHARES else uncertainty.difference_interval
+        interval_of = stats.share_interval if measure in _SHARES else stats.difference_interval
         counts, out_of = (totals[name].to_numpy(np.int64) for name in names)
         estimate, lower, upper = interval_of(counts, out_of, level=level)
         yield {

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from telemetry_kit import engine, uncertainty
-from telemetry_kit.stages.visits import EXITS
-from telemetry_kit.summaries import summarise
-from telemetry_kit.uncertainty.clusters import check_open_unit
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.stages.visits import EXITS
+from telemetry_kit.analyses.summaries import summarise
+from telemetry_kit.stats.clusters import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,7 +103,7 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
         ways = []
         for (exit_, next_stage), way in part.assign(_server=servers).groupby(["exit", "next_stage"], dropna=False):
             gone = np.bincount(way["_server"], way["_n"].to_numpy(np.int64), minlength=len(labels))
-            share, lower, upper = uncertainty.share_interval(gone, totals, level=level)
+            share, lower, upper = stats.share_interval(gone, totals, level=level)
             values = (exit_, next_stage, int(gone.sum()), share, len(labels), lower, upper)
             ways.append(dict(zip(_TRANSITIONS, values, strict=True)))
         return sorted(ways, key=lambda way: EXITS.index(way["exit"]))

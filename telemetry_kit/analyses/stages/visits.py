@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.stages.changes import ATTRIBUTES, FACTS, INCIDENT, NONE, find_changes
+from telemetry_kit.analyses.stages.changes import ATTRIBUTES, FACTS, INCIDENT, NONE, find_changes
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -27,8 +27,8 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
+from telemetry_kit.analyses.tasks.state_changes import INCIDENT, state
 from telemetry_kit.schemas import ACTIONS, CREATE_WITHIN_S, NEW_STATES
-from telemetry_kit.tasks.state_changes import INCIDENT, state
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry_kit.summaries import summarise_at_once
-from telemetry_kit.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, UNKNOWN, cluster_totals
-from telemetry_kit.uncertainty.clusters import check_open_unit, ratio_means
-from telemetry_kit.uncertainty.shares import effective_sizes, largest_shares, mean_limits, share_limits
+from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit.analyses.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, UNKNOWN, cluster_totals
+from telemetry_kit.stats.clusters import check_open_unit, ratio_means
+from telemetry_kit.stats.shares import effective_sizes, largest_shares, mean_limits, share_limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
     from numpy.typing import NDArray
 
-    from telemetry_kit.grouping import Groups
-    from telemetry_kit.periods import Freq
-    from telemetry_kit.uncertainty.clusters import RatioMeans
+    from telemetry_kit.engine.grouping import Groups
+    from telemetry_kit.engine.periods import Freq
+    from telemetry_kit.stats.clusters import RatioMeans
 
 _COMPLETION = {
     "completer": "str",

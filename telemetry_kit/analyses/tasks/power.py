@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit.analyses.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, cluster_totals
+from telemetry_kit.engine.ordering import sort_rows
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.ordering import sort_rows
-from telemetry_kit.summaries import summarise_at_once
-from telemetry_kit.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, cluster_totals
-from telemetry_kit.uncertainty.clusters import check_open_unit
-from telemetry_kit.uncertainty.comparisons import detectable_differences, difference_limits, mean_differences
+from telemetry_kit.stats.clusters import check_open_unit
+from telemetry_kit.stats.comparisons import detectable_differences, difference_limits, mean_differences
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
     from numpy.typing import NDArray
 
-    from telemetry_kit.grouping import Groups
-    from telemetry_kit.periods import Freq
+    from telemetry_kit.engine.grouping import Groups
+    from telemetry_kit.engine.periods import Freq
 
 _DIFFERENCE = "commander_vs_assignee"
 _COMPARISON = {

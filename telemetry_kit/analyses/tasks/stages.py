@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.tasks.state_changes import INCIDENT, open_state_changes
+from telemetry_kit.analyses.tasks.state_changes import INCIDENT, open_state_changes
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT

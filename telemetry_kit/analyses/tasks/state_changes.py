@@ -11,8 +11,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine
+from telemetry_kit.engine.periods import add_period, check_freq, dates, first_days
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.periods import add_period, check_freq, dates, first_days
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
 
-    from telemetry_kit.periods import Freq
+    from telemetry_kit.engine.periods import Freq
 
 INCIDENT = ("server_id", "incident_id")
 UNKNOWN = "unknown"

@@ -9,9 +9,8 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
-from telemetry_kit.grouping import Groups
-from telemetry_kit.summaries import summarise_at_once
-from telemetry_kit.tasks.state_changes import (
+from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit.analyses.tasks.state_changes import (
     COMPLETERS,
     INCIDENT,
     check_column,
@@ -19,15 +18,16 @@ from telemetry_kit.tasks.state_changes import (
     open_state_changes,
     state,
 )
-from telemetry_kit.uncertainty.clusters import check_open_unit
-from telemetry_kit.uncertainty.medians import (
+from telemetry_kit.engine.grouping import Groups
+from telemetry_kit.stats.clusters import check_open_unit
+from telemetry_kit.stats.medians import (
     group_median_limits,
     group_quantiles,
     number_clusters,
     shares_below_median,
     sort_samples,
 )
-from telemetry_kit.uncertainty.shares import largest_shares
+from telemetry_kit.stats.shares import largest_shares
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from telemetry_kit import schemas
-from telemetry_kit.sources import RAW_LIMIT, Damage, as_text, read_lines
+from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, as_text, read_lines
+from telemetry_kit.schemas.names import fold
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ class Rows:
 def delimiter_of(header: bytes) -> str | None:
     """Return the delimiter of a header that names known columns; null where it does not."""
     text = as_text(header).strip("\r\n")
-    counts = {d: sum(schemas.fold(c.strip('" ')) in _KNOWN_NAMES for c in text.split(d)) for d in _DELIMITERS}
+    counts = {d: sum(fold(c.strip('" ')) in _KNOWN_NAMES for c in text.split(d)) for d in _DELIMITERS}
     best = max(counts, key=lambda d: counts[d])
     return best if counts[best] > 1 else None
 

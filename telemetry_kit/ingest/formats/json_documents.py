@@ -7,7 +7,8 @@ import json
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
-from telemetry_kit.sources import BLOCK, LINE_LIMIT, RAW_LIMIT, Damage, read_some
+from telemetry_kit.ingest.compression import BLOCK, read_some
+from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT, Damage
 
 if TYPE_CHECKING:
     import io

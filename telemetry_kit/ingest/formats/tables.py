@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import pandas as pd
 
 from telemetry_kit.errors import MissingExtraError, ParameterError, SourceError
-from telemetry_kit.rules import name, quoted
-from telemetry_kit.schemas import fold
-from telemetry_kit.sources import SOURCE_EXPECTED, why
+from telemetry_kit.ingest.compression import why
+from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
+from telemetry_kit.schemas.names import fold, quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
-    from telemetry_kit.containers import TableFile
+    from telemetry_kit.ingest.detection import TableFile
 
 _URL = re.compile("[A-Za-z][A-Za-z0-9+.-]+://")
 _POSTGRESQL = ("postgresql://", "postgres://")
@@ -69,7 +69,7 @@ def table_errors() -> tuple[type[Exception], ...]:
 
 def table_file(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[Table]:
     """Give the tables of a file."""
-    path = quoted(str(file.path))
+    path = quote_literal(str(file.path))
     if file.form == "parquet":
         import pyarrow.parquet
 
@@ -112,7 +112,7 @@ def _attached(connection: duckdb.DuckDBPyConnection, file_name: str, path: str) 
         ).fetchall()
         for schema, table in tables:
             shown = table if schema == "main" else f"{schema}.{table}"
-            rows = f"given.{name(schema)}.{name(table)}"
+            rows = f"given.{quote_identifier(schema)}.{quote_identifier(table)}"
             columns = [column for column, *_ in connection.execute(f"DESCRIBE {rows}").fetchall()]
             yield _as_text(connection, f"{file_name}/{shown}", rows, columns)
     finally:
@@ -135,7 +135,8 @@ def _as_text(connection: duckdb.DuckDBPyConnection, table_name: str, rows: str, 
     numbered = f"SELECT row_number() OVER () - 1 AS number, {{}} FROM {relation}"
     if any(map(_is_nested, kinds, columns)):
         members = ", ".join(
-            f"{quoted(column)}, {_json(*cell)}" for column, *cell in zip(columns, cells, kinds, columns, strict=True)
+            f"{quote_literal(column)}, {_json(*cell)}"
+            for column, *cell in zip(columns, cells, kinds, columns, strict=True)
         )
         return Table(table_name, numbered.format(f"json_object({members}) AS json"), columns, is_json=True)
     texts = ", ".join(f"{_text(cell, kind)} AS {cell}" for cell, kind in zip(cells, kinds, strict=True))
@@ -252,7 +253,7 @@ def database(url: str) -> Iterator[tuple[str, pa.Table | str]]:
         for schema, table in found:
             shown = table if schema == "public" else f"{schema}.{table}"
             try:
-                cursor.execute(f"SELECT * FROM {name(schema)}.{name(table)}")
+                cursor.execute(f"SELECT * FROM {quote_identifier(schema)}.{quote_identifier(table)}")
                 yield shown, cursor.fetch_arrow_table()
             except driver.Error as error:
                 yield shown, _postgresql_fault(error)

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit.analyses.playbooks.sizes import MEASURES
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.playbooks.sizes import MEASURES
 
 QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 FIVE = pd.DataFrame(

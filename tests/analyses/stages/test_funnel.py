@@ -104,11 +104,11 @@ def test_where_all_incidents_are_young_nothing_is_estimated(visits):
 
 def test_the_share_within_any_time_is_that_of_a_plain_count(oct2020):
     visits = tk.stage_visits(oct2020.incident, cutoff="2020-12-05")
-    of_incidents = [part for _, part in visits[visits["from_start"]].groupby(["server_id", "incident_id"])]
+    filter_incidents = [part for _, part in visits[visits["from_start"]].groupby(["server_id", "incident_id"])]
     for hours in (1, 24, 24 * 14):
         span = pd.Timedelta(hours, "h")
         counts = {}
-        for part in of_incidents:
+        for part in filter_incidents:
             start = part["entered_at"].min()
             is_mature = start + span <= pd.Timestamp("2020-12-05", tz="UTC")
             furthest = part.loc[part["entered_at"] <= start + span, "stage"].max()

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit import stats
 from telemetry_kit.errors import ParameterError
 
 SHARES = ["estimate", "lower", "upper"]
@@ -175,7 +176,7 @@ def test_reopening_limits_are_the_odds_of_those_of_a_share(oct2020):
     row = tk.task_reopening(oct2020.tasks).set_index("completer").loc["any"]
     changes = oct2020.tasks[oct2020.tasks["new_state"].isin(["open", "done"])]
     is_open = (changes["new_state"] == "open").groupby(changes["server_id"])
-    low, high = tk.uncertainty.share_interval(is_open.sum(), is_open.size())[1:]
+    low, high = stats.share_interval(is_open.sum(), is_open.size())[1:]
     assert row["lower"] == pytest.approx(low / (1 - low))
     assert row["upper"] == pytest.approx(high / (1 - high))
 

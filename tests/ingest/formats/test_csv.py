@@ -4,8 +4,8 @@ import io
 
 import pytest
 
-from telemetry_kit.delimited import delimiter_of, read_rows
-from telemetry_kit.sources import LINE_LIMIT, Damage
+from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows
+from telemetry_kit.ingest.lines import LINE_LIMIT, Damage
 
 
 def read(text):

@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from telemetry_kit.documents import read_documents
-from telemetry_kit.sources import BLOCK, LINE_LIMIT, Damage
+from telemetry_kit.ingest.compression import BLOCK
+from telemetry_kit.ingest.formats.json_documents import read_documents
+from telemetry_kit.ingest.lines import LINE_LIMIT, Damage
 
 
 def read(data):

@@ -16,7 +16,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.tables import is_url
+from telemetry_kit.ingest.formats.tables import is_url
 
 ALL_VALID = {"read": 3, "valid": 3, "duplicate": 0, "rejected": 0, "other": 0}
 
@@ -90,7 +90,7 @@ def test_a_frame_without_columns_of_events_is_one_rejected_record(account, frame
 def test_the_table_of_envelopes_counts_as_other(events, account):
     log = tk.load_events({"tracks": pd.DataFrame(events).drop(columns="properties")})
     assert account(log) == {"read": 3, "valid": 0, "duplicate": 0, "rejected": 0, "other": 3}
-    assert log.notes[["finding", "detail", "n"]].to_numpy().tolist() == [["other event type", "tracks", 3]]
+    assert log.findings[["finding", "detail", "n"]].to_numpy().tolist() == [["other event type", "tracks", 3]]
 
 
 def test_a_cell_of_a_wrong_type_is_rejected_in_its_row(events, make_event, account):

@@ -1,0 +1,1 @@
+"""Valid frames -> tidy tables: one folder per question."""

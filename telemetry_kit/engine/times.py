@@ -1,0 +1,146 @@
+"""Times as the engines count them: columns as whole microseconds since 1970, and what a caller wrote as a time.
+
+Inside an analysis, times are counts of microseconds (``add_epoch_us``), because engines differ in how they subtract
+timestamps.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any, cast
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+
+from telemetry_kit.errors import ParameterError
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+MICROSECONDS = 1_000_000
+DAY_US = 86_400 * MICROSECONDS
+NO_TIME = cast("pd.Timestamp", pd.NaT)
+"""The cutoff of a log without events."""
+_WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
+
+
+def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
+    """Add, for each ``name=column``, the time in ``column`` as whole microseconds since 1970 in UTC."""
+    kind = frame.implementation
+    if kind.is_duckdb():
+        native = frame.to_native()
+        # DuckDB gives no microseconds of a timestamp in nanoseconds, which is how pandas often has them.
+        is_ns = {name: _duckdb_type(frame, column).endswith("_NS") for name, column in columns.items()}
+        count = {name: "epoch_ns" if is_ns[name] else "epoch_us" for name in columns}
+        whole = {name: " // 1000" if function == "epoch_ns" else "" for name, function in count.items()}
+        terms = [f'{count[name]}("{column}"){whole[name]} AS "{name}"' for name, column in columns.items()]
+        return as_lazy(native.project(", ".join(["*", *terms])))
+    if kind.is_pyspark() or kind.is_sqlframe():
+        native = frame.to_native()
+        unix_micros = _functions(frame).unix_micros
+        return as_lazy(native.withColumns({name: unix_micros(native[column]) for name, column in columns.items()}))
+    if kind.is_ibis():
+        import ibis
+
+        native = frame.to_native()
+        epoch = ibis.timestamp("1970-01-01")
+        counts = {c: native[c].delta(epoch.cast(native[c].type()), unit="microsecond") for c in columns.values()}
+        return as_lazy(native.mutate(**{name: counts[column] for name, column in columns.items()}))
+    return frame.with_columns(**{name: nw.col(column).dt.timestamp("us") for name, column in columns.items()})
+
+
+def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
+    """Add, for each ``name=column``, the time that lies as many microseconds after 1970 in UTC as ``column`` says."""
+    kind = frame.implementation
+    if kind.is_duckdb():
+        terms = [f'make_timestamptz("{column}") AS "{name}"' for name, column in columns.items()]
+        return as_lazy(frame.to_native().project(", ".join(["*", *terms])))
+    if kind.is_pyspark() or kind.is_sqlframe():
+        native = frame.to_native()
+        timestamp_micros = _functions(frame).timestamp_micros
+        return as_lazy(native.withColumns({name: timestamp_micros(native[column]) for name, column in columns.items()}))
+    if kind.is_ibis():
+        import ibis
+
+        native = frame.to_native()
+        epoch = ibis.timestamp("1970-01-01").cast("timestamp('UTC', 6)")
+        return as_lazy(native.mutate(**{name: epoch + native[c].as_interval("us") for name, c in columns.items()}))
+    return frame.with_columns(**{name: nw.col(c).cast(nw.Datetime("us", "UTC")) for name, c in columns.items()})
+
+
+def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
+    """Return the functions of PySpark, or of the engine behind SQLFrame.
+
+    Raises
+    ------
+    ParameterError
+        Where SQLFrame would count times in whole seconds.
+    """
+    place = (
+        "pyspark.sql" if frame.implementation.is_pyspark() else type(frame.to_native()).__module__.rpartition(".")[0]
+    )
+    if place in _WHOLE_SECONDS:
+        raise ParameterError("frame", place, "a frame of Ibis: SQLFrame counts times in whole seconds there")
+    return importlib.import_module(f"{place}.functions")
+
+
+def _duckdb_type(frame: nw.LazyFrame[Any], column: str) -> str:
+    native = frame.to_native()
+    return str(native.types[native.columns.index(column)])
+
+
+def epoch_us(moment: pd.Timestamp) -> int:
+    """Return a timestamp as whole microseconds since 1970 in UTC."""
+    return int(moment.as_unit("us").asm8.astype(np.int64))
+
+
+def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw.Expr:
+    """Return a timestamp as a literal of the type of a time column, without a zone where the column has none."""
+    if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
+        # It has one unit only, and Narwhals runs a query for the zone whenever it is asked for such a type.
+        return nw.lit(moment.to_pydatetime())
+    kind: Any = frame.collect_schema()[column]
+    return nw.lit(moment.to_pydatetime() if kind.time_zone else moment.tz_localize(None).to_pydatetime()).cast(kind)
+
+
+def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Timestamp:
+    """Read a point in time; one without a zone is in UTC. The cutoff of a log without events lies before all events.
+
+    Raises
+    ------
+    ParameterError
+        Where ``value`` is no point in time.
+    """
+    if value is NO_TIME:
+        return pd.Timestamp(0, tz="UTC").as_unit("us")
+    try:
+        read = pd.Timestamp(value)
+    except (ValueError, TypeError):
+        read = None
+    if not isinstance(read, pd.Timestamp):
+        raise ParameterError(parameter, value, "a point in time such as '2020-12-01T00:00:00Z'")
+    return (read.tz_localize("UTC") if read.tz is None else read.tz_convert("UTC")).as_unit("us")
+
+
+def span_us(value: str | dt.timedelta, *, parameter: str) -> int:
+    """Read a length of time above zero as whole microseconds.
+
+    Raises
+    ------
+    ParameterError
+        Where ``value`` is no such length of time.
+    """
+    try:
+        read = pd.Timedelta(value)
+    except (ValueError, TypeError):
+        read = None
+    if not isinstance(read, pd.Timedelta) or read < pd.Timedelta(1, "us"):
+        raise ParameterError(parameter, value, "a length of time above zero such as '4h'")
+    return read // pd.Timedelta(1, "us")
+
+
+def as_lazy(native: Any) -> nw.LazyFrame[Any]:  # noqa: ANN401 - whatever Narwhals knows
+    """Return a lazy frame of an engine as Narwhals has it."""
+    lazy: nw.LazyFrame[Any] = nw.from_native(native)
+    return lazy

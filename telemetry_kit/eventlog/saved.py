@@ -1,0 +1,85 @@
+"""The format of a saved log on disk: its parts, the mark by which it is known, and what makes one unreadable."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from telemetry_kit import engine, schemas
+from telemetry_kit.errors import SourceError
+from telemetry_kit.ingest.compression import why
+from telemetry_kit.schemas.log_tables import MARK, TABLES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+_FORMAT = 1
+
+
+def write_mark(folder: Path, cutoff: pd.Timestamp, **more: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+    """Write the file by which a directory is known as an event log; ``more`` is kept in it."""
+    about = {"format": _FORMAT, "cutoff": None if cutoff is engine.NO_TIME else cutoff.isoformat(), **more}
+    (folder / MARK).write_text(json.dumps(about) + "\n", encoding="utf-8")
+
+
+def parts() -> tuple[str, ...]:
+    """Return the names of the parts of a log, each a file of its own."""
+    return (*schemas.EVENT_TYPES, *TABLES)
+
+
+def is_saved(source: object) -> bool:
+    """Tell whether a source is a directory that ``EventLog.save`` wrote."""
+    try:
+        return (Path(source) / MARK).is_file()  # type: ignore[arg-type]
+    except (TypeError, OSError, ValueError):
+        return False
+
+
+def unreadable(folder: Path, error: Exception) -> SourceError:
+    """Return the error for a saved log that is not as it was written; its files are named without their place."""
+    reason = why(error).replace(f"{folder}{os.sep}", "")
+    return SourceError(f"source: the saved log in {folder.name!r} cannot be read: {reason}")
+
+
+def read_mark(folder: Path) -> dict[str, Any]:
+    """Read what ``write_mark`` wrote, the cutoff as a moment.
+
+    Raises
+    ------
+    OSError, ValueError, LookupError, TypeError
+        Where it is not as it was written.
+    """
+    about: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
+    if about["format"] != _FORMAT:
+        raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}")
+    moment = about["cutoff"]
+    return about | {"cutoff": engine.NO_TIME if moment is None else engine.moment(moment, parameter="cutoff")}
+
+
+def read_table(folder: Path, part: str) -> pd.DataFrame:
+    """Read the quarantine, the audit or what was seen beside the events.
+
+    Raises
+    ------
+    OSError, ValueError
+        Where it is not as it was written.
+    """
+    table: pd.DataFrame = pd.read_parquet(folder / f"{part}.parquet")
+    check_columns(f"{part}.parquet", table.columns, TABLES[part])
+    return table
+
+
+def check_columns(name: str, found: Iterable[str], expected: Sequence[str]) -> None:
+    """See that a file of a saved log has the columns that it was written with.
+
+    Raises
+    ------
+    ValueError
+        Where it has others.
+    """
+    if [*found] != [*expected]:
+        raise ValueError(f"{name} has other columns than {', '.join(expected)}")

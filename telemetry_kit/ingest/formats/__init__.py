@@ -1,0 +1,1 @@
+"""One module per format: its bytes or cells in, rows of text out."""

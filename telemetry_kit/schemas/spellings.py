@@ -1,0 +1,112 @@
+"""Which names mean a field, in every era and container: keys of JSON, columns of tables, names of events."""
+
+from __future__ import annotations
+
+import functools
+import operator
+from typing import TYPE_CHECKING
+
+from telemetry_kit.schemas.fields import EVENT_TYPES, FIELDS, LEGACY_EVENTS
+from telemetry_kit.schemas.names import fold
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+PROPERTY_COLUMNS = frozenset(field.column for field in FIELDS if field.is_property)
+CARRIED = ("received_at", "type_name")
+"""What a raw record has beside the fields: when the pipeline got it, and the name of its event or table."""
+
+
+def event_type_of(type_name: str | None) -> str | None:
+    """Return the event type that the name of an event or of its table means, null where it is none of ours."""
+    if type_name is None:
+        return None
+    folded = fold(type_name)
+    legacy = {fold(key): kind for key, (kind, _, _) in LEGACY_EVENTS.items()}
+    return folded if folded in EVENT_TYPES else legacy.get(folded)
+
+
+_ENVELOPE = frozenset(
+    ("anonymousid", "batch", "channel", "integrations", "loadedat", "properties", "receivedat", "requestip", "rudderid",
+     "sentat", "traits", "uuidts", "version", "writekey")
+)  # fmt: skip
+_ARRIVAL = ("receivedat", "sentat")
+_NAMES = frozenset(n for field in FIELDS for n in (field.wire, field.column, field.published, *field.aliases))
+
+
+def is_read(key: str) -> bool:
+    """Tell whether a key names a field, or a time at which the record arrived."""
+    folded = fold(key)
+    return folded in _ARRIVAL or _spelling(folded) is not None
+
+
+def is_property(key: str) -> bool:
+    """Tell whether a key among the properties of an event names a field; the envelope has no place there."""
+    match = _spelling(fold(key))
+    return match is not None and match[0] in PROPERTY_COLUMNS
+
+
+def is_known(key: str) -> bool:
+    """Tell whether a key is read, or belongs to the envelope that the pipeline puts around an event."""
+    folded = fold(key)
+    return folded in _ENVELOPE or folded.startswith("context") or is_read(key)
+
+
+@functools.cache
+def _spelling(folded: str) -> tuple[str, int] | None:
+    """Return the field that a folded key names, and its rank among the spellings of that field."""
+    for field in FIELDS:
+        spellings = [fold(n) for n in (field.wire, *field.aliases, field.column, field.published) if n]
+        if folded in spellings:
+            return field.column, spellings.index(folded)
+    return None
+
+
+def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+    """Return SQL for each field that some key names; where several name it, the first that has a value counts.
+
+    ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
+    """
+    made = {}
+    for column, keyed in ways(keys, properties).items():
+        # The client library says "track" of every event; only the published form has the event type there.
+        way = [f"NULLIF({x}, 'track')" if fold(key) == "type" else x for key, x in keyed]
+        way = [f"NULLIF({x}, '')" for x in way] if column == "event_type" else way
+        made[column] = f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0]
+    if "event_type" in made:
+        made["type_name"] = made.pop("event_type")
+    return made
+
+
+def ways(
+    keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()
+) -> dict[str, list[tuple[str, str]]]:
+    """Return the keys that name each field, with what came along; the first that has a value counts.
+
+    ``keys`` are the names of columns, ``properties`` those of an event's properties. When a record arrived is there
+    as ``received_at``.
+    """
+    found: dict[str, list[tuple[tuple[bool, int, bool], tuple[str, str]]]] = {}
+    for key, x in properties:
+        match = _spelling(fold(key))
+        if match and match[0] in PROPERTY_COLUMNS:
+            found.setdefault(match[0], []).append(((False, match[1], key not in _NAMES), (key, x)))
+    for key, x in keys:
+        folded = fold(key)
+        match = _spelling(folded)
+        if match:
+            found.setdefault(match[0], []).append(((True, match[1], key not in _NAMES), (key, x)))
+        elif folded in _ARRIVAL:
+            found.setdefault("received_at", []).append(((True, _ARRIVAL.index(folded), False), (key, x)))
+    return {
+        column: [way for _, way in sorted(options, key=operator.itemgetter(0))] for column, options in found.items()
+    }
+
+
+def raw_columns(expressions: dict[str, str]) -> str:
+    """Return a select list with a text column ``raw_<column>`` for every field, from SQL for those that are present."""
+    wanted = [(f"raw_{field.column}", field.column) for field in FIELDS]
+    return ", ".join(
+        f"{expressions.get(key, 'CAST(NULL AS VARCHAR)')} AS {alias}"
+        for alias, key in [*wanted, *((key, key) for key in CARRIED)]
+    )
