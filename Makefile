@@ -11,7 +11,7 @@ LAB := $(VENV)/.installed-lab
 DEV := $(VENV)/.installed-dev
 
 SPARK := $(VENV)/.installed-spark
-# The tools that ours is measured against need so much that they live apart.
+# The tools that ours is measured against need so much that they have an environment of their own.
 PEERS := $(BENCH)/peers
 
 .PHONY: help report test check format lab spark bench lock clean

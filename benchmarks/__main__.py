@@ -84,7 +84,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
             paths = {size: str(make(folder, size)) for size in SIZES if size <= events}
             yield from growth(work, paths, since=IN_MEMORY, most={"slope": 1.05, **most})
     if is_wanted("import"):
-        # The package imports its rooms when one is asked for; the second row has all of them but the pictures.
+        # The package imports public names when one is asked for; the second row has all of them but the plots.
         for what, limit in (("telemetry_kit", 1.2), ("telemetry_kit.public", None)):
             yield importing(what, "pandas, pandera.pandas", limit=limit, times=times)
 

@@ -1,4 +1,4 @@
-"""Every public analysis, and the hand-written query that makes the same table without its limits."""
+"""Every public analysis, and the hand-written query that makes the same table without its confidence intervals."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Incident events for process mining tools, which live in an environment of their own, without telemetry_kit."""
+"""Incident events for process mining tools, which have an environment of their own, without telemetry_kit."""
 
 from __future__ import annotations
 

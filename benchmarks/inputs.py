@@ -94,7 +94,7 @@ def ask(connection: duckdb.DuckDBPyConnection, analysis: Analysis, cutoff: Any) 
 
 
 def consume(result: Any) -> int:  # noqa: ANN401 - of any kind
-    """Bring all rows of a result home, a lazy one batch by batch, and return how many they are."""
+    """Collect all rows of a result, a lazy one batch by batch, and return how many they are."""
     if hasattr(result, "to_arrow_reader"):
         return sum(batch.num_rows for batch in result.to_arrow_reader(100_000))
     return len(result)

@@ -67,7 +67,7 @@ def compare(
 ) -> Row:
     """Run our work and the peer's in turn; ratios are taken pair by pair.
 
-    ``python`` is what runs the peer, where it lives in an environment of its own. Hand-written SQL for the same table
+    ``python`` is what runs the peer, where it has an environment of its own. Hand-written SQL for the same table
     has to give about as many rows: times that rounding keeps apart are one to us, as they are to R.
     """
     ours, theirs = works

@@ -1,4 +1,4 @@
-"""The analyses of playbooks as a data engineer would write them for DuckDB: the same numbers, but no limits.
+"""The analyses of playbooks as a data engineer would write them for DuckDB: the same numbers, but no intervals.
 
 The queries select from ``playbook``, ``incident`` and ``snapshot``, tables or views. Results have the columns' names of
 the analyses, by which a test holds them against one another.

@@ -1,4 +1,4 @@
-"""Some of the analyses as one would write them for Polars, where that is natural: the same numbers, but no limits."""
+"""Some of the analyses as one would write them for Polars, where that is natural: the same numbers, no intervals."""
 
 from __future__ import annotations
 

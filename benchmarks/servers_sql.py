@@ -1,4 +1,4 @@
-"""The analyses of servers as a data engineer would write them for DuckDB: the same numbers, but no limits.
+"""The analyses of servers as a data engineer would write them for DuckDB: the same numbers, but no intervals.
 
 The queries select from ``incident``, ``tasks``, ``playbook`` and ``licenses``, tables or views. Results have the
 columns' names of the analyses, by which a test holds them against one another.

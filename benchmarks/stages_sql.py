@@ -1,4 +1,4 @@
-"""The analyses of stages as a data engineer would write them for DuckDB: counts and times, but no limits.
+"""The analyses of stages as a data engineer would write them for DuckDB: counts and times, but no intervals.
 
 ``VISITS`` and ``DURATIONS`` select from ``incident`` up to ``$cutoff``; the other queries select from ``visits`` or
 ``durations``. Quartiles take no account of what was still open, and so have no name of ours.

@@ -1,8 +1,8 @@
-"""The analyses of tasks as a data engineer would write them for DuckDB: the same numbers, but no limits.
+"""The analyses of tasks as a data engineer would write them for DuckDB: the same numbers, but no intervals.
 
 The queries select from ``tasks``, ``incident`` and ``visits``, tables or views. Results have the columns' names of the
-analyses, by which a test holds them against one another. Where limits rest on the variance of a share between clusters,
-which takes another pass over them, the queries give it as ``variance``.
+analyses, by which a test holds them against one another. Where intervals rest on the variance of a share between
+clusters, which takes another pass over them, the queries give it as ``variance``.
 """
 
 

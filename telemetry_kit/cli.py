@@ -140,7 +140,7 @@ def _add_memory_limit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--memory-limit", metavar="SIZE", help="how much memory DuckDB may use, such as 512MB or 4GB")
 
 
-def _limits(options: argparse.Namespace) -> dict[str, str]:
+def _memory_limit(options: argparse.Namespace) -> dict[str, str]:
     """Return the limit of memory as a keyword, where one was given."""
     return {} if options.memory_limit is None else {"memory_limit": options.memory_limit}
 
@@ -150,7 +150,7 @@ def _report(options: argparse.Namespace) -> int:
 
     with _progress(sys.stderr) as on_progress:
         place = write_report(
-            _source(options), options.out, cutoff=options.cutoff, on_progress=on_progress, **_limits(options)
+            _source(options), options.out, cutoff=options.cutoff, on_progress=on_progress, **_memory_limit(options)
         )
     print(place / "index.html")
     return OK
@@ -175,7 +175,7 @@ def _validate(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> int:
     from telemetry_kit.eventlog.convert import convert_events
 
-    audit = convert_events(_source(options), options.out, cutoff=options.cutoff, **_limits(options))
+    audit = convert_events(_source(options), options.out, cutoff=options.cutoff, **_memory_limit(options))
     _print_audit(audit)
     return OK
 

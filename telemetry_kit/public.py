@@ -55,7 +55,7 @@ from telemetry_kit.eventlog.scan import scan_events
 from telemetry_kit.eventlog.warehouse import open_warehouse
 
 if TYPE_CHECKING:
-    from telemetry_kit import plots  # noqa: TC004 - pictures are a room that is imported by itself, when asked for
+    from telemetry_kit import plots  # noqa: TC004 - plots are imported by themselves, when asked for
 
 __all__ = [
     "EventLog",
@@ -66,19 +66,19 @@ __all__ = [
     "convert_events",
     "detectable_difference",
     "errors",
+    "filter_incidents",
     "incident_durations",
     "incident_sizes",
     "incident_survival",
-    "persist",
     "load_events",
     "load_incidents",
     "load_playbooks",
     "load_tasks",
     "n_distinct",
     "notebooks",
-    "filter_incidents",
     "open_task_bounds",
     "open_warehouse",
+    "persist",
     "playbook_ecdf",
     "playbook_growth",
     "playbook_histories",

@@ -40,7 +40,7 @@ def summarise(
     dtypes
         The columns of the result after those of ``by``, and their types.
     level
-        The confidence level of its limits, which pictures name: it goes with the result as ``attrs["level"]``.
+        The confidence level of its intervals, which pictures name: it goes with the result as ``attrs["level"]``.
 
     Returns
     -------

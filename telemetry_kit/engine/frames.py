@@ -1,9 +1,9 @@
-"""The door to DuckDB and Narwhals: frames of any kind in, lazy frames for the analyses, frames of that kind out.
+"""The interface to DuckDB and Narwhals: frames of any kind in, lazy frames for the analyses, frames of that kind out.
 
 Eager pandas and PyArrow tables are handed to DuckDB without a copy, so that one analysis runs as fast on them as on
 a DuckDB relation; Polars, PySpark, Ibis and the rest stay where they are. Inside an analysis, times are counts of
 microseconds since 1970 (``add_epoch_us``), because engines differ in how they subtract timestamps, and engines add up
-integers only, so that a sum does not depend on its order. What comes home is small, and is finished in NumPy.
+integers only, so that a sum does not depend on its order. What is collected is small, and is finished in NumPy.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ ARRIVAL = "arrival"
 """The column of whole numbers, each another, by which a frame that keeps no order of its rows can tell it."""
 RECEIVED = "received_us"
 """The column by which ties in time follow where rows have no order: when an event was received. It can tie as well."""
-_kept = itertools.count(1)
+_persisted = itertools.count(1)
 
 
 def to_arrow(frame: pd.DataFrame) -> pa.Table:
@@ -133,7 +133,7 @@ def open_alike(
 ) -> nw.LazyFrame[Any]:
     """Open a second frame on the engine of a first one that is open, so that the two can be joined.
 
-    A frame in memory is brought to DuckDB and to Polars, on the first one's connection; on any other engine the second
+    A frame in memory is handed to DuckDB, on the first one's connection, and to Polars; on any other engine the second
     frame has to be there already.
 
     Raises
@@ -164,7 +164,7 @@ def persist_rows(frame: IntoFrameT) -> IntoFrameT:
         return native.collect().lazy()  # type: ignore[no-any-return]
     if not opened.implementation.is_duckdb():
         return native.cache()  # type: ignore[no-any-return]
-    table = f"telemetry_kit_{next(_kept)}"
+    table = f"telemetry_kit_{next(_persisted)}"
     with within_memory(native):
         native.query("_given", f"CREATE TEMP TABLE {table} AS FROM _given").fetchall()
     return native.query("_given", f"FROM {table}")  # type: ignore[no-any-return]
@@ -186,12 +186,12 @@ def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:
 
 
 def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
-    """Bring a lazy result home as pandas: integers as Int64, flags as boolean, text as str, times in UTC."""
+    """Collect a lazy result as pandas: integers as Int64, flags as boolean, text as str, times in UTC."""
     return arrow_to_pandas(collect_arrow(result))
 
 
 def collect_rows(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> pd.DataFrame:
-    """Bring columns of a frame home as ``collect`` does; those of one in memory without a way through an engine."""
+    """Collect columns of a frame as ``collect`` does; those of one in memory without passing through an engine."""
     given: Any = nw.from_native(frame)
     if given.implementation.is_pandas():
         return arrow_to_pandas(to_arrow(given.select(*columns).to_native()))
@@ -199,7 +199,7 @@ def collect_rows(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFra
 
 
 def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
-    """Bring a frame home; of DuckDB part by part, so that its rows never are in memory together."""
+    """Collect a frame; of DuckDB part by part, so that its rows never are in memory together."""
     native: Any = frame
     if not nw.from_native(native).implementation.is_duckdb():
         yield native if isinstance(native, pd.DataFrame) else collect(open_frame(frame, [], parameter="frame"))
@@ -212,7 +212,7 @@ def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
 
 
 def collect_arrow(result: nw.LazyFrame[Any]) -> pa.Table:
-    """Bring a lazy result home as an Arrow table, with the types that its engine gives it."""
+    """Collect a lazy result as an Arrow table, with the types that its engine gives it."""
     with within_memory(result.to_native()) if result.implementation.is_duckdb() else contextlib.nullcontext():
         table: pa.Table = result.collect("pyarrow").to_native()
     return table

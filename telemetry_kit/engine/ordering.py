@@ -1,4 +1,4 @@
-"""The order of the rows of small tables at home: text in natural order, nulls last, and numbers in place of ids."""
+"""The order of the rows of small tables in memory: text in natural order, nulls last, and numbers in place of ids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames of any kind: computed once, counted, brought home."""
+"""Frames of any kind: computed once, counted, collected as pandas."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def persist(frame: IntoFrameT) -> IntoFrameT:
     """Compute a lazy frame once, for several analyses to use.
 
     A lazy frame is a question, which each analysis asks anew: the visits of ten million events would be found once for
-    the funnel, once more for the dwell times, and so on. What is kept is answered.
+    the funnel, once more for the dwell times, and so on. What is persisted is answered.
 
     Parameters
     ----------
@@ -119,7 +119,7 @@ def n_distinct(frame: IntoFrame, *columns: str) -> int:
 
 
 def to_pandas(frame: IntoFrame, *, limit: int | None = None) -> pd.DataFrame:
-    """Bring a frame of any kind home as pandas.
+    """Collect a frame of any kind as pandas.
 
     Parameters
     ----------

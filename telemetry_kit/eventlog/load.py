@@ -64,7 +64,7 @@ def load_events(
     Returns
     -------
     EventLog
-        The events by type as validated pandas DataFrames, the quarantine, the audit and the notes.
+        The events by type as validated pandas DataFrames, the quarantine, the audit and the findings.
 
     Raises
     ------
@@ -257,7 +257,7 @@ def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> 
 
 
 def _take_given(intake: Intake, table_name: str, table: pa.Table | str) -> None:
-    """Take a table in memory, or the reason why it could not be brought there."""
+    """Read a table into memory, or return the reason why it could not be read."""
     source = intake.add_source(table_name)
     if isinstance(table, str):
         intake.take_damage(Damage(source, 1, f"record: the table cannot be read: {table}", b""))

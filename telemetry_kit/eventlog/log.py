@@ -61,7 +61,7 @@ class EventLog:
 
     @functools.cached_property
     def findings(self) -> pd.DataFrame:
-        """What was kept but deserves a look: ``finding``, ``event_type`` (nullable), ``detail`` and ``n`` (events)."""
+        """What is valid but deserves a look: ``finding``, ``event_type`` (nullable), ``detail`` and ``n`` (events)."""
         return find_findings(self.incident, self.tasks, self.playbook, self.seen)
 
     def to_frame(self) -> pd.DataFrame:
@@ -199,7 +199,7 @@ def _write(frame: Any, part: str, path: Path) -> None:  # noqa: ANN401 - a frame
 
 
 def _in_order(frame: IntoFrame, part: str) -> pd.DataFrame:
-    """Bring a lazy frame home, events in the order of time, which not every engine keeps."""
+    """Collect a lazy frame, events in the order of time, which not every engine preserves."""
     rows = engine.open_frame(frame, [], parameter=part, order="_order")
     return engine.collect(rows if part in TABLES else rows.sort("event_timestamp", "_order", "event_id"))
 

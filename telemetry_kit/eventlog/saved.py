@@ -21,7 +21,7 @@ _FORMAT = 1
 
 
 def write_mark(folder: Path, cutoff: pd.Timestamp, **more: Any) -> None:  # noqa: ANN401 - anything JSON can hold
-    """Write the file by which a directory is known as an event log; ``more`` is kept in it."""
+    """Write the file by which a directory is known as an event log; ``more`` is written into it."""
     about = {"format": _FORMAT, "cutoff": None if cutoff is engine.NO_TIME else cutoff.isoformat(), **more}
     (folder / MARK).write_text(json.dumps(about) + "\n", encoding="utf-8")
 

@@ -19,7 +19,7 @@ Flags: TypeAlias = "NDArray[np.bool_]"
 
 SECOND_US = MICROSECONDS
 SPAN_US = 1 << 44
-"""More microseconds (203 days) than an incident lives; a group and a time within it make one sortable integer."""
+"""More microseconds (203 days) than an incident lasts; a group and a time within it make one sortable integer."""
 
 
 def take(columns: Columns, index: NDArray[Any]) -> Columns:

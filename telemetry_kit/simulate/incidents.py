@@ -1,4 +1,4 @@
-"""What people do in incidents: the walk through the stages, changes of commander, and the work on tasks."""
+"""What people do in incidents: the path through the stages, changes of commander, and the work on tasks."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OPEN, IN_PROGRESS, DONE = range(3)
 NO_STATE = -1
 
 LIFE_US = SPAN_US - 2 * DAY_US
-"""An incident that would live longer is left alone: nothing more happens in it."""
+"""An incident that would last longer is left alone: nothing more happens in it."""
 MOST_STEPS = 500
 """Nor does anything once it was moved, ended and restarted so often."""
 CLOSED_MEDIAN_US = 3600 * SECOND_US
@@ -130,12 +130,12 @@ def _playbook_of(
 
 def incident_events(rng: np.random.Generator, plan: Plan, servers: Columns, cases: Columns) -> tuple[Columns, Integers]:
     """Let every incident run; return its events in order of case and time, and how long people work in each."""
-    walk, life = _walk(rng, plan.parameters, cases, plan.window_us[1])
+    path, life = _path(rng, plan.parameters, cases, plan.window_us[1])
     touches = [_touches(rng, cases, life, plan.parameters.commander_changes, CHANGE_COMMANDER)]
     if plan.era == "later":
         touches.append(_touches(rng, cases, life, TIMELINE_POSTS, TIMELINE))
         touches.append(_touches(rng, cases, life, TABS_CLICKED, FRONTEND))
-    events = concatenate([walk, *touches])
+    events = concatenate([path, *touches])
     events = take(events, np.lexsort((events["time_us"], events["case"])))
     moved = events["stage"] >= 0
     latest = np.maximum.accumulate(np.where(moved, np.arange(moved.size), 0))
@@ -154,7 +154,7 @@ def incident_events(rng: np.random.Generator, plan: Plan, servers: Columns, case
     return events, life
 
 
-def _walk(rng: np.random.Generator, parameters: Parameters, cases: Columns, until_us: int) -> tuple[Columns, Integers]:
+def _path(rng: np.random.Generator, parameters: Parameters, cases: Columns, until_us: int) -> tuple[Columns, Integers]:
     now, last_stage = cases["start_us"].copy(), np.maximum(cases["num_checklists"] - 1, 0)
     stage = np.zeros(now.size, dtype=np.int64)
     is_open = np.ones(now.size, dtype=bool)
@@ -313,9 +313,9 @@ def _completers(rng: np.random.Generator, plan: Plan, servers: Columns, server: 
     shift = effect.commander_shift if effect else 0.0
     commander = np.clip(shares[:, 0] + np.where(affected, shift, 0.0), 0, 1)
     rest = np.cumsum(np.maximum(shares[:, 1:], np.finfo(float).tiny), axis=1)
-    limits = commander[:, None] + rest / rest[:, -1:] * (1 - commander[:, None])
+    thresholds = commander[:, None] + rest / rest[:, -1:] * (1 - commander[:, None])
     draw = rng.random(server.size)[:, None]
-    return np.where(draw[:, 0] < commander, 0, 1 + (draw >= limits[:, :-1]).sum(axis=1))
+    return np.where(draw[:, 0] < commander, 0, 1 + (draw >= thresholds[:, :-1]).sum(axis=1))
 
 
 def _actors(

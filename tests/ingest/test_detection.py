@@ -17,6 +17,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.ingest import detection
+from telemetry_kit.ingest import lines as line_reader
 from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT
 
 PLAIN = {"duplicate": 0, "rejected": 0, "other": 0}
@@ -282,7 +283,7 @@ def test_a_long_line_or_a_mark_in_a_large_file_is_found(load, lines, account):
 
 def test_text_is_read_in_parts_and_keeps_its_places(tmp_path, make_event, account, monkeypatch):
     monkeypatch.setattr(detection, "UNIT", 10_000)
-    monkeypatch.setattr("telemetry_kit.ingest.lines.BLOCK", 1000)
+    monkeypatch.setattr(line_reader, "BLOCK", 1000)
     for name in ("a", "b"):
         events = [json.dumps(make_event(n) | {"messageId": f"{name}{n}"}) for n in range(200)]
         events[150] = "junk"

@@ -9,7 +9,16 @@ import pyarrow as pa
 import pytest
 
 from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.simulate import Effect, Faults, Parameters, parse_faults, read_truth, simulate_log, write_simulation
+from telemetry_kit.simulate import (
+    Effect,
+    Faults,
+    Parameters,
+    arrival,
+    parse_faults,
+    read_truth,
+    simulate_log,
+    write_simulation,
+)
 
 ALIKE = Parameters(dwell_sigma=0, server_dwell_sigma=0, median_dwell_s=1800, clock_error_s=0, pause_share=0)
 
@@ -63,7 +72,7 @@ def test_chunks_do_not_show(tmp_path, monkeypatch):
         whole, pieces = tmp_path / f"whole-{container}.jsonl", tmp_path / f"pieces-{container}.jsonl"
         write_simulation(whole, n_events=5000, seed=3, container=container, faults=faults)
         with monkeypatch.context() as patched:
-            patched.setattr("telemetry_kit.simulate.arrival.ROWS_PER_CHUNK", 700)
+            patched.setattr(arrival, "ROWS_PER_CHUNK", 700)
             write_simulation(pieces, n_events=5000, seed=3, container=container, faults=faults)
         assert whole.read_bytes() == pieces.read_bytes()
 
