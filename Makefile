@@ -14,14 +14,15 @@ SPARK := $(VENV)/.installed-spark
 # The tools that ours is measured against need so much that they have an environment of their own.
 PEERS := $(BENCH)/peers
 
-.PHONY: help report test check format lab spark bench lock clean
+.PHONY: help report test check docs format lab spark bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make report  notebooks executed on SOURCE (default $(SOURCE)), written to OUT (default $(OUT))'
 	@echo 'make lab     JupyterLab on the notebooks'
 	@echo 'make test    every test, warnings as errors'
-	@echo 'make check   ruff, formatting, mypy --strict'
+	@echo 'make check   ruff, formatting, mypy --strict, the contracts of the imports, what docs say of the code'
+	@echo 'make docs    what the docs say of the code: the list of public names, the picture of the imports, the modules'
 	@echo 'make format  what make check asks for, as far as a tool can do it'
 	@echo 'make spark   PySpark, so that make test runs on it too (half a gigabyte; needs Java)'
 	@echo 'make bench   the measurements of benchmarks/, with inputs and peers kept in BENCH (default $(BENCH); 15 GB)'
@@ -41,6 +42,11 @@ check: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python docs/generate.py --check
+
+docs: $(DEV)
+	$(BIN)/python docs/generate.py
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,68 @@
-"""Analysis of incident-response telemetry."""
+"""Analysis of incident-response telemetry: ``import telemetry_kit as tk``.
+
+What a user holds: valid events by type, and the account of all that was read.
+    EventLog: Telemetry of one source: the valid events, and what became of everything else
+    convert_events: Convert telemetry to validated Parquet, one file per event type, within bounded memory
+    filter_incidents: The rows of a frame that belong to some incidents, to look at them one by one
+    load_events: Load telemetry of any container, era and spelling, and account for every record
+    load_incidents: Load the incident events of a source
+    load_playbooks: Load the playbook events of a source, as ``load_incidents`` loads its incident events
+    load_tasks: Load the task events of a source, as ``load_incidents`` loads its incident events
+    n_distinct: How many different values a column has, or how many different rows several columns have together
+    notebooks: The directory of the notebooks that come with the package
+    open_warehouse: Open the telemetry in a warehouse: the events stay there, and every analysis runs there
+    persist: Compute a lazy frame once, for several analyses to use
+    samples: The directory of the samples that come with the package, each a source for ``load_events``
+    scan_events: Open telemetry of any size: the events stay on disk, and every analysis runs on them as on frames in memory
+    to_pandas: Collect a frame of any kind as pandas
+
+What is known of playbooks: which there are at a moment, how large they are, and how they change.
+    compare_playbook_sizes: How playbooks of one group compare with those of another: which are larger, and by how much
+    incident_sizes: How large incidents were when they were created, and how large their playbook was at that moment
+    playbook_ecdf: The share of playbooks up to each size: the empirical distribution function
+    playbook_growth: How the size of playbooks changes with every update
+    playbook_histories: How the size of each playbook began, how it ended and how large it ever was
+    playbook_sizes: How large playbooks are: mean, quantiles and the limits of the median
+    playbook_sizes_over_time: How large playbooks were at the end of each month, week or day
+    playbook_snapshot: Every playbook that exists at a moment, in the state in which its latest event left it
+    playbook_weightings: How large playbooks are per playbook, per server and per run, side by side
+
+What is known of servers: how active they are, which versions they run, under which licence.
+    attach_license: Add the edition of the licence that the row's server had at the row's time
+    server_activity: The events and distinct users of every server, day by day
+    server_overview: Every server of a log in one row
+    version_adoption: How soon servers take up a version, or a later one, that others already run
+    versions_in_use: How many servers run which version, day by day
+    warehouse_metrics: The figures of Mattermost's data warehouse for this plugin, so that they can be recognised
+
+How incidents move through their stages: how far they get, how long each stage holds them, where they go back.
+    incident_durations: How long each incident took to end, for the first and for the last time, and how long it was open
+    incident_survival: The share of incidents that have not ended yet as time goes by: the curves of ``time_to_end``
+    stage_arrivals: The share of incidents that have come to each stage as time goes by: the curves of ``time_to_stage``
+    stage_dwell: How long visits to each stage last: quartiles, and the limits of the median
+    stage_funnel: How many incidents reach each stage, with the limits of the share
+    stage_rework: How much incidents go back, with limits: to stages that they had left, and from closed to open
+    stage_survival: The share of visits still in each stage as time goes by: Kaplan-Meier curves with their bands
+    stage_transitions: Where visits to each stage lead, with the share of each way out and its limits
+    stage_visits: The visits of every incident: the stretches of time that it spent in one stage while open
+    time_to_end: How long incidents take to end for the first time: quartiles, and the limits of the median
+    time_to_stage: How long incidents take from their start to each stage: quartiles, and the limits of the median
+    visit_counts: How many visits, incidents and servers there are
+
+What is known of tasks: who completes and reopens them, in which stage, how soon, and how many can be left.
+    commander_vs_assignee: How much more often the commander completes a task than its assignee does
+    completion_times: Each completion of a task with the time since its incident's start
+    detectable_difference: The smallest differences in who completes tasks that a comparison with this much data could show
+    open_task_bounds: The least and the most tasks that can be open, in progress and done in each incident at the cutoff
+    task_completion: Who completes tasks: the share of completions by each kind of completer
+    task_reopening: How many tasks are reopened for each one that is completed, by who does it
+    tasks_by_stage: Each state change of a task with the stage in which its incident was at that moment
+    time_to_completion: How long after the incident's start tasks are completed, by who completes them
+
+tk.errors: The exceptions a caller can catch; each message names the place, the value and what was expected.
+tk.plots: Pictures: a tidy table in, Matplotlib axes out. A picture computes nothing; it draws what its table says.
+tk.schemas: The one place that knows a field: its names everywhere, its type, its rules and what it means.
+"""
 
 import importlib as _importlib
 import sys as _sys

@@ -57,41 +57,28 @@ from telemetry_kit.eventlog.warehouse import open_warehouse
 if TYPE_CHECKING:
     from telemetry_kit import plots  # noqa: TC004 - plots are imported by themselves, when asked for
 
-__all__ = [
+__all__ = ["errors", "plots", "schemas"]
+# Events.
+__all__ += [
     "EventLog",
-    "attach_license",
-    "commander_vs_assignee",
-    "compare_playbook_sizes",
-    "completion_times",
     "convert_events",
-    "detectable_difference",
-    "errors",
     "filter_incidents",
-    "incident_durations",
-    "incident_sizes",
-    "incident_survival",
     "load_events",
     "load_incidents",
     "load_playbooks",
     "load_tasks",
     "n_distinct",
     "notebooks",
-    "open_task_bounds",
     "open_warehouse",
     "persist",
-    "playbook_ecdf",
-    "playbook_growth",
-    "playbook_histories",
-    "playbook_sizes",
-    "playbook_sizes_over_time",
-    "playbook_snapshot",
-    "playbook_weightings",
-    "plots",
     "samples",
     "scan_events",
-    "schemas",
-    "server_activity",
-    "server_overview",
+    "to_pandas",
+]
+# Stages.
+__all__ += [
+    "incident_durations",
+    "incident_survival",
     "stage_arrivals",
     "stage_dwell",
     "stage_funnel",
@@ -99,15 +86,39 @@ __all__ = [
     "stage_survival",
     "stage_transitions",
     "stage_visits",
+    "time_to_end",
+    "time_to_stage",
+    "visit_counts",
+]
+# Tasks.
+__all__ += [
+    "commander_vs_assignee",
+    "completion_times",
+    "detectable_difference",
+    "open_task_bounds",
     "task_completion",
     "task_reopening",
     "tasks_by_stage",
     "time_to_completion",
-    "time_to_end",
-    "time_to_stage",
-    "to_pandas",
+]
+# Playbooks.
+__all__ += [
+    "compare_playbook_sizes",
+    "incident_sizes",
+    "playbook_ecdf",
+    "playbook_growth",
+    "playbook_histories",
+    "playbook_sizes",
+    "playbook_sizes_over_time",
+    "playbook_snapshot",
+    "playbook_weightings",
+]
+# Servers.
+__all__ += [
+    "attach_license",
+    "server_activity",
+    "server_overview",
     "version_adoption",
     "versions_in_use",
-    "visit_counts",
     "warehouse_metrics",
 ]

@@ -104,3 +104,8 @@ def test_the_spark_notebook_runs_and_says_the_same(here):
 def test_every_file_that_is_pointed_to_is_there(path):
     for target in re.findall(r"\]\((?!https?://)([^)#]+)", path.read_text("utf-8")):
         assert os.path.exists(path.parent / target), target  # noqa: PTH110 - a target may be a directory
+
+
+def test_what_the_docs_say_of_the_code_is_what_the_code_says():
+    done = subprocess.run([sys.executable, DOCS / "generate.py", "--check"], check=False, capture_output=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
