@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 from telemetry_kit import engine, schemas
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import SourceError
-from telemetry_kit.eventlog.load import take
 from telemetry_kit.eventlog.saved import is_saved, write_mark
 from telemetry_kit.eventlog.store import open_store
 from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.ingest.inputs import describe_files, input_files
 from telemetry_kit.ingest.intake import ARRIVAL, Intake
+from telemetry_kit.ingest.sources import take
 from telemetry_kit.schemas.log_tables import MARK
 from telemetry_kit.schemas.names import quote_literal
 

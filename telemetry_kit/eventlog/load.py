@@ -18,24 +18,14 @@ from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.eventlog.saved import is_saved
 from telemetry_kit.eventlog.store import read_saved
 from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
-from telemetry_kit.ingest.compression import why
-from telemetry_kit.ingest.detection import read_files
-from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
-from telemetry_kit.ingest.formats import tables
-from telemetry_kit.ingest.formats.csv import Rows
-from telemetry_kit.ingest.inputs import files_of, list_items
 from telemetry_kit.ingest.intake import Intake
-from telemetry_kit.ingest.lines import Damage, Lines
+from telemetry_kit.ingest.sources import take
 from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
 
-    import pyarrow as pa
-
-    from telemetry_kit.ingest.detection import TableFile
     from telemetry_kit.schemas import EventType
 
 OnError = Literal["quarantine", "raise"]
@@ -221,76 +211,6 @@ def _load_one(
         warnings.warn(RejectedEventsWarning(len(log.quarantine)), stacklevel=3)
     frame: pd.DataFrame = getattr(log, event_type)
     return frame
-
-
-def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
-    """Take everything that a source holds into ``intake``; ``folder`` is for temporary files."""
-    items = list(list_items(source))
-    if not items:
-        raise ParameterError("source", source, SOURCE_EXPECTED)
-    files: list[tuple[str, Path]] = []
-    for item in items:
-        if tables.is_url(item):
-            given: Iterable[tuple[str, Any]] | None = tables.database(item)
-        else:
-            given = tables.frames(item)
-        if given is None:
-            files += files_of(item, is_one_of_several=len(items) > 1)
-            continue
-        _take_files(intake, files, folder)
-        files = []
-        for table_name, table in given:
-            _take_given(intake, table_name, table)
-    _take_files(intake, files, folder)
-
-
-def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> None:
-    for unit in read_files(files, folder, intake.names):
-        if isinstance(unit, Lines):
-            intake.take_lines(unit)
-        elif isinstance(unit, Rows):
-            intake.take_rows(unit)
-        elif isinstance(unit, Damage):
-            intake.take_damage(unit)
-        else:
-            _take_table_file(intake, unit)
-
-
-def _take_given(intake: Intake, table_name: str, table: pa.Table | str) -> None:
-    """Read a table into memory, or return the reason why it could not be read."""
-    source = intake.add_source(table_name)
-    if isinstance(table, str):
-        intake.take_damage(Damage(source, 1, f"record: the table cannot be read: {table}", b""))
-    else:
-        intake.take_relation(source, tables.arrow_table(intake.connection, table_name, table))
-
-
-def _take_table_file(intake: Intake, file: TableFile) -> None:
-    try:
-        for table in tables.table_file(intake.connection, file):
-            source = intake.add_source(table.name)
-            try:
-                intake.take_relation(source, table)
-            except tables.table_errors() as error:
-                _take_pieces(intake, source, file, error)
-    except tables.table_errors() as error:
-        _take_pieces(intake, intake.add_source(file.name), file, error)
-
-
-def _take_pieces(intake: Intake, source: int, file: TableFile, error: Exception) -> None:
-    """Take what can be read of a damaged table."""
-    try:
-        if file.form != "parquet":
-            raise error
-        for piece in tables.row_groups(intake.connection, file):
-            if isinstance(piece, tables.Table):
-                intake.take_relation(source, piece)
-            else:
-                intake.take_damage(Damage(source, *piece, b""))
-    except tables.table_errors():
-        # The words of the error may name the place of the file on this machine.
-        reason = why(error).replace(str(file.path), file.name)
-        intake.take_damage(Damage(source, 1, f"record: the {file.form} file cannot be read: {reason}", b""))
 
 
 def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:

@@ -7,13 +7,14 @@ import io
 import json
 import re
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, is_plain, open_plain, read_some, why
 from telemetry_kit.ingest.discovery import check_regular
 from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows
 from telemetry_kit.ingest.formats.json_documents import read_documents
+from telemetry_kit.ingest.formats.tables import TableFile
 from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_rows, has_long_line, read_lines
 
 if TYPE_CHECKING:
@@ -31,15 +32,6 @@ _OBJECT = re.compile(rb'\{\s*"[^"]{1,200}"\s*:')
 _ARRAY = re.compile(rb"\[\s*(\{|$)")
 _OBJECT_SPAN = 1024
 """How long the beginning of a line may be that tells an object."""
-
-
-@dataclass(frozen=True)
-class TableFile:
-    """A file that holds one or more tables: Parquet, Arrow or a DuckDB database."""
-
-    path: Path
-    name: str
-    form: Form
 
 
 def read_files(

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from telemetry_kit.ingest.discovery import find_files, shown
-from telemetry_kit.ingest.formats.tables import is_url
+from telemetry_kit.ingest.formats.database import is_url
 from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:

@@ -23,7 +23,7 @@ from telemetry_kit.eventlog.convert import convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark
 from telemetry_kit.eventlog.scan import scan_events
 from telemetry_kit.ingest.discovery import find_files, shown
-from telemetry_kit.ingest.formats.tables import is_url
+from telemetry_kit.ingest.formats.database import is_url
 from telemetry_kit.ingest.inputs import digest, list_items
 
 if TYPE_CHECKING:

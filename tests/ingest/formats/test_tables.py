@@ -16,7 +16,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.ingest.formats.tables import is_url
+from telemetry_kit.ingest.formats.database import is_url
 
 ALL_VALID = {"read": 3, "valid": 3, "duplicate": 0, "rejected": 0, "other": 0}
 

@@ -1,0 +1,109 @@
+"""Everything that a source holds, part by part, into an ``Intake``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from telemetry_kit.errors import ParameterError
+from telemetry_kit.ingest.compression import why
+from telemetry_kit.ingest.detection import read_files
+from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
+from telemetry_kit.ingest.formats.csv import Rows
+from telemetry_kit.ingest.formats.database import database, is_url
+from telemetry_kit.ingest.formats.duckdb_file import duckdb_tables
+from telemetry_kit.ingest.formats.frames import frames
+from telemetry_kit.ingest.formats.parquet import parquet_table, row_groups
+from telemetry_kit.ingest.formats.tables import Table, arrow_table, table_errors
+from telemetry_kit.ingest.inputs import files_of, list_items
+from telemetry_kit.ingest.lines import Damage, Lines
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    import duckdb
+    import pyarrow as pa
+
+    from telemetry_kit.ingest.formats.tables import TableFile
+    from telemetry_kit.ingest.intake import Intake
+
+
+def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
+    """Take everything that a source holds into ``intake``; ``folder`` is for temporary files."""
+    items = list(list_items(source))
+    if not items:
+        raise ParameterError("source", source, SOURCE_EXPECTED)
+    files: list[tuple[str, Path]] = []
+    for item in items:
+        if is_url(item):
+            given: Iterable[tuple[str, Any]] | None = database(item)
+        else:
+            given = frames(item)
+        if given is None:
+            files += files_of(item, is_one_of_several=len(items) > 1)
+            continue
+        _take_files(intake, files, folder)
+        files = []
+        for table_name, table in given:
+            _take_given(intake, table_name, table)
+    _take_files(intake, files, folder)
+
+
+def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> None:
+    for unit in read_files(files, folder, intake.names):
+        if isinstance(unit, Lines):
+            intake.take_lines(unit)
+        elif isinstance(unit, Rows):
+            intake.take_rows(unit)
+        elif isinstance(unit, Damage):
+            intake.take_damage(unit)
+        else:
+            _take_table_file(intake, unit)
+
+
+def _take_given(intake: Intake, table_name: str, table: pa.Table | str) -> None:
+    """Take a table in memory, or the reason why it could not be brought there."""
+    source = intake.add_source(table_name)
+    if isinstance(table, str):
+        intake.take_damage(Damage(source, 1, f"record: the table cannot be read: {table}", b""))
+    else:
+        intake.take_relation(source, arrow_table(intake.connection, table_name, table))
+
+
+def _take_table_file(intake: Intake, file: TableFile) -> None:
+    try:
+        for table in _tables(intake.connection, file):
+            source = intake.add_source(table.name)
+            try:
+                intake.take_relation(source, table)
+            except table_errors() as error:
+                _take_pieces(intake, source, file, error)
+    except table_errors() as error:
+        _take_pieces(intake, intake.add_source(file.name), file, error)
+
+
+def _tables(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[Table]:
+    if file.form == "parquet":
+        yield parquet_table(connection, file)
+    elif file.form == "arrow":
+        import pyarrow.feather
+
+        yield arrow_table(connection, file.name, pyarrow.feather.read_table(file.path))
+    else:
+        yield from duckdb_tables(connection, file)
+
+
+def _take_pieces(intake: Intake, source: int, file: TableFile, error: Exception) -> None:
+    """Take what can be read of a damaged table."""
+    try:
+        if file.form != "parquet":
+            raise error
+        for piece in row_groups(intake.connection, file):
+            if isinstance(piece, Table):
+                intake.take_relation(source, piece)
+            else:
+                intake.take_damage(Damage(source, *piece, b""))
+    except table_errors():
+        # The words of the error may name the place of the file on this machine.
+        reason = why(error).replace(str(file.path), file.name)
+        intake.take_damage(Damage(source, 1, f"record: the {file.form} file cannot be read: {reason}", b""))
