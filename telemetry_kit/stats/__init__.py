@@ -12,6 +12,26 @@ from telemetry_kit.stats.comparisons import (
     median_difference,
     probability_of_superiority,
 )
+from telemetry_kit.stats.influence import (
+    Clusters,
+    Estimates,
+    as_shares,
+    count_clusters,
+    estimate_from_influence,
+    estimate_means,
+    estimate_shares,
+    one_group,
+)
+from telemetry_kit.stats.limits import (
+    Limits,
+    check_open_unit,
+    detectable_differences,
+    holm,
+    mean_limits,
+    p_values,
+    share_limits,
+    t_quantiles,
+)
 from telemetry_kit.stats.medians import quantiles, woodruff_median
 from telemetry_kit.stats.shares import (
     EffectiveSample,
@@ -21,22 +41,64 @@ from telemetry_kit.stats.shares import (
     share_interval,
 )
 from telemetry_kit.stats.survival import SurvivalCurve, kaplan_meier, median_limits, survival_quantiles
+from telemetry_kit.stats.survival_curves import (
+    curve_quantile_limits,
+    curve_quantiles,
+    restricted_mean,
+    survival_at,
+    survival_curve,
+)
+from telemetry_kit.stats.two_groups import (
+    Comparison,
+    Differences,
+    clusters_needed,
+    compare_estimates,
+    difference_of_medians,
+    superiority,
+)
 
 __all__ = [
+    "Clusters",
+    "Comparison",
+    "Differences",
     "EffectiveSample",
+    "Estimates",
     "Interval",
+    "Limits",
     "SurvivalCurve",
+    "as_shares",
+    "check_open_unit",
+    "clusters_needed",
+    "compare_estimates",
+    "count_clusters",
+    "curve_quantile_limits",
+    "curve_quantiles",
     "detectable_difference",
+    "detectable_differences",
     "difference_interval",
+    "difference_of_medians",
     "effective_sample_size",
+    "estimate_from_influence",
+    "estimate_means",
+    "estimate_shares",
     "group_difference_interval",
+    "holm",
     "kaplan_meier",
     "largest_cluster_share",
+    "mean_limits",
     "median_difference",
     "median_limits",
+    "one_group",
+    "p_values",
     "probability_of_superiority",
     "quantiles",
+    "restricted_mean",
     "share_interval",
+    "share_limits",
+    "superiority",
+    "survival_at",
+    "survival_curve",
     "survival_quantiles",
+    "t_quantiles",
     "woodruff_median",
 ]

@@ -10,13 +10,18 @@ import numpy as np
 from telemetry_kit.engine.grouping import Groups, number_codes, number_labels, order_within, sort_within
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.stats.clusters import Intervals, check_open_unit, one_group, only, ratio_means, t_quantiles
+from telemetry_kit.stats.influence import estimate_shares
+from telemetry_kit.stats.limits import Limits, beta_limits, effective_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from telemetry_kit.stats.clusters import Interval, RatioMeans
+    from telemetry_kit.stats.influence import Clusters, Estimates
 
 
+ROUNDING = 1e-9
+"""By how much a position among values may exceed a whole number and still be that number."""
 _MANY_VALUES = 8
 """From how many values per cluster on clusters keep the numbers that they came with."""
 
@@ -47,6 +52,12 @@ class Samples(NamedTuple):
         places = places - 1 if self.cumulative is None else np.searchsorted(self.cumulative, places)
         found[is_there] = self.values[places]
         return found
+
+    def order_statistics(self, shares: ArrayLike) -> NDArray[np.float64]:
+        """Return for each group the smallest value at or below which a share of its values lies; NaN for NaN."""
+        wanted = np.broadcast_to(np.asarray(shares, dtype=np.float64), self.n.shape)
+        position = np.maximum(np.ceil(np.where(np.isnan(wanted), 0.0, wanted) * self.n - ROUNDING), 1)
+        return np.where(np.isnan(wanted), math.nan, self.at(position[:, np.newaxis])[:, 0])
 
 
 class MedianSample(NamedTuple):
@@ -293,3 +304,76 @@ def median_interval(sample: MedianSample, *, level: float) -> Interval:
     """Return the median of a sample with its limits, as ``woodruff_median`` does."""
     estimate = group_quantiles(sample.samples, np.array([0.5]))[:, 0]
     return only(Intervals(estimate, *group_median_limits(sample.samples, sample.shares, level=level)))
+
+
+def quantile_shares(
+    samples: Samples,
+    values: ArrayLike,
+    clusters: NDArray[np.int64],
+    sizes: Clusters,
+    probability: float,
+    *,
+    counts: ArrayLike | None = None,
+) -> Estimates:
+    """Return, for each of many groups, the share of values at or below a quantile, with its error between clusters.
+
+    The quantile is an order statistic, the smallest value whose share reaches ``probability``.
+
+    Parameters
+    ----------
+    samples
+        The same values, as ``sort_samples`` returns them.
+    values, counts
+        Values, and how many times each was seen; once where not given.
+    clusters, sizes
+        The number of the cluster of each value, as ``number_clusters`` returns it, and ``count_clusters`` of these
+        numbers.
+    probability
+        The probability of the quantile.
+    """
+    of_cluster = samples.order_statistics(probability)[sizes.groups.of]
+    is_below = np.asarray(values, dtype=np.float64) <= of_cluster[clusters]
+    n = None if counts is None else np.asarray(counts, dtype=np.float64)[is_below]
+    return estimate_shares(np.bincount(clusters[is_below], n, minlength=sizes.n.size), sizes)
+
+
+def quantile_limits(samples: Samples, shares: Estimates, probability: float, *, level: float) -> Limits:
+    """Return the limits of a quantile of each of many groups: its order statistics at the limits of a share.
+
+    The share is ``probability``, with the effective sample size that the share of values at or below the quantile has.
+    Limits are values that were seen; among many ties they may coincide, and a median half-way between two values may
+    lie outside.
+
+    Parameters
+    ----------
+    samples, shares, probability
+        The values, and what ``quantile_shares`` returned for them and the same probability.
+    level
+        Confidence level.
+
+    Returns
+    -------
+    Limits
+        In the unit of the values; NaN with fewer than two clusters.
+
+    Raises
+    ------
+    ParameterError
+        Where ``level`` is not between 0 and 1.
+
+    Notes
+    -----
+    Woodruff (1952), JASA 47:635-646, with the limits of Korn and Graubard (1998) in place of symmetric ones.
+
+    Examples
+    --------
+    >>> from telemetry_kit.stats import count_clusters
+    >>> values, servers = [1, 2, 3, 4, 2, 3, 5, 9, 4, 2, 3, 6], np.repeat(range(6), 2)
+    >>> samples, sizes = sort_samples(values, one_group(12)), count_clusters([2] * 6, one_group(6))
+    >>> shares = quantile_shares(samples, values, servers, sizes, 0.5)
+    >>> quantile_limits(samples, shares, 0.5, level=0.95)
+    Limits(lower=array([2.]), upper=array([6.]))
+    """
+    alpha = 1 - check_open_unit("level", level)
+    ends = beta_limits(probability, effective_sizes(shares, probability, alpha), alpha)
+    return Limits(*(samples.order_statistics(end) for end in ends))
