@@ -84,11 +84,12 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument(
         "--out", required=True, metavar="DIR", help="directory of the report; an earlier one is replaced"
     )
-    _add_cutoff(report)
+    _add_bounds(report)
     _add_memory_limit(report)
 
     validate = command("validate", _validate, "load a source, and print what became of every record")
     _add_source(validate)
+    _add_bounds(validate)
     validate.add_argument("--quarantine", metavar="FILE", help="write the rejected records there, as JSON lines")
     validate.add_argument(
         "--max-rejected",
@@ -103,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--out", required=True, metavar="DIR", help="directory of the event log; an earlier one is replaced"
     )
-    _add_cutoff(convert)
+    _add_bounds(convert)
     _add_memory_limit(convert)
 
     simulate = command("simulate", _simulate, "write simulated events, as they would have arrived, and their truth")
@@ -132,7 +133,8 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="a file, a directory, a glob or a database URL")
 
 
-def _add_cutoff(parser: argparse.ArgumentParser) -> None:
+def _add_bounds(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--since", metavar="T", help="leave out events before this time (ISO 8601, UTC unless it says)")
     parser.add_argument("--cutoff", metavar="T", help="leave out events after this time (ISO 8601, UTC unless it says)")
 
 
@@ -150,7 +152,12 @@ def _report(options: argparse.Namespace) -> int:
 
     with _progress(sys.stderr) as on_progress:
         place = write_report(
-            _source(options), options.out, cutoff=options.cutoff, on_progress=on_progress, **_memory_limit(options)
+            _source(options),
+            options.out,
+            since=options.since,
+            cutoff=options.cutoff,
+            on_progress=on_progress,
+            **_memory_limit(options),
         )
     print(place / "index.html")
     return OK
@@ -162,7 +169,7 @@ def _validate(options: argparse.Namespace) -> int:
 
     if not 0 <= options.max_rejected <= 1:
         raise ParameterError("--max-rejected", options.max_rejected, "a share between 0 and 1")
-    log = load_events(_source(options))
+    log = load_events(_source(options), since=options.since, cutoff=options.cutoff)
     if options.quarantine is not None:
         with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
             write_quarantine(log.quarantine, stream)
@@ -175,7 +182,9 @@ def _validate(options: argparse.Namespace) -> int:
 def _convert(options: argparse.Namespace) -> int:
     from telemetry_kit.eventlog.convert import convert_events
 
-    audit = convert_events(_source(options), options.out, cutoff=options.cutoff, **_memory_limit(options))
+    audit = convert_events(
+        _source(options), options.out, since=options.since, cutoff=options.cutoff, **_memory_limit(options)
+    )
     _print_audit(audit)
     return OK
 

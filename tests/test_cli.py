@@ -166,6 +166,16 @@ def test_convert_leaves_out_what_comes_after_the_cutoff(simulated, tmp_path):
     assert tk.load_events(tmp_path / "log").tasks["event_timestamp"].max() == middle
 
 
+def test_since_leaves_out_what_comes_before(simulated, tmp_path, capsys):
+    log = tk.load_events(simulated)
+    middle = log.tasks["event_timestamp"].iloc[len(log.tasks) // 2]
+    bounds = ["--since", middle.isoformat(), "--cutoff", middle.isoformat()]
+    assert main(["validate", str(simulated), *bounds]) == 0
+    assert "n_before_since" in capsys.readouterr().out
+    assert main(["convert", str(simulated), "--out", str(tmp_path / "log"), *bounds]) == 0
+    assert set(tk.load_events(tmp_path / "log").tasks["event_timestamp"]) == {middle}
+
+
 def test_simulate_packs_by_name_and_is_the_same_for_the_same_seed(simulated, tmp_path):
     packed = tmp_path / "events.jsonl.gz"
     assert main(["simulate", "--out", str(packed), "--events", "300", "--seed", "1"]) == 0

@@ -28,6 +28,7 @@ from telemetry_kit.engine.times import (
     as_lazy,
     epoch_us,
     moment,
+    moments,
     span_us,
     time_like,
 )
@@ -52,6 +53,7 @@ __all__ = [
     "in_time",
     "is_ordered",
     "moment",
+    "moments",
     "names_of",
     "open_alike",
     "open_frame",

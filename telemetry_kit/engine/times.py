@@ -123,6 +123,23 @@ def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Tim
     return (read.tz_localize("UTC") if read.tz is None else read.tz_convert("UTC")).as_unit("us")
 
 
+def moments(
+    since: str | dt.datetime | pd.Timestamp | None, cutoff: str | dt.datetime | pd.Timestamp | None
+) -> tuple[pd.Timestamp | None, pd.Timestamp | None]:
+    """Read between which moments, both included, events count; without one of them there is no such end.
+
+    Raises
+    ------
+    ParameterError
+        Where one is no point in time, or ``since`` is after ``cutoff``.
+    """
+    first = None if since is None else moment(since, parameter="since")
+    last = None if cutoff is None else moment(cutoff, parameter="cutoff")
+    if first is not None and last is not None and first > last:
+        raise ParameterError("since", str(since), f"a moment before the cutoff, {last}")
+    return first, last
+
+
 def span_us(value: str | dt.timedelta, *, parameter: str) -> int:
     """Read a length of time above zero as whole microseconds.
 

@@ -39,6 +39,7 @@ def convert_events(
     source: Any,  # noqa: ANN401 - as load_events
     directory: str | os.PathLike[str],
     *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     memory_limit: str = MEMORY_LIMIT,
 ) -> pd.DataFrame:
@@ -51,10 +52,10 @@ def convert_events(
     Parameters
     ----------
     source
-        As for ``load_events``; a log that was saved or converted before is copied, up to the cutoff.
+        As for ``load_events``; a log that was saved or converted before is copied, from ``since`` up to the cutoff.
     directory
         Where to write; an event log that lies there is replaced. Nothing is left there when the source cannot be used.
-    cutoff
+    since, cutoff
         As for ``load_events``.
     memory_limit
         How much memory DuckDB may use, such as ``"512MB"`` or ``"4GB"``; Python and the text of one line come on top.
@@ -69,7 +70,7 @@ def convert_events(
     SourceError
         Where the source cannot be used, or the directory cannot be written or holds files of another kind.
     ParameterError
-        Where ``cutoff`` is no point in time, or ``memory_limit`` no amount of memory or too little.
+        Where ``since`` or ``cutoff`` is no point in time, or ``memory_limit`` no amount of memory or too little.
 
     Examples
     --------
@@ -81,11 +82,11 @@ def convert_events(
     >>> int(audit["n_incident"].sum()) == len(log.incident)
     True
     """
-    until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
+    first, until = engine.moments(since, cutoff)
     target = Path(directory)
     _check_target(target)
     if is_saved(source):
-        return _copy(Path(source), target, until, memory_limit)
+        return _copy(Path(source), target, first, until, memory_limit)
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
         folder = Path(name)
         made = folder / "made"
@@ -100,22 +101,24 @@ def convert_events(
                 take(intake, source, folder)
             intake.mark_duplicates()
             moment = newest(intake) if until is None else until
-            for event_type, (cells, where) in typed_cells(intake, moment).items():
+            for event_type, (cells, where) in typed_cells(intake, first, moment).items():
                 _write(intake, event_type, cells, where, made)
-            audit = make_audit(intake, moment)
+            audit = make_audit(intake, first, moment)
             audit.to_parquet(made / "audit.parquet", index=False)
             make_seen(intake).to_parquet(made / "seen.parquet", index=False)
-        write_mark(made, moment, version=importlib.metadata.version("telemetry-kit"), inputs=inputs)
+        write_mark(made, first, moment, version=importlib.metadata.version("telemetry-kit"), inputs=inputs)
         _move(made, target)
     return audit
 
 
-def _copy(saved: Path, target: Path, until: pd.Timestamp | None, memory_limit: str) -> pd.DataFrame:
+def _copy(
+    saved: Path, target: Path, since: pd.Timestamp | None, until: pd.Timestamp | None, memory_limit: str
+) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
         made = Path(name, "made")
         closing = contextlib.closing(_connection(Path(name), memory_limit))
         with closing as connection, connections.within_memory(memory_limit):
-            log = open_store(connection, saved, until)
+            log = open_store(connection, saved, since, until)
             log.save(made)
         _move(made, target)
     return log.audit

@@ -35,6 +35,7 @@ _FAULTS_SHOWN = 5
 def load_events(
     source: Any,  # noqa: ANN401 - a path, a pattern, a list, a URL, a frame or a mapping of frames
     *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     on_error: OnError = "quarantine",
 ) -> EventLog:
@@ -46,8 +47,10 @@ def load_events(
         A file, a directory (all below it), a glob, a list of these, the URL of a PostgreSQL database, or frames: a
         mapping ``{"incident": frame, "tasks": frame, "playbook": frame}``, or one frame of raw events. JSON lines, a
         JSON array, batch bodies, CSV, Parquet, Arrow or DuckDB; plain, gzip or zstd. The content decides, not the name.
-    cutoff
-        Events after it are left out and counted. By default the newest event timestamp among the valid events.
+    since, cutoff
+        Valid events before the one, and after the other, are left out and counted; an event at exactly that moment is
+        in. Without ``since``, the log begins with its first event; the cutoff is by default the newest event timestamp
+        among the valid events.
     on_error
         ``"quarantine"`` keeps rejected records in ``EventLog.quarantine``; ``"raise"`` raises.
 
@@ -72,9 +75,9 @@ def load_events(
     """
     if on_error not in ("quarantine", "raise"):
         raise ParameterError("on_error", on_error, ("quarantine", "raise"))
-    until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
+    first, until = engine.moments(since, cutoff)
     if is_saved(source):
-        log = read_saved(Path(source), until)
+        log = read_saved(Path(source), first, until)
     else:
         with (
             tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder,
@@ -85,7 +88,7 @@ def load_events(
             intake = Intake(connection)
             take(intake, source, Path(folder))
             intake.mark_duplicates()
-            log = _log(intake, until)
+            log = _log(intake, first, until)
     if on_error == "raise" and len(log.quarantine):
         rows = log.quarantine.head(_FAULTS_SHOWN).itertuples()
         raise RejectedEventsError(
@@ -97,6 +100,7 @@ def load_events(
 def load_incidents(
     source: Any,  # noqa: ANN401 - as load_events
     *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     on_error: OnError = "quarantine",
 ) -> pd.DataFrame:
@@ -107,7 +111,7 @@ def load_incidents(
 
     Parameters
     ----------
-    source, cutoff, on_error
+    source, since, cutoff, on_error
         As for ``load_events``.
 
     Returns
@@ -133,12 +137,13 @@ def load_incidents(
     >>> len(tk.load_incidents(tk.samples() / "recorded-autumn"))
     1873
     """
-    return _load_one("incident", source, cutoff, on_error)
+    return _load_one("incident", source, since, cutoff, on_error)
 
 
 def load_tasks(
     source: Any,  # noqa: ANN401 - as load_events
     *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     on_error: OnError = "quarantine",
 ) -> pd.DataFrame:
@@ -146,7 +151,7 @@ def load_tasks(
 
     Parameters
     ----------
-    source, cutoff, on_error
+    source, since, cutoff, on_error
         As for ``load_events``.
 
     Returns
@@ -165,12 +170,13 @@ def load_tasks(
     >>> len(tk.load_tasks(tk.samples() / "recorded-autumn"))
     5811
     """
-    return _load_one("tasks", source, cutoff, on_error)
+    return _load_one("tasks", source, since, cutoff, on_error)
 
 
 def load_playbooks(
     source: Any,  # noqa: ANN401 - as load_events
     *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     on_error: OnError = "quarantine",
 ) -> pd.DataFrame:
@@ -178,7 +184,7 @@ def load_playbooks(
 
     Parameters
     ----------
-    source, cutoff, on_error
+    source, since, cutoff, on_error
         As for ``load_events``.
 
     Returns
@@ -197,25 +203,26 @@ def load_playbooks(
     >>> len(tk.load_playbooks(tk.samples() / "recorded-autumn"))
     480
     """
-    return _load_one("playbook", source, cutoff, on_error)
+    return _load_one("playbook", source, since, cutoff, on_error)
 
 
 def _load_one(
     event_type: EventType,
     source: Any,  # noqa: ANN401 - as load_events
+    since: str | dt.datetime | pd.Timestamp | None,
     cutoff: str | dt.datetime | pd.Timestamp | None,
     on_error: OnError,
 ) -> pd.DataFrame:
-    log = load_events(source, cutoff=cutoff, on_error=on_error)
+    log = load_events(source, since=since, cutoff=cutoff, on_error=on_error)
     if len(log.quarantine):
         warnings.warn(RejectedEventsWarning(len(log.quarantine)), stacklevel=3)
     frame: pd.DataFrame = getattr(log, event_type)
     return frame
 
 
-def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
+def _log(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog:
     cutoff = newest(intake) if until is None else until
-    frames = {kind: _frame(intake, kind, *sql) for kind, sql in typed_cells(intake, cutoff).items()}
+    frames = {kind: _frame(intake, kind, *sql) for kind, sql in typed_cells(intake, since, cutoff).items()}
     quarantine = pd.DataFrame(intake.rejected, columns=QUARANTINE_COLUMNS)
     quarantine = quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True)
     quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
@@ -226,8 +233,9 @@ def _log(intake: Intake, until: pd.Timestamp | None) -> EventLog:
         **frames,
         cutoff=cutoff,
         quarantine=quarantine,
-        audit=make_audit(intake, cutoff),
+        audit=make_audit(intake, since, cutoff),
         seen=make_seen(intake),
+        since=since,
     )
 
 

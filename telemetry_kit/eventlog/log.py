@@ -24,6 +24,7 @@ _LEFT_OUT = {
     "duplicate": "duplicates",
     "rejected": "rejected",
     "other": "of other types",
+    "before_since": "before its start",
     "after_cutoff": "after the cutoff",
 }
 
@@ -46,9 +47,11 @@ class EventLog:
         64 KiB). A DuckDB relation as well in a log of ``scan_events``.
     audit
         One row per file or table: ``source``, ``n_read``, ``n_incident``, ``n_tasks``, ``n_playbook``, ``n_duplicate``,
-        ``n_rejected``, ``n_other`` and ``n_after_cutoff``; the last seven add up to ``n_read``.
+        ``n_rejected``, ``n_other``, ``n_before_since`` and ``n_after_cutoff``; the last eight add up to ``n_read``.
     seen
         What the reader saw beside the events: other event types and unknown properties, by name and count.
+    since
+        The moment from which on the log tells what happened, UTC; None where it begins with its first event.
     """
 
     incident: pd.DataFrame
@@ -58,6 +61,7 @@ class EventLog:
     quarantine: pd.DataFrame
     audit: pd.DataFrame
     seen: pd.DataFrame = field(repr=False)
+    since: pd.Timestamp | None = None
 
     @functools.cached_property
     def findings(self) -> pd.DataFrame:
@@ -135,7 +139,7 @@ class EventLog:
                 _write(getattr(self, part), part, folder / f"{part}.new")
             for part in parts():
                 (folder / f"{part}.new").replace(folder / f"{part}.parquet")
-            write_mark(folder, self.cutoff)
+            write_mark(folder, self.since, self.cutoff)
         except OSError as error:
             raise SourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None
 
@@ -155,8 +159,9 @@ class EventLog:
     def _scope(self) -> str:
         servers = pd.concat([servers["server_id"] for servers in self._servers.values()]).nunique()
         events = sum(int(servers["n"].sum()) for servers in self._servers.values())
+        since = "" if self.since is None else f", from {self.since:%Y-%m-%d %H:%M:%S} UTC"
         until = "" if self.cutoff is engine.NO_TIME else f", up to {self.cutoff:%Y-%m-%d %H:%M:%S} UTC"
-        return f"{_counted(events, 'valid event')} of {_counted(servers, 'server')}{until}"
+        return f"{_counted(events, 'valid event')} of {_counted(servers, 'server')}{since}{until}"
 
     def _events(self) -> pd.DataFrame:
         """Tell the events of each type: how many, of how many servers, and when."""
@@ -178,7 +183,8 @@ class EventLog:
     def _account(self) -> str:
         total = self.audit.drop(columns="source").sum()
         n_events = sum(total[f"n_{kind}"] for kind in schemas.EVENT_TYPES)
-        left_out = ", ".join(f"{total[f'n_{key}']:,} {words}" for key, words in _LEFT_OUT.items())
+        told = {key: words for key, words in _LEFT_OUT.items() if key != "before_since" or self.since is not None}
+        left_out = ", ".join(f"{total[f'n_{key}']:,} {words}" for key, words in told.items())
         read = f"{_counted(total['n_read'], 'record')} read from {_counted(len(self.audit), 'source')}"
         return f"{read}: {n_events:,} valid, {left_out}"
 

@@ -17,12 +17,19 @@ from telemetry_kit.schemas.log_tables import MARK, TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_FORMAT = 1
+_FORMAT = 2
 
 
-def write_mark(folder: Path, cutoff: pd.Timestamp, **more: Any) -> None:  # noqa: ANN401 - anything JSON can hold
+def write_mark(
+    folder: Path,
+    since: pd.Timestamp | None,
+    cutoff: pd.Timestamp,
+    **more: Any,  # noqa: ANN401 - anything JSON can hold
+) -> None:
     """Write the file by which a directory is known as an event log; ``more`` is written into it."""
-    about = {"format": _FORMAT, "cutoff": None if cutoff is engine.NO_TIME else cutoff.isoformat(), **more}
+    moments = {"since": since, "cutoff": None if cutoff is engine.NO_TIME else cutoff}
+    told = {name: None if moment is None else moment.isoformat() for name, moment in moments.items()}
+    about = {"format": _FORMAT, **told, **more}
     (folder / MARK).write_text(json.dumps(about) + "\n", encoding="utf-8")
 
 
@@ -46,7 +53,7 @@ def unreadable(folder: Path, error: Exception) -> SourceError:
 
 
 def read_mark(folder: Path) -> dict[str, Any]:
-    """Read what ``write_mark`` wrote, the cutoff as a moment.
+    """Read what ``write_mark`` wrote, ``since`` and the cutoff as moments.
 
     Raises
     ------
@@ -55,9 +62,9 @@ def read_mark(folder: Path) -> dict[str, Any]:
     """
     about: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
     if about["format"] != _FORMAT:
-        raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}")
-    moment = about["cutoff"]
-    return about | {"cutoff": engine.NO_TIME if moment is None else engine.moment(moment, parameter="cutoff")}
+        raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}: convert its source once more")
+    since, cutoff = engine.moments(about["since"], about["cutoff"])
+    return about | {"since": since, "cutoff": engine.NO_TIME if cutoff is None else cutoff}
 
 
 def read_table(folder: Path, part: str) -> pd.DataFrame:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 def scan_events(
     source: Any,  # noqa: ANN401 - as load_events
     *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     store: str | os.PathLike[str] | None = None,
     memory_limit: str | None = None,
@@ -42,7 +43,7 @@ def scan_events(
     ----------
     source
         As for ``load_events``; a directory that ``convert_events`` or ``EventLog.save`` wrote is opened as it is.
-    cutoff
+    since, cutoff
         As for ``load_events``.
     store
         The directory for the Parquet files. By default one for this source in the user's cache; it holds the events,
@@ -57,15 +58,16 @@ def scan_events(
     EventLog
         Its ``incident``, ``tasks``, ``playbook`` and ``quarantine`` are DuckDB relations: lazy, with the columns that
         they have from ``load_events`` (categories as text) and, those of events, ``arrival`` (int64), the place of an
-        event in the order of time and arrival. Everything else is as from ``load_events``, but after a ``cutoff`` that
-        leaves out events of a store, whose ``audit`` has one line, for the store.
+        event in the order of time and arrival. Everything else is as from ``load_events``, but after a ``since`` or
+        a ``cutoff`` that leaves out events of a store: its ``audit`` then has one line, for the store.
 
     Raises
     ------
     SourceError
         Where the source cannot be used, or the store cannot be written or read.
     ParameterError
-        Where ``cutoff`` is no point in time, ``memory_limit`` no amount of memory, or a ``store`` is needed.
+        Where ``since`` or ``cutoff`` is no point in time, ``memory_limit`` no amount of memory, or a ``store`` is
+        needed.
 
     See Also
     --------
@@ -81,7 +83,7 @@ def scan_events(
     0      0         374        374
     1      1         265        215
     """
-    until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
+    first, until = engine.moments(since, cutoff)
     connection = connections.shared_connection()
     if memory_limit is not None:
         connections.limit_memory(connection, memory_limit)
@@ -91,7 +93,7 @@ def scan_events(
         folder = _cached(source) if store is None else Path(store)
         if not _is_current(folder, source):
             convert_events(source, folder, memory_limit=memory_limit or MEMORY_LIMIT)
-    return open_store(connection, folder, until)
+    return open_store(connection, folder, first, until)
 
 
 def _cached(source: Any) -> Path:  # noqa: ANN401 - as load_events
@@ -111,7 +113,7 @@ def _is_current(folder: Path, source: Any) -> bool:  # noqa: ANN401 - as load_ev
         return False
     try:
         mark = read_mark(folder)
-        is_whole = not read_table(folder, "audit")["n_after_cutoff"].any()
+        is_whole = not read_table(folder, "audit")[["n_before_since", "n_after_cutoff"]].any(axis=None)
         is_ours = mark["version"] == importlib.metadata.version("telemetry-kit")
         return is_ours and is_whole and are_unchanged(mark["inputs"], input_files(source))
     except (OSError, ValueError, LookupError, TypeError):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 import pandera.pandas as pa
 
 from telemetry_kit import engine, schemas
@@ -19,28 +20,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
-    import pandas as pd
 
 
-def open_store(connection: duckdb.DuckDBPyConnection, folder: Path, until: pd.Timestamp | None) -> EventLog:
-    """Open a saved log where it lies; events after ``until`` are left out and counted.
+def open_store(
+    connection: duckdb.DuckDBPyConnection, folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | None
+) -> EventLog:
+    """Open a saved log where it lies; events before ``since`` and after ``until`` are left out and counted.
 
     Raises
     ------
     SourceError
         Where a part of the log is missing, or is not as it was written.
     ParameterError
-        Where ``until`` is later than a cutoff by which events were left out before.
+        Where ``since`` is earlier, or ``until`` later, than where events were left out before.
     """
     try:
         log = _open(connection, folder)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise unreadable(folder, error) from None
-    return log if until is None else _cut(log, until, folder.name)
+    return _cut(log, since, until, folder.name)
 
 
 def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog:
-    audit = read_table(folder, "audit")
+    mark, audit = read_mark(folder), read_table(folder, "audit")
     frames: dict[str, Any] = {
         kind: _relation(connection, folder / f"{kind}.parquet", schemas.columns_of(kind), int(audit[f"n_{kind}"].sum()))
         for kind in schemas.EVENT_TYPES
@@ -49,10 +51,11 @@ def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog:
     quarantine: Any = _relation(connection, folder / "quarantine.parquet", QUARANTINE_COLUMNS, n_rejected)
     return EventLog(
         **{kind: rows.project(f"* RENAME (file_row_number AS {engine.ARRIVAL})") for kind, rows in frames.items()},
-        cutoff=read_mark(folder)["cutoff"],
+        cutoff=mark["cutoff"],
         quarantine=quarantine.project("* EXCLUDE (file_row_number)"),
         audit=audit,
         seen=read_table(folder, "seen"),
+        since=mark["since"],
     )
 
 
@@ -69,42 +72,53 @@ def _relation(
     return connection.sql(f"FROM read_parquet({quote_literal(str(path.absolute()))}, file_row_number=true)")
 
 
-def _cut(log: EventLog, until: pd.Timestamp, source: str) -> EventLog:
-    """Leave out what is after ``until``."""
-    kept = f"event_timestamp <= make_timestamptz({engine.epoch_us(until)})"
-    frames: dict[str, Any] = {kind: getattr(log, kind).filter(kept) for kind in schemas.EVENT_TYPES}
-    n_kept = {kind: int(frame.count("*").fetchall()[0][0]) for kind, frame in frames.items()}
-    return replace(log, **frames, cutoff=until, audit=cut_audit(log, until, n_kept, source))
+def _cut(log: EventLog, since: pd.Timestamp | None, until: pd.Timestamp | None, source: str) -> EventLog:
+    """Leave out what is before ``since`` and after ``until``."""
+    if since is None and until is None:
+        return log
+    early = "false" if since is None else f"event_timestamp < make_timestamptz({engine.epoch_us(since)})"
+    late = "false" if until is None else f"event_timestamp > make_timestamptz({engine.epoch_us(until)})"
+    frames: dict[str, Any] = {}
+    left_out: dict[str, tuple[int, int]] = {}
+    for kind in schemas.EVENT_TYPES:
+        frame = getattr(log, kind)
+        frames[kind] = frame.filter(f"NOT {early} AND NOT {late}")
+        left_out[kind] = frame.aggregate(f"count(*) FILTER ({early}), count(*) FILTER ({late})").fetchall()[0]
+    return _with_bounds(replace(log, **frames, audit=cut_audit(log, since, until, left_out, source)), since, until)
 
 
-def read_saved(folder: Path, until: pd.Timestamp | None) -> EventLog:
-    """Read a saved log; events after ``until`` are left out and counted.
+def _with_bounds(log: EventLog, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog:
+    return replace(log, since=since or log.since, cutoff=log.cutoff if until is None else until)
+
+
+def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog:
+    """Read a saved log; events before ``since`` and after ``until`` are left out and counted.
 
     Raises
     ------
     SourceError
         Where a part of the log is missing, or is not as it was written.
     ParameterError
-        Where ``until`` is later than a cutoff by which events were left out before.
+        Where ``since`` is earlier, or ``until`` later, than where events were left out before.
     """
     try:
         log = _read_parts(folder)
     except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
         raise unreadable(folder, error) from None
-    return log if until is None else _cut_in_memory(log, until, folder.name)
+    return _cut_in_memory(log, since, until, folder.name)
 
 
 def _read_parts(folder: Path) -> EventLog:
     import pyarrow.parquet as pq
 
-    cutoff = read_mark(folder)["cutoff"]
+    mark = read_mark(folder)
     parts: dict[str, Any] = {part: read_table(folder, part) for part in TABLES}
     for kind in schemas.EVENT_TYPES:
         table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
         check_columns(f"{kind}.parquet", table.column_names, schemas.columns_of(kind))
         parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
         _validate(parts[kind], kind)
-    return EventLog(**parts, cutoff=cutoff)
+    return EventLog(**parts, since=mark["since"], cutoff=mark["cutoff"])
 
 
 def _validate(frame: pd.DataFrame, kind: schemas.EventType) -> None:
@@ -123,36 +137,50 @@ def _validate(frame: pd.DataFrame, kind: schemas.EventType) -> None:
         raise ValueError(f"{place}: {first['failure_case']!r} fails the check {first['check']}") from None
 
 
-def _cut_in_memory(log: EventLog, until: pd.Timestamp, source: str) -> EventLog:
-    """Leave out what is after ``until``."""
-    frames: dict[str, pd.DataFrame] = {}
+def _cut_in_memory(log: EventLog, since: pd.Timestamp | None, until: pd.Timestamp | None, source: str) -> EventLog:
+    """Leave out what is before ``since`` and after ``until``."""
+    if since is None and until is None:
+        return log
+    frames: dict[str, Any] = {}
+    left_out: dict[str, tuple[int, int]] = {}
     for kind in schemas.EVENT_TYPES:
         frame = getattr(log, kind)
-        kept = frame[frame["event_timestamp"] <= until].reset_index(drop=True)
+        is_early = frame["event_timestamp"] < since if since is not None else pd.Series(data=False, index=frame.index)
+        is_late = frame["event_timestamp"] > until if until is not None else pd.Series(data=False, index=frame.index)
+        left_out[kind] = int(is_early.sum()), int(is_late.sum())
+        kept = frame[~is_early & ~is_late].reset_index(drop=True)
         text = {f.column: "str" for f in schemas.fields_of(kind) if f.kind == "category"}
         frames[kind] = schemas.with_categories(kept.astype(text), kind)
-    audit = cut_audit(log, until, {kind: len(frame) for kind, frame in frames.items()}, source)
-    # What holds no later event stays as it is, categories included.
-    return replace(log, cutoff=until) if audit is log.audit else replace(log, **frames, audit=audit, cutoff=until)
+    audit = cut_audit(log, since, until, left_out, source)
+    # What holds no earlier or later event stays as it is, categories included.
+    return _with_bounds(log if audit is log.audit else replace(log, **frames, audit=audit), since, until)
 
 
-def cut_audit(log: EventLog, until: pd.Timestamp, n_kept: Mapping[str, int], source: str) -> pd.DataFrame:
-    """Return the audit of a log of which, up to a moment, ``n_kept`` events of each type are left.
+def cut_audit(
+    log: EventLog,
+    since: pd.Timestamp | None,
+    until: pd.Timestamp | None,
+    left_out: Mapping[str, tuple[int, int]],
+    source: str,
+) -> pd.DataFrame:
+    """Return the audit of a log after so many events of each type, before ``since`` and after ``until``, are left out.
 
     Raises
     ------
     ParameterError
-        Where the moment is later than a cutoff by which events were left out before.
+        Where ``since`` is earlier, or ``until`` later, than where events were left out before.
     """
-    if until > log.cutoff and log.audit["n_after_cutoff"].any():
+    if until is not None and until > log.cutoff and log.audit["n_after_cutoff"].any():
         raise ParameterError("cutoff", str(until), f"a moment up to {log.cutoff}, where the saved log was cut off")
-    n_left_out = sum(int(log.audit[f"n_{kind}"].sum()) - n for kind, n in n_kept.items())
-    if not n_left_out:
+    if since is not None and log.since is not None and since < log.since and log.audit["n_before_since"].any():
+        raise ParameterError("since", str(since), f"a moment from {log.since} on, where the saved log begins")
+    if not any(map(any, left_out.values())):
         return log.audit
     # The events no longer say from which file they came: the saved log itself is their source.
     audit = log.audit.drop(columns="source").sum().to_frame().T
-    for kind, n in n_kept.items():
-        audit[f"n_{kind}"] = n
-    audit["n_after_cutoff"] += n_left_out
+    for kind, (n_early, n_late) in left_out.items():
+        audit[f"n_{kind}"] -= n_early + n_late
+        audit["n_before_since"] += n_early
+        audit["n_after_cutoff"] += n_late
     audit.insert(0, "source", source)
     return audit.astype({"source": "str"})

@@ -44,6 +44,7 @@ class _Table(NamedTuple):
 def open_warehouse(
     source: Any,  # noqa: ANN401 - an Ibis connection or a mapping
     *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
 ) -> EventLog:
     """Open the telemetry in a warehouse: the events stay there, and every analysis runs there.
@@ -55,8 +56,8 @@ def open_warehouse(
         names to lazy tables. The tables are those that the pipeline writes, one per event name, of either generation:
         lower case with underscores, or upper case without; where both stand side by side in one table, the first that
         is not null counts. The name of a table tells what its events are. Tables without events are passed over.
-    cutoff
-        Events after it are left out and counted. By default the newest event timestamp among the valid events.
+    since, cutoff
+        As for ``load_events``.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def open_warehouse(
     Raises
     ------
     ParameterError
-        Where ``source`` or ``cutoff`` is not one of the above.
+        Where ``source``, ``since`` or ``cutoff`` is not one of the above.
     SourceError
         Where there are no events, or a column has a type that its field cannot have.
 
@@ -93,18 +94,21 @@ def open_warehouse(
        completer  n_completed  n_reopened
     0  commander            0           1
     """
-    until = None if cutoff is None else engine.moment(cutoff, parameter="cutoff")
+    first, until = engine.moments(since, cutoff)
     tables = list(_tables(source))
     judged = {kind: _judge(tables, kind) for kind in schemas.EVENT_TYPES}
     if until is None:
         until = _newest(judged.values())
-    us = -(2**62) if until is engine.NO_TIME else engine.epoch_us(until)
+    last_us = -(2**62) if until is engine.NO_TIME else engine.epoch_us(until)
+    first_us = -(2**62) if first is None else engine.epoch_us(first)
     outcome = (
         nw.when(~nw.col("_is_valid"))
         .then(nw.lit("rejected"))
         .when(nw.col("_is_repeated"))
         .then(nw.lit("duplicate"))
-        .when(nw.col("_us") > us)
+        .when(nw.col("_us") < first_us)
+        .then(nw.lit("before_since"))
+        .when(nw.col("_us") > last_us)
         .then(nw.lit("after_cutoff"))
     )
     told = {kind: rows.with_columns(_outcome=outcome.otherwise(nw.lit(kind))) for kind, rows in judged.items()}
@@ -125,6 +129,7 @@ def open_warehouse(
         quarantine=nw.concat(rejected).to_native(),
         audit=_audit(tables, counted),
         seen=_seen(tables, counted),
+        since=first,
     )
 
 

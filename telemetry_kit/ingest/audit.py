@@ -30,13 +30,17 @@ def newest(intake: Intake) -> pd.Timestamp:
     return engine.NO_TIME if us is None else pd.Timestamp(us, unit="us", tz="UTC")
 
 
-def _until(cutoff: pd.Timestamp) -> str:
-    return "true" if cutoff is engine.NO_TIME else f"epoch_us(event_timestamp) <= {engine.epoch_us(cutoff)}"
+def _is_early(since: pd.Timestamp | None) -> str:
+    return "false" if since is None else f"epoch_us(event_timestamp) < {engine.epoch_us(since)}"
 
 
-def typed_cells(intake: Intake, cutoff: pd.Timestamp) -> dict[EventType, tuple[str, str]]:
+def _is_late(cutoff: pd.Timestamp) -> str:
+    return "false" if cutoff is engine.NO_TIME else f"epoch_us(event_timestamp) > {engine.epoch_us(cutoff)}"
+
+
+def typed_cells(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp) -> dict[EventType, tuple[str, str]]:
     """Return, by type, SQL for the columns of the valid events, categories as such, and for which rows these are."""
-    valid = f"status = {VALID} AND {_until(cutoff)}"
+    valid = f"status = {VALID} AND NOT {_is_early(since)} AND NOT {_is_late(cutoff)}"
     categories = [field.column for field in schemas.FIELDS if field.kind == "category" and not field.levels]
     levels = ", ".join(f"list(DISTINCT {quote_identifier(column)})[:{LEVELS_LIMIT + 1}]" for column in categories)
     # Few combinations of values occur: to find these once costs less than to look for each column's values.
@@ -62,7 +66,7 @@ def _cell(field: schemas.Field, found: Iterable[str | None]) -> str:
     return f"CAST({column} AS ENUM({', '.join(map(quote_literal, levels))})) AS {column}"
 
 
-def make_audit(intake: Intake, cutoff: pd.Timestamp) -> pd.DataFrame:
+def make_audit(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp) -> pd.DataFrame:
     """Count what became of the records of each source."""
     rows = ", ".join(f"({first}, {source})" for first, source in intake.segments)
     located = f"(SELECT col0 AS first, col1 AS part FROM (VALUES {rows}))" if rows else ""
@@ -71,7 +75,8 @@ def make_audit(intake: Intake, cutoff: pd.Timestamp) -> pd.DataFrame:
     counted = intake.connection.execute(f"""
         SELECT {origin} AS source,
             CASE WHEN status = {OTHER} THEN 'other' WHEN status = {DUPLICATE} THEN 'duplicate'
-                 WHEN {_until(cutoff)} THEN event_type ELSE 'after_cutoff' END AS outcome, count(*)
+                 WHEN {_is_early(since)} THEN 'before_since' WHEN {_is_late(cutoff)} THEN 'after_cutoff'
+                 ELSE event_type END AS outcome, count(*)
         FROM events {join} WHERE status IN ({VALID}, {OTHER}, {DUPLICATE}) GROUP BY ALL
     """).fetchall()
     audit = pd.DataFrame(0, index=range(len(intake.names)), columns=AUDIT_COLUMNS[1:], dtype="int64")

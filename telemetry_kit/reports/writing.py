@@ -60,6 +60,7 @@ COUNTS = {
     "n_duplicate": "Duplicates",
     "n_rejected": "Rejected",
     "n_other": "Other types",
+    "n_before_since": "Before the start",
     "n_after_cutoff": "After the cutoff",
 }
 
@@ -68,6 +69,7 @@ class Account(NamedTuple):
     """What the report itself tells of the events that were read, and where they lie."""
 
     events: Path
+    since: str | None
     cutoff: str | None
     audit: pd.DataFrame
     quarantine: IntoFrame
@@ -78,6 +80,7 @@ def write_report(
     source: Source,
     out: str | os.PathLike[str],
     *,
+    since: str | dt.datetime | None = None,
     cutoff: str | dt.datetime | None = None,
     notebooks: str | os.PathLike[str] | None = None,
     memory_limit: str = MEMORY_LIMIT,
@@ -94,8 +97,8 @@ def write_report(
         What ``load_events`` reads: a file, a directory, a glob, a database URL, or a list of these.
     out
         The directory of the report.
-    cutoff
-        Events after it are left out; by default the newest event's time.
+    since, cutoff
+        Events before the one and after the other are left out; by default none, and the newest event's time.
     notebooks
         A directory of other notebooks than those of the package. Each needs one cell tagged ``parameters`` that sets
         ``source``, ``cutoff`` and ``load``, which is then called with the two and returns an ``EventLog``; cells tagged
@@ -131,7 +134,7 @@ def write_report(
     total = 1 + sum(chapter.n_cells for chapter in chapters)
     with _taking_place(Path(out)) as folder, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch:
         on_progress(0, total, "loading")
-        account = _read(source, cutoff, Path(scratch, "events"), memory_limit)
+        account = _read(source, since, cutoff, Path(scratch, "events"), memory_limit)
         steps = itertools.count(1)
         for chapter in chapters:
 
@@ -201,17 +204,23 @@ def _read_chapters(folder: Path) -> list[Chapter]:
     return chapters
 
 
-def _read(source: Source, cutoff: str | dt.datetime | None, store: Path, memory_limit: str) -> Account:
+def _read(
+    source: Source,
+    since: str | dt.datetime | None,
+    cutoff: str | dt.datetime | None,
+    store: Path,
+    memory_limit: str,
+) -> Account:
     """Read a source once for all notebooks: they open the store where it lies."""
     if isinstance(source, str | os.PathLike) and is_saved(source):
         store = Path(source)
         inputs = [_entry(name, path) for name, path in find_files(store)]
     else:
-        convert_events(source, store, cutoff=cutoff, memory_limit=memory_limit)
+        convert_events(source, store, since=since, cutoff=cutoff, memory_limit=memory_limit)
         inputs = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in read_mark(store)["inputs"]]
-    log = scan_events(store, cutoff=cutoff, memory_limit=memory_limit)
-    moment = log.cutoff.isoformat()
-    return Account(store, None if moment == "NaT" else moment, log.audit, log.quarantine, inputs)
+    log = scan_events(store, since=since, cutoff=cutoff, memory_limit=memory_limit)
+    begin, moment = None if log.since is None else log.since.isoformat(), log.cutoff.isoformat()
+    return Account(store, begin, None if moment == "NaT" else moment, log.audit, log.quarantine, inputs)
 
 
 def _execute(chapter: Chapter, account: Account, memory_limit: str, on_cell: Callable[[], None]) -> None:
@@ -262,6 +271,7 @@ def _manifest(folder: Path, account: Account) -> dict[str, object]:
     """Return how the report was made: no time and no place of this machine, so that it is the same again."""
     outputs = sorted(path for path in folder.rglob("*") if path.is_file())
     return {
+        "since": account.since,
         "cutoff": account.cutoff,
         "counts": {column: int(account.audit[column].sum()) for column in COUNTS},
         "versions": {"python": platform.python_version()}

@@ -9,6 +9,7 @@ AUDIT_COLUMNS = [
     "n_duplicate",
     "n_rejected",
     "n_other",
+    "n_before_since",
     "n_after_cutoff",
 ]
 MARK = "event-log.json"

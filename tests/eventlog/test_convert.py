@@ -43,6 +43,18 @@ def test_the_cutoff_leaves_later_events_out_and_counts_them(recordings, tmp_path
     assert_equal_logs(tk.load_events(tmp_path / "log"), tk.load_events(source, cutoff="2020-10-20"))
 
 
+def test_what_is_before_since_is_left_out_and_counted(recordings, tmp_path):
+    source, bounds = recordings / "batch-bodies" / "prev.jsonl.gz", {"since": "2020-10-18", "cutoff": "2020-10-20"}
+    audit = tk.convert_events(source, tmp_path / "log", **bounds)
+    assert audit["n_before_since"].sum() > 0
+    assert_equal_logs(tk.load_events(tmp_path / "log"), tk.load_events(source, **bounds))
+    tk.convert_events(source, tmp_path / "whole")
+    tk.convert_events(tmp_path / "whole", tmp_path / "copy", **bounds)
+    assert tk.load_events(tmp_path / "copy").since == pd.Timestamp("2020-10-18", tz="UTC")
+    for kind in schemas.EVENT_TYPES:
+        assert len(getattr(tk.load_events(tmp_path / "copy"), kind)) == audit[f"n_{kind}"].sum()
+
+
 def test_a_source_without_events_gives_an_empty_log(tmp_path):
     (tmp_path / "empty.jsonl").write_text("")
     tk.convert_events(tmp_path / "empty.jsonl", tmp_path / "log")

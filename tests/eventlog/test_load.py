@@ -178,6 +178,23 @@ def test_an_empty_log_passes_its_models_and_has_no_cutoff(make_event):
         assert all(len(log.incident[c].cat.categories) == 0 for c in ("action", "current_status", "plugin_version"))
 
 
+def test_events_before_since_are_left_out_and_counted_and_one_at_that_moment_is_in(make_event, account):
+    events = [make_event(3, "playbook"), make_event(4), make_event(4), make_event(5), make_event(6, "incident")]
+    log = tk.load_events(pd.DataFrame(events), since="2020-11-02T10:00:05Z")
+    assert account(log) == {"read": 5, "valid": 2, "duplicate": 1, "rejected": 0, "other": 0}
+    assert log.audit["n_before_since"].to_list() == [2]
+    assert (log.since, log.cutoff) == (CUTOFF, pd.Timestamp("2020-11-02T10:00:06Z"))
+    both = tk.load_events(pd.DataFrame(events), since=CUTOFF, cutoff=CUTOFF)
+    assert both.audit[["n_tasks", "n_before_since", "n_after_cutoff"]].iloc[0].to_list() == [1, 2, 1]
+    assert repr(both).startswith("EventLog: 1 valid event of 1 server, from 2020-11-02 10:00:05 UTC, up to 2020-11-02")
+    assert repr(both).endswith("2 before its start, 1 after the cutoff")
+
+
+def test_since_after_the_cutoff_is_told(make_event):
+    with pytest.raises(ParameterError, match=r"since: got .*expected a moment before the cutoff, 2020-11-02"):
+        tk.load_events(pd.DataFrame([make_event()]), since="2020-11-03", cutoff="2020-11-02")
+
+
 @pytest.mark.parametrize("cutoff", ["someday", [1], ""])
 def test_a_cutoff_that_is_no_moment_is_told(make_event, cutoff):
     with pytest.raises(ParameterError, match="cutoff: got"):

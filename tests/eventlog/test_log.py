@@ -11,7 +11,7 @@ import pytest
 import telemetry_kit as tk
 from telemetry_kit.errors import ParameterError, SourceError
 
-PARTS = ("incident", "tasks", "playbook", "quarantine", "audit", "seen", "notes")
+PARTS = ("incident", "tasks", "playbook", "quarantine", "audit", "seen", "findings")
 
 
 @pytest.fixture
@@ -109,8 +109,20 @@ def test_a_saved_log_can_be_cut_off_like_its_source(oct2020, tmp_path, recording
         tk.load_events(tmp_path / "cut", cutoff="2020-12-01")
 
 
+def test_a_saved_log_can_begin_later_like_its_source(oct2020, tmp_path, recordings):
+    oct2020.save(tmp_path / "saved")
+    cut = tk.load_events(tmp_path / "saved", since="2020-11-20")
+    whole = tk.load_events(recordings / "batch-bodies" / "oct2020.jsonl.gz", since="2020-11-20")
+    assert_equal_logs(tk.EventLog(**{**vars_of(cut), "audit": whole.audit}), whole)
+    np.testing.assert_array_equal(cut.audit.drop(columns="source"), whole.audit.drop(columns="source"))
+    cut.save(tmp_path / "cut")
+    assert tk.load_events(tmp_path / "cut").since == pd.Timestamp("2020-11-20", tz="UTC")
+    with pytest.raises(ParameterError, match=r"since: got '2020-11-10.*expected a moment from 2020-11-20"):
+        tk.load_events(tmp_path / "cut", since="2020-11-10")
+
+
 def vars_of(log):
-    return {part: getattr(log, part) for part in (*PARTS[:-1], "cutoff")}
+    return {part: getattr(log, part) for part in (*PARTS[:-1], "since", "cutoff")}
 
 
 def test_a_saved_log_with_rejected_records_raises_when_asked_to(log, tmp_path):
@@ -159,7 +171,7 @@ DAMAGE = {
     "a broken mark": write_mark("{"),
     "an odd mark": write_mark("[]"),
     "another format": write_mark('{"format": 99, "cutoff": null}'),
-    "an odd cutoff": write_mark('{"format": 1, "cutoff": "someday"}'),
+    "an odd cutoff": write_mark('{"format": 2, "since": null, "cutoff": "someday"}'),
 }
 
 

@@ -110,6 +110,22 @@ def test_a_store_that_was_cut_off_cannot_be_looked_at_beyond(source, tmp_path):
         tk.scan_events(tmp_path / "store", cutoff="2020-12-01")
 
 
+def test_since_leaves_earlier_events_out_and_counts_them(source, tmp_path):
+    bounds = {"since": "2020-10-18", "cutoff": "2020-10-20"}
+    cut, whole = tk.scan_events(source, store=tmp_path / "store", **bounds), tk.load_events(source, **bounds)
+    assert_equal_logs(cut, whole)
+    assert cut.since == whole.since == pd.Timestamp("2020-10-18", tz="UTC")
+    assert cut.audit["n_before_since"].item() > 0
+    np.testing.assert_array_equal(cut.audit.drop(columns="source"), whole.audit.drop(columns="source"))
+
+
+def test_a_store_that_begins_later_cannot_be_looked_at_before(source, tmp_path):
+    tk.convert_events(source, tmp_path / "store", since="2020-10-18")
+    assert tk.scan_events(tmp_path / "store").since == pd.Timestamp("2020-10-18", tz="UTC")
+    with pytest.raises(ParameterError, match=r"since: got '2020-10-01.*expected a moment from 2020-10-18"):
+        tk.scan_events(tmp_path / "store", since="2020-10-01")
+
+
 # The store ------------------------------------------------------------------------------------------------------------
 
 

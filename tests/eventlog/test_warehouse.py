@@ -201,7 +201,7 @@ def test_what_is_invalid_is_left_out_with_its_reasons_and_counted(table, make_ev
     log = tk.open_warehouse({"playbook": table(*playbooks)}, cutoff=cutoff)
     assert log.audit.iloc[0].to_dict() == {
         "source": "playbook", "n_read": 5, "n_incident": 0, "n_tasks": 0, "n_playbook": 1, "n_duplicate": 1,
-        "n_rejected": 2, "n_other": 0, "n_after_cutoff": 1,
+        "n_rejected": 2, "n_other": 0, "n_before_since": 0, "n_after_cutoff": 1,
     }  # fmt: skip
     reasons = dict(zip(plain(log.quarantine)["raw"], plain(log.quarantine)["reason"], strict=True))
     assert reasons == {
@@ -211,6 +211,16 @@ def test_what_is_invalid_is_left_out_with_its_reasons_and_counted(table, make_ev
     }
     assert plain(log.playbook)["event_id"].to_list() == ["message-0"]
     assert len(plain(log.tasks)) == 0
+
+
+def test_what_is_before_since_is_left_out_and_counted(table, make_event):
+    events = [make_event(n, "playbook") for n in range(5)]
+    bounds = {"since": "2020-11-02T10:00:01Z", "cutoff": "2020-11-02T10:00:02Z"}
+    log = tk.open_warehouse({"playbook": table(*events)}, **bounds)
+    counts = log.audit[["n_read", "n_playbook", "n_before_since", "n_after_cutoff"]]
+    assert counts.iloc[0].to_list() == [5, 2, 1, 2]
+    assert plain(log.playbook)["event_id"].to_list() == ["message-1", "message-2"]
+    assert log.since == pd.Timestamp("2020-11-02T10:00:01Z")
 
 
 def test_a_clock_that_is_days_ahead_does_not_set_the_cutoff(table, make_event):

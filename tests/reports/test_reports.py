@@ -232,6 +232,17 @@ def test_a_cutoff_reaches_the_notebooks(source, tmp_path):
     assert f"<pre>{n_until}\n</pre>" in (out / "00_late.html").read_text()
 
 
+def test_since_leaves_earlier_events_out_of_the_report_and_its_manifest_says_so(source, tmp_path):
+    log = tk.load_events(source)
+    middle = log.incident["event_timestamp"].iloc[len(log.incident) // 2]
+    shown = new_code_cell("import telemetry_kit as tk\nprint(len(tk.load_events(source, cutoff=cutoff).incident))")
+    folder = write_notebook(tmp_path / "n", "00_early", parameters(), shown)
+    out = write_report(source, tmp_path / "out", since=middle.isoformat(), notebooks=folder)
+    n_from = (log.incident["event_timestamp"] >= middle).sum()
+    assert f"<pre>{n_from}\n</pre>" in (out / "00_early.html").read_text()
+    assert json.loads((out / "manifest.json").read_text())["since"] == middle.isoformat()
+
+
 @pytest.mark.parametrize("cells", [[], [parameters(), parameters()]])
 def test_a_notebook_without_one_parameters_cell_is_refused(source, tmp_path, cells):
     folder = write_notebook(tmp_path / "n", "00_none", *cells)
