@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
+
+MOST_SHOWN = 80
+"""Up to how many characters a message shows of a value; of a longer one it names the type."""
 
 
 class TelemetryKitError(Exception):
@@ -22,14 +26,76 @@ class ParameterError(TelemetryKitError, ValueError):
     value
         What was given.
     expected
-        What it takes, in words, or the choices there are.
+        What it takes, in words, or the choices there are: the message then names the nearest one.
     """
 
     def __init__(self, parameter: str, value: object, expected: str | Iterable[object]) -> None:
         self.parameter = parameter
         self.value = value
-        wanted = expected if isinstance(expected, str) else "one of " + ", ".join(repr(choice) for choice in expected)
-        super().__init__(f"{parameter}: got {value!r}, expected {wanted}")
+        if isinstance(expected, str):
+            wanted = expected
+        else:
+            choices = list(expected)
+            wanted = "one of " + ", ".join(map(repr, choices)) if choices else "nothing: there is no choice"
+            near = nearest(value, choices)
+            wanted += f"; did you mean {near!r}?" if near else ""
+        super().__init__(f"{parameter}: got {_shown(value)}, expected {wanted}")
+
+
+class MissingColumnError(ParameterError):
+    """A frame lacks columns that it needs to have.
+
+    Parameters
+    ----------
+    parameter
+        The name of the parameter that takes the frame.
+    missing
+        The columns that it lacks.
+    present
+        The columns that it has.
+    advice
+        What the caller can do, in whole sentences.
+
+    Attributes
+    ----------
+    missing
+        The columns that it lacks.
+    """
+
+    def __init__(self, parameter: str, missing: Sequence[str], present: Iterable[object], *, advice: str = "") -> None:
+        self.missing = list(missing)
+        self.parameter, self.value = parameter, list(present)
+        near = {column: nearest(column, self.value, least=0.85) for column in missing}
+        renamed = ", ".join(f"{found!r} for {column!r}" for column, found in near.items() if found)
+        hints = " ".join(hint for hint in (f"did you mean {renamed}?" if renamed else "", advice) if hint)
+        names = ", ".join(map(repr, missing))
+        message = f"{parameter} has no column{'s' if len(self.missing) > 1 else ''} {names}"
+        joint = "; " if hints[:1].islower() else ". "
+        Exception.__init__(self, f"{message}{joint}{hints}" if hints else message)
+
+
+def nearest(name: object, choices: Iterable[object], *, least: float = 0.6) -> str | None:
+    """Return the choice that a misspelled name most likely means, or none where none is at ``least`` so alike.
+
+    Examples
+    --------
+    >>> nearest("plugin_verson", ["plugin_version", "server_version"])
+    'plugin_version'
+    """
+    folded = {_folded(choice): choice for choice in choices if isinstance(choice, str)}
+    found = difflib.get_close_matches(_folded(name), folded, n=1, cutoff=least) if isinstance(name, str) else []
+    return folded[found[0]] if found else None
+
+
+def _folded(name: str) -> str:
+    return name.replace("_", "").lower()
+
+
+def _shown(value: object) -> str:
+    """Return a value as a person would have written it; of one that is long or an object, only its type."""
+    text = repr(value)
+    is_told = isinstance(value, str) or (len(text) <= MOST_SHOWN and "\n" not in text and not text.startswith("<"))
+    return text if is_told else f"a value of type {type(value).__name__}"
 
 
 class SourceError(TelemetryKitError):
@@ -40,7 +106,11 @@ class MissingExtraError(TelemetryKitError, ImportError):
     """A feature needs packages of an extra that is not installed."""
 
     def __init__(self, feature: str, extra: str) -> None:
-        super().__init__(f"{feature} needs the extra {extra!r}: pip install 'telemetry-kit[{extra}]'")
+        # The package is on no index, so that pip finds it in a clone or in a wheel only.
+        super().__init__(
+            f"{feature} needs the extra {extra!r}: in a clone of the project, pip install '.[{extra}]'; "
+            f"of a wheel, pip install 'telemetry_kit-<version>-py3-none-any.whl[{extra}]'"
+        )
 
 
 class ReportError(TelemetryKitError):

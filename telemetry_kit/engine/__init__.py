@@ -1,10 +1,10 @@
 """The only place that talks to DuckDB and Narwhals: frames of any kind in, frames of that kind out."""
 
+from telemetry_kit.engine.checks import check_frame
 from telemetry_kit.engine.frames import (
     ARRIVAL,
     RECEIVED,
     arrow_to_pandas,
-    check_frame,
     collect,
     collect_arrow,
     collect_rows,

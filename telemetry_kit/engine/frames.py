@@ -16,6 +16,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
+from telemetry_kit.engine.checks import check_columns, check_frame, check_times, is_time
 from telemetry_kit.engine.connections import shared_connection, within_memory
 from telemetry_kit.engine.times import as_lazy
 from telemetry_kit.errors import ParameterError
@@ -37,21 +38,6 @@ def to_arrow(frame: pd.DataFrame) -> pa.Table:
     import pyarrow as pa
 
     return pa.Table.from_pandas(frame, preserve_index=False)
-
-
-def check_frame(frame: IntoFrame, *, parameter: str) -> Any:  # noqa: ANN401 - eager or lazy
-    """See that ``frame`` is a frame, and return it as Narwhals has it.
-
-    Raises
-    ------
-    ParameterError
-        Where it is none.
-    """
-    try:
-        return nw.from_native(frame)
-    except TypeError:
-        kinds = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
-        raise ParameterError(parameter, type(frame).__name__, kinds) from None
 
 
 def open_frame(
@@ -85,16 +71,19 @@ def open_frame(
     Raises
     ------
     ParameterError
-        Where ``frame`` is no frame, or lacks one of ``columns``.
+        Where ``frame`` is no frame, lacks one of ``columns``, is of another kind, or has times as text.
     """
     opened = check_frame(frame, parameter=parameter)
     kept: list[str] = opened.columns
+    index = opened.to_native().index.names if opened.implementation.is_pandas() else []
+    check_columns(columns, kept, index, parameter=parameter)
     if named is not None and (wanted := {*columns, *named} - {None}) <= {*kept}:
         kept = [name for name in kept if name in wanted]
     if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
         if len(kept) < len(opened.columns):
             opened = opened.select(*kept)
         table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
+        table = _with_times(table)
         if order:
             table = table.append_column(order, [np.arange(len(table))])
         lazy = as_lazy(shared_connection().from_arrow(table))
@@ -105,11 +94,20 @@ def open_frame(
         elif order:
             place = next((nw.col(name) for name in (ARRIVAL, RECEIVED) if name in lazy.columns), nw.lit(0))
             lazy = lazy.select(*kept, place.alias(order))
-    present = lazy.columns
-    missing = [column for column in columns if column not in present]
-    if missing:
-        raise ParameterError(parameter, f"a frame without {', '.join(missing)}", f"the columns {', '.join(columns)}")
+    check_times(lazy, columns, parameter=parameter)
     return lazy
+
+
+def _with_times(table: pa.Table) -> pa.Table:
+    """Return a table with times in microseconds, also where they are finer, or all missing and so without a type."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        is_other = pa.types.is_timestamp(field.type) and field.type.unit != "us"
+        if is_other or (pa.types.is_null(field.type) and is_time(field.name)):
+            kind = pa.timestamp("us", tz=field.type.tz if is_other else "UTC")
+            table = table.set_column(place, field.name, table.column(place).cast(kind, safe=False))
+    return table
 
 
 def is_ordered(frame: IntoFrame) -> bool:
@@ -150,7 +148,8 @@ def open_alike(
     if is_in_memory and like.implementation.is_polars():
         return nw.from_arrow(collect_arrow(opened), backend="polars").lazy()
     if opened.implementation is not like.implementation:
-        raise ParameterError(parameter, f"a frame on {opened.implementation}", f"one on {like.implementation}")
+        engines = opened.implementation.value, like.implementation.value
+        raise ParameterError(parameter, f"a frame on {engines[0]}", f"one on {engines[1]}, as the first frame")
     return opened
 
 
@@ -267,5 +266,14 @@ def group_columns(
 
 
 def names_of(by: str | Sequence[str] | None) -> list[str]:
-    """Return ``by`` as a list."""
-    return [] if by is None else [by] if isinstance(by, str) else list(by)
+    """Return ``by`` as a list.
+
+    Raises
+    ------
+    ParameterError
+        Where it is no name, and no names.
+    """
+    names: list[Any] = [] if by is None else [by] if isinstance(by, str) or not hasattr(by, "__iter__") else list(by)
+    if not all(isinstance(name, str) for name in names):
+        raise ParameterError("by", by, "the name of a column, or a list of names")
+    return names

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.errors import ParameterError
+from telemetry_kit.errors import MissingColumnError, ParameterError
+from telemetry_kit.schemas.kinds import advice
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -66,10 +67,12 @@ def need(table: object, columns: Iterable[str], *, parameter: str = "table") -> 
     """See that ``table`` is a pandas frame with ``columns``, and return it."""
     if not isinstance(table, pd.DataFrame):
         raise ParameterError(parameter, type(table).__name__, "a pandas.DataFrame")
-    wanted = list(columns)
-    missing = [column for column in wanted if column not in table.columns]
+    missing = [column for column in columns if column not in table.columns]
     if missing:
-        raise ParameterError(parameter, f"a frame without {', '.join(missing)}", f"the columns {', '.join(wanted)}")
+        hint = advice(parameter, table.columns)
+        if parameter == "table":
+            hint = f"{hint} Pass the table that the analysis of the same name returns".strip()
+        raise MissingColumnError(parameter, missing, table.columns, advice=hint)
     return table
 
 

@@ -66,7 +66,7 @@ def test_what_is_no_frame_is_one_clear_line():
     for function in (tk.persist, tk.n_distinct, tk.to_pandas):
         with pytest.raises(ParameterError, match="frame: got 'list', expected a frame"):
             function([1, 2])
-    with pytest.raises(ParameterError, match="frame: got 'a frame without c'"):
+    with pytest.raises(ParameterError, match="frame has no column 'c'"):
         tk.n_distinct(ROWS, "c")
     with pytest.raises(ParameterError, match="limit: got -1, expected a number of rows, 0 or more"):
         tk.to_pandas(ROWS, limit=-1)

@@ -276,7 +276,7 @@ def test_a_missing_source_leaves_no_directory(chapters, tmp_path):
 
 def test_a_missing_extra_is_named(source, chapters, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "nbformat", None)
-    with pytest.raises(MissingExtraError, match=r"pip install 'telemetry-kit\[lab\]'"):
+    with pytest.raises(MissingExtraError, match=r"pip install '\.\[lab\]'"):
         write_report(source, tmp_path / "out", notebooks=chapters)
 
 

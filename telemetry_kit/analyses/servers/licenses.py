@@ -73,10 +73,6 @@ def attach_license(frame: IntoFrameT, licenses: IntoFrame, *, at: str = "event_t
     if "edition" in columns:
         raise ParameterError("frame", "a frame with edition", "one without it: it is added")
     given = engine.open_alike(licenses, _LICENSE, parameter="licenses", like=rows)
-    for name in _TIMES:
-        kind = given.collect_schema()[name]
-        if not kind.is_temporal() and kind != nw.Unknown:
-            raise ParameterError("licenses", f"{name} of type {kind}", "timestamps or dates")
     # Every moment lies in exactly one term of its server, so the join neither drops nor repeats a row.
     terms = _terms(given)
     rows = engine.add_epoch_us(rows, _us=at)

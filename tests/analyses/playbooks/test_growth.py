@@ -130,5 +130,5 @@ def test_mistakes_are_named():
         tk.playbook_growth(EVENTS, measure="tasks")
     with pytest.raises(ParameterError, match=r"freq: got 'Q', expected one of 'D', 'W', 'M'"):
         tk.playbook_sizes_over_time(EVENTS, freq="Q")
-    with pytest.raises(ParameterError, match="playbooks: got 'a frame without num_members'"):
+    with pytest.raises(ParameterError, match="playbooks has no column 'num_members'"):
         tk.playbook_histories(EVENTS, measure="num_members")

@@ -141,7 +141,7 @@ def test_an_empty_snapshot_has_no_weights():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ParameterError, match="incidents: got 'a frame without incident_id'"):
+    with pytest.raises(ParameterError, match="incidents has no column 'incident_id'"):
         tk.playbook_weightings(SNAPSHOT, SNAPSHOT)
     with pytest.raises(ParameterError, match="level: got 0, expected"):
         tk.playbook_weightings(SNAPSHOT, INCIDENTS, level=0)

@@ -132,5 +132,5 @@ def test_mistakes_are_named():
         tk.playbook_ecdf(FIVE, by="team")
     with pytest.raises(ParameterError, match=r"level: got 95, expected a number between 0 and 1"):
         tk.playbook_sizes(FIVE, level=95)
-    with pytest.raises(ParameterError, match="snapshot: got 'a frame without num_members'"):
+    with pytest.raises(ParameterError, match="snapshot has no column 'num_members'"):
         tk.playbook_sizes(FIVE, measure="num_members")

@@ -140,7 +140,7 @@ def test_mistakes_are_named():
         tk.server_activity({"tasks": log["tasks"]})
     with pytest.raises(ParameterError, match=r"log: got 'DataFrame', expected an EventLog"):
         tk.server_activity(log["tasks"])
-    with pytest.raises(ParameterError, match=r"log.tasks: got 'a frame without user_actual_id'"):
+    with pytest.raises(ParameterError, match=r"log.tasks has no column 'user_actual_id'"):
         tk.server_activity(log | {"tasks": log["tasks"].drop(columns="user_actual_id")})
     with pytest.raises(ParameterError, match=r"freq: got 'Q', expected one of 'D', 'W', 'M'"):
         tk.server_activity(log, freq="Q")

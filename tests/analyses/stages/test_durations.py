@@ -159,7 +159,7 @@ def test_mistakes_are_named(incident_log):
     durations = tk.incident_durations(incident_log("a1 0 create 0/3"), cutoff=minute(1))
     with pytest.raises(ParameterError, match="cutoff: got 'soon'"):
         tk.incident_durations(incident_log(), cutoff="soon")
-    with pytest.raises(ParameterError, match="durations: got 'a frame without first_end_s'"):
+    with pytest.raises(ParameterError, match="durations has no column 'first_end_s'"):
         tk.time_to_end(durations.drop(columns="first_end_s"))
     with pytest.raises(ParameterError, match=r"level: got 1\.5"):
         tk.time_to_end(durations, level=1.5)

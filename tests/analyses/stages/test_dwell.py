@@ -113,5 +113,5 @@ def test_mistakes_are_named(function):
         function(FIVE[:0], level=0)
     with pytest.raises(ParameterError, match="by: got 'stage'"):
         function(FIVE, by="stage")
-    with pytest.raises(ParameterError, match="visits: got 'a frame without dwell_s'"):
+    with pytest.raises(ParameterError, match="visits has no column 'dwell_s'"):
         function(FIVE.drop(columns="dwell_s"))

@@ -189,7 +189,7 @@ def test_mistakes_are_named(visits):
     for within in ("soon", "-1h", "0s", [1]):
         with pytest.raises(ParameterError, match=r"within: got .* expected a length of time above zero"):
             tk.stage_funnel(visits, within=within)
-    with pytest.raises(ParameterError, match="visits: got 'a frame without entered_at"):
+    with pytest.raises(ParameterError, match="visits has no column 'entered_at'"):
         tk.stage_funnel(visits.drop(columns="entered_at"), within="1h")
 
 

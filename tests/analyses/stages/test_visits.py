@@ -159,7 +159,7 @@ def test_mistakes_are_named(incident_log):
     events = incident_log("a1 0 create 0/3")
     with pytest.raises(ParameterError, match="cutoff: got 'soon'"):
         tk.stage_visits(events, cutoff="soon")
-    with pytest.raises(ParameterError, match="incidents: got 'a frame without active_stage'"):
+    with pytest.raises(ParameterError, match="incidents has no column 'active_stage'"):
         tk.stage_visits(events.drop(columns="active_stage"), cutoff=minute(1))
     with pytest.raises(ParameterError, match="incidents: got 'list'"):
         tk.stage_visits([1], cutoff=minute(1))

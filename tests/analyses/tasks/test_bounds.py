@@ -266,5 +266,5 @@ def test_a_wrong_parameter_is_named():
     tasks, incidents = frames({"i": [CREATE]})
     with pytest.raises(ParameterError, match=r"^cutoff: got 'soon', expected a point in time"):
         tk.open_task_bounds(tasks, incidents, cutoff="soon")
-    with pytest.raises(ParameterError, match=r"^incidents: got 'a frame without total_checklist_items'"):
+    with pytest.raises(ParameterError, match=r"^incidents has no column 'total_checklist_items'"):
         tk.open_task_bounds(tasks, incidents.drop(columns="total_checklist_items"), cutoff="2021-01-01")

@@ -228,7 +228,7 @@ class TestEveryTable:
         assert str(error.value).startswith(message)
 
     def test_names_what_a_frame_lacks(self, analysis):
-        with pytest.raises(ParameterError, match=r"^tasks: got 'a frame without was_commander, was_assignee'"):
+        with pytest.raises(ParameterError, match=r"^tasks has no columns 'was_commander', 'was_assignee'"):
             analysis(FIVE[["server_id", "event_timestamp", "new_state"]])
 
     def test_of_an_empty_log_checks_its_parameters(self, analysis):

@@ -163,7 +163,7 @@ def test_nothing_has_its_columns():
 
 def test_a_wrong_frame_is_named():
     some = visits((0, 0, 60, True))
-    with pytest.raises(ParameterError, match=r"^visits: got 'a frame without left_at', expected"):
+    with pytest.raises(ParameterError, match=r"^visits has no column 'left_at'"):
         tk.tasks_by_stage(changes(1), some.drop(columns="left_at"))
     with pytest.raises(ParameterError, match=r"^tasks: got 'a frame with visit, stage, position'"):
         tk.tasks_by_stage(tk.tasks_by_stage(changes(1), some), some)

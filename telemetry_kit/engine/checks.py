@@ -1,0 +1,80 @@
+"""What a frame has to be before an analysis begins: a frame, of the right kind, with its columns, times as times."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit.errors import MissingColumnError, ParameterError
+from telemetry_kit.schemas.kinds import KINDS, MISTAKEN, advice, kind_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from narwhals.stable.v2.typing import IntoFrame
+
+_FRAME = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
+_TIMES = {"event_timestamp", "original_timestamp", "cutoff", "as_of"}
+
+
+def check_frame(frame: IntoFrame, *, parameter: str) -> Any:  # noqa: ANN401 - eager or lazy
+    """See that ``frame`` is a frame, and return it as Narwhals has it.
+
+    Raises
+    ------
+    ParameterError
+        Where it is none.
+    """
+    try:
+        return nw.from_native(frame)
+    except TypeError:
+        is_log = all(hasattr(frame, kind) for kind in KINDS["log"].columns)
+        part = {"tasks": "tasks", "playbooks": "playbook"}.get(parameter, "incident")
+        expected = f"one of its frames, such as log.{part}" if is_log else _FRAME
+        raise ParameterError(parameter, type(frame).__name__, expected) from None
+
+
+def check_columns(columns: Collection[str], present: Sequence[str], index: Collection[Any], *, parameter: str) -> None:
+    """See that a frame has ``columns``, and is not of a kind that would be taken for another.
+
+    Raises
+    ------
+    MissingColumnError
+        Where one of ``columns`` is not ``present``; the message tells what the frame looks like, and how to make it.
+    ParameterError
+        Where the frame is of another kind that has the same columns.
+    """
+    missing = [column for column in columns if column not in present]
+    if missing:
+        in_index = [name for name in missing if name in index]
+        hint = f"it is in the index: pass {parameter}.reset_index()" if in_index else advice(parameter, present)
+        raise MissingColumnError(parameter, missing, present, advice=hint)
+    kind, expected = MISTAKEN.get(parameter, (None, ""))
+    if kind is not None and kind_of(present) == kind:
+        raise ParameterError(parameter, kind, f"{expected}. {advice(parameter, [])}")
+
+
+def is_time(column: str) -> bool:
+    """Tell whether a column holds times, by its name."""
+    return column in _TIMES or column.endswith("_at")
+
+
+def check_times(frame: nw.LazyFrame[Any], columns: Collection[str], *, parameter: str) -> None:
+    """See that those of ``columns`` that are times by their name hold times.
+
+    Raises
+    ------
+    ParameterError
+        Where one holds text or numbers.
+    """
+    times = [column for column in columns if is_time(column)]
+    if not times:
+        return
+    schema = frame.collect_schema()
+    for column in times:
+        kind = schema[column]
+        if not kind.is_temporal() and kind != nw.Unknown:
+            held = "text" if kind == nw.String else str(kind)
+            wanted = "times: convert it with pandas.to_datetime(..., utc=True), or load the events with tk.load_events"
+            raise ParameterError(f"{parameter}[{column!r}]", held, wanted)
