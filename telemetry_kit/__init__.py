@@ -29,7 +29,10 @@ What is known of playbooks: which there are at a moment, how large they are, and
 
 What is known of servers: how active they are, which versions they run, under which licence.
     attach_license: Add the edition of the licence that the row's server had at the row's time
+    decompose_difference: Why a share differs between two groups: behaviour within servers, their mix, newcomers and leavers
+    process_chart: Since when a series of shares or counts is another one than before
     server_activity: The events and distinct users of every server, day by day
+    server_deviation: Which servers differ more than chance and ordinary variety explain
     server_overview: Every server of a log in one row
     version_adoption: How soon servers take up a version, or a later one, that others already run
     versions_in_use: How many servers run which version, day by day

@@ -150,3 +150,14 @@ class RejectedEventsWarning(UserWarning):
         self.n_rejected = n_rejected
         were = "record was" if n_rejected == 1 else "records were"
         super().__init__(f"{n_rejected} {were} rejected; load_events(source).quarantine tells which, and why")
+
+
+class FewServersWarning(UserWarning):
+    """There are too few servers to call one of them odd."""
+
+    def __init__(self, n_servers: int, fewest: int, cluster: str) -> None:
+        self.n_servers = n_servers
+        super().__init__(
+            f"{n_servers} {'value' if n_servers == 1 else 'values'} of {cluster!r}: is_signal is null with fewer than "
+            f"{fewest}, because too few cannot tell how far ordinary ones lie apart"
+        )

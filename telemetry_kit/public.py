@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from telemetry_kit import errors, schemas
-from telemetry_kit.analyses.periods import add_period, list_periods
 from telemetry_kit.analyses.playbooks import (
     compare_playbook_sizes,
     incident_sizes,
@@ -17,7 +16,10 @@ from telemetry_kit.analyses.playbooks import (
 )
 from telemetry_kit.analyses.servers import (
     attach_license,
+    decompose_difference,
+    process_chart,
     server_activity,
+    server_deviation,
     server_overview,
     version_adoption,
     versions_in_use,
@@ -114,15 +116,13 @@ __all__ += [
     "playbook_snapshot",
     "playbook_weightings",
 ]
-# Periods.
-__all__ += [
-    "add_period",
-    "list_periods",
-]
 # Servers.
 __all__ += [
     "attach_license",
+    "decompose_difference",
+    "process_chart",
     "server_activity",
+    "server_deviation",
     "server_overview",
     "version_adoption",
     "versions_in_use",

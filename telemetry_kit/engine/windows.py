@@ -49,8 +49,20 @@ def number_rows(
         return numbered
     place = nw.col(order_by[0]).cum_count().over(*within, order_by=order_by).cast(nw.Int64) - 1
     frame = frame.with_columns(**{number: place})
+    if not firsts:
+        return frame
     at_first = {name: nw.when(nw.col(number) == 0).then(nw.col(column)) for name, column in firsts.items()}
     return fill_null(frame.with_columns(**at_first), *firsts, strategy="forward", within=within, order_by=[number])
+
+
+def first_known(
+    frame: nw.LazyFrame[Any], *columns: str, within: Sequence[str], order_by: Sequence[str]
+) -> nw.LazyFrame[Any]:
+    """Return one row per group, and of each column the first value of the group that is not null."""
+    own = [column for column in columns if column not in within]
+    filled = fill_null(frame, *own, strategy="backward", within=within, order_by=order_by) if own else frame
+    numbered = number_rows(filled, "_number", within=within, order_by=order_by)
+    return numbered.filter(nw.col("_number") == 0).select(*within, *own)
 
 
 def group_with_set(

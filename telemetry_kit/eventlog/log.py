@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,12 +13,15 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import SourceError
+from telemetry_kit.eventlog.filtering import filter_frames
 from telemetry_kit.eventlog.saved import parts, write_mark
 from telemetry_kit.ingest.findings import find_findings
 from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
+    import datetime as dt
     import os
+    from collections.abc import Iterable
 
     from narwhals.stable.v2.typing import IntoFrame
 _LEFT_OUT = {
@@ -113,6 +117,66 @@ class EventLog:
         rows = nw.concat(parts).sort("timestamp", "_rank", "_order").drop("_rank", "_order")
         return engine.give_back(rows, like=self.incident)
 
+    def filter(
+        self,
+        *,
+        servers: str | Iterable[str] | None = None,
+        exclude_servers: str | Iterable[str] | None = None,
+        server_version: str | None = None,
+        plugin_version: str | None = None,
+        since: str | dt.datetime | pd.Timestamp | None = None,
+        until: str | dt.datetime | pd.Timestamp | None = None,
+    ) -> EventLog:
+        """Return the part of the log that meets all conditions.
+
+        An incident is kept or left out whole, and its tasks with it, so that none is seen in part; where nothing but
+        tasks was recorded of it, these decide. An event of a playbook is kept or left out by itself.
+
+        Parameters
+        ----------
+        servers, exclude_servers
+            The ids of servers to keep, and of servers to leave out, such as those that are for tests.
+        server_version, plugin_version
+            Which versions to keep, as a specifier such as ``">=5.28,<6"`` or ``"==1.1.*"`` (PEP 440; a release
+            candidate counts as used). An incident has the first version that is known of it. What is no version is
+            left out, and named in ``findings``.
+        since, until
+            From when on, and up to before when; without a zone in UTC. An incident has the time of its start: of its
+            create, or ``created_at`` where that was not recorded.
+
+        Returns
+        -------
+        EventLog
+            Frames of the same kind, lazy where they are lazy; ``cutoff``, ``audit`` and ``quarantine`` stay. Its
+            ``findings`` have a row for each condition, ``left out by a filter``: how many of the events that the
+            conditions before it had kept it left out, in the order of the parameters.
+
+        Raises
+        ------
+        ParameterError
+            Where a server is not in the log, which names the nearest that is, or a condition cannot be read.
+
+        Examples
+        --------
+        >>> import telemetry_kit as tk
+        >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+        >>> newer = log.filter(plugin_version=">=1.1", until="2020-12-01")
+        >>> newer.findings.loc[newer.findings["finding"] == "left out by a filter", ["detail", "n"]]
+                                detail     n
+        0        plugin_version: >=1.1  1427
+        1  until: 2020-12-01T00:00:00Z  2710
+        """
+        parts, told = filter_frames(
+            {kind: getattr(self, kind) for kind in schemas.EVENT_TYPES},
+            servers=servers,
+            exclude_servers=exclude_servers,
+            versions={"server_version": server_version, "plugin_version": plugin_version},
+            since=since,
+            until=until,
+        )
+        seen = pd.concat([self.seen, told.astype(self.seen.dtypes.to_dict())], ignore_index=True)
+        return dataclasses.replace(self, **parts, seen=seen)
+
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the log to a directory as Parquet, from which ``load_events`` reads it back as it is.
 
@@ -197,8 +261,11 @@ def _by_server(frame: IntoFrame, parameter: str) -> pd.DataFrame:
 
 def _write(frame: Any, part: str, path: Path) -> None:  # noqa: ANN401 - a frame of any kind
     columns = TABLES.get(part) or schemas.columns_of(cast("schemas.EventType", part))
-    if nw.from_native(frame).implementation.is_duckdb():
-        nw.from_native(frame).select(*columns).sink_parquet(path)
+    rows = nw.from_native(frame)
+    if rows.implementation.is_duckdb():
+        # What was filtered by a join has lost its order.
+        rows = rows.sort(engine.ARRIVAL) if engine.ARRIVAL in rows.columns else rows
+        rows.select(*columns).sink_parquet(path)
         return
     table = frame if isinstance(frame, pd.DataFrame) else _in_order(frame, part)
     table[columns].to_parquet(path, index=False)

@@ -115,7 +115,8 @@ def n_fetched(monkeypatch):
         fetched.append(len(table))
         return table
 
-    monkeypatch.setattr(engine, "collect_arrow", count)
+    for place in (engine, engine.frames):
+        monkeypatch.setattr(place, "collect_arrow", count)
     return fetched
 
 

@@ -6,7 +6,6 @@ import pandas as pd
 import telemetry_kit as tk
 from telemetry_kit import engine
 
-PERIODS = {"early": (None, "2020-10-22"), "late": ("2020-10-22", "2020-11-20"), "last": ("2020-11-20", None)}
 FRAME_TO_FRAME = {
     "stage_visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
     "incident_durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
@@ -18,10 +17,6 @@ FRAME_TO_FRAME = {
     "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
     "filter_incidents": lambda log: tk.filter_incidents(log["tasks"], log["incident"]),
     "attach_license": lambda log: tk.attach_license(log["incident"], log["licenses"]),
-    "add_period": lambda log: tk.add_period(log["incident"], "M"),
-    "add_period of visits": lambda log: tk.add_period(_visits(log), "W"),
-    "add_period of durations": lambda log: tk.add_period(_durations(log), PERIODS),
-    "add_period of a snapshot": lambda log: tk.add_period(_snapshot(log), "Q"),
     "persist": lambda log: tk.persist(log["tasks"]),
 }
 SUMMARIES = {
@@ -36,7 +31,6 @@ SUMMARIES = {
     "time_to_stage": lambda log: tk.time_to_stage(_visits(log)),
     "incident_survival": lambda log: tk.incident_survival(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
     "time_to_end": lambda log: tk.time_to_end(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
-    "task_completion since": lambda log: tk.task_completion(log["tasks"], since="2020-10-22", cutoff="2020-11-20"),
     "task_completion": lambda log: tk.task_completion(log["tasks"], by="plugin_version", freq="W"),
     "commander_vs_assignee": lambda log: tk.commander_vs_assignee(log["tasks"], by="server_version"),
     "commander_vs_assignee incident_id": lambda log: tk.commander_vs_assignee(log["tasks"], cluster="incident_id"),
@@ -49,6 +43,17 @@ SUMMARIES = {
     "playbook_sizes_over_time": lambda log: tk.playbook_sizes_over_time(log["playbook"], cutoff=log["cutoff"]),
     "playbook_weightings": lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]),
     "compare_playbook_sizes": lambda log: tk.compare_playbook_sizes(_snapshot(log), by="is_public"),
+    "decompose_difference": lambda log: tk.decompose_difference(
+        log["tasks"], of="commander", between="plugin_version", over="user_actual_id"
+    ),
+    "decompose_difference ended": lambda log: tk.decompose_difference(
+        log["incident"], of="ended", between="plugin_version", over="public"
+    ),
+    "process_chart": lambda log: tk.process_chart(_weeks(log), events="n_tasks", area="n_users"),
+    "server_deviation": lambda log: tk.server_deviation(log["tasks"], of="commander", cluster="user_actual_id"),
+    "server_deviation reached_last": lambda log: tk.server_deviation(
+        log["incident"], of="reached_last", cluster="commander_user_id"
+    ),
     "server_activity": tk.server_activity,
     "server_overview": tk.server_overview,
     "versions_in_use": tk.versions_in_use,
@@ -61,16 +66,18 @@ KINDS = ("incident", "tasks", "playbook")
 FRAMES = (*KINDS, "licenses")
 
 
-def _durations(log):
-    return tk.incident_durations(log["incident"], cutoff=log["cutoff"])
-
-
 def _visits(log):
     return tk.stage_visits(log["incident"], cutoff=log["cutoff"])
 
 
 def _snapshot(log):
     return tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"])
+
+
+def _weeks(log):
+    """Events and users of a log by week, on its engine."""
+    activity = tk.server_activity(log, freq="W").rename(columns={"date": "period"})
+    return activity.groupby("period", as_index=False)[["n_tasks", "n_users"]].sum()
 
 
 def as_frames(log):

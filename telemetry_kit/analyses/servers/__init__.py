@@ -1,14 +1,20 @@
 """What is known of servers: how active they are, which versions they run, under which licence."""
 
 from telemetry_kit.analyses.servers.activity import server_activity
+from telemetry_kit.analyses.servers.decomposition import decompose_difference
+from telemetry_kit.analyses.servers.deviation import server_deviation
 from telemetry_kit.analyses.servers.licenses import attach_license
 from telemetry_kit.analyses.servers.overview import server_overview
+from telemetry_kit.analyses.servers.process import process_chart
 from telemetry_kit.analyses.servers.versions import version_adoption, versions_in_use
 from telemetry_kit.analyses.servers.warehouse import warehouse_metrics
 
 __all__ = [
     "attach_license",
+    "decompose_difference",
+    "process_chart",
     "server_activity",
+    "server_deviation",
     "server_overview",
     "version_adoption",
     "versions_in_use",
