@@ -38,7 +38,7 @@ def load_events(
     since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     on_error: OnError = "quarantine",
-) -> EventLog:
+) -> EventLog[pd.DataFrame]:
     """Load telemetry of any container, era and spelling, and account for every record.
 
     Parameters
@@ -220,7 +220,7 @@ def _load_one(
     return frame
 
 
-def _log(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog:
+def _log(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[pd.DataFrame]:
     cutoff = newest(intake) if until is None else until
     frames = {kind: _frame(intake, kind, *sql) for kind, sql in typed_cells(intake, since, cutoff).items()}
     quarantine = pd.DataFrame(intake.rejected, columns=QUARANTINE_COLUMNS)

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import narwhals.stable.v2 as nw
 import pandas as pd
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from narwhals.stable.v2.typing import IntoFrame
+
+FrameT = TypeVar("FrameT", bound="IntoFrame")
+"""The kind of a log's frames: pandas, DuckDB relations, or what a warehouse gives."""
 _LEFT_OUT = {
     "duplicate": "duplicates",
     "rejected": "rejected",
@@ -34,8 +37,11 @@ _LEFT_OUT = {
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class EventLog:
+class EventLog(Generic[FrameT]):
     """Telemetry of one source: the valid events, and what became of everything else.
+
+    Generic in the kind of its frames: ``EventLog[pd.DataFrame]`` of ``load_events``,
+    ``EventLog[duckdb.DuckDBPyRelation]`` of ``scan_events``.
 
     Attributes
     ----------
@@ -58,11 +64,11 @@ class EventLog:
         The moment from which on the log tells what happened, UTC; None where it begins with its first event.
     """
 
-    incident: pd.DataFrame
-    tasks: pd.DataFrame
-    playbook: pd.DataFrame
+    incident: FrameT
+    tasks: FrameT
+    playbook: FrameT
     cutoff: pd.Timestamp
-    quarantine: pd.DataFrame
+    quarantine: FrameT
     audit: pd.DataFrame
     seen: pd.DataFrame = field(repr=False)
     since: pd.Timestamp | None = None
@@ -72,7 +78,7 @@ class EventLog:
         """What is valid but deserves a look: ``finding``, ``event_type`` (nullable), ``detail`` and ``n`` (events)."""
         return find_findings(self.incident, self.tasks, self.playbook, self.seen)
 
-    def to_frame(self) -> pd.DataFrame:
+    def to_frame(self) -> FrameT:
         """Return the incident and task events as one case-centric event log, as process mining understands it.
 
         Process-mining tools know these columns under names of their own; for pm4py, rename ``case_id`` to

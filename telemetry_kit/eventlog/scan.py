@@ -19,6 +19,7 @@ from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files,
 if TYPE_CHECKING:
     import datetime as dt
 
+    import duckdb
     import pandas as pd
 
     from telemetry_kit.eventlog.log import EventLog
@@ -31,7 +32,7 @@ def scan_events(
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     store: str | os.PathLike[str] | None = None,
     memory_limit: str | None = None,
-) -> EventLog:
+) -> EventLog[duckdb.DuckDBPyRelation]:
     """Open telemetry of any size: the events stay on disk, and every analysis runs on them as on frames in memory.
 
     The source is converted to validated Parquet once, as by ``convert_events``, and read from there as long as it is

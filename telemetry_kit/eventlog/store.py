@@ -21,10 +21,12 @@ if TYPE_CHECKING:
 
     import duckdb
 
+    from telemetry_kit.eventlog.log import FrameT
+
 
 def open_store(
     connection: duckdb.DuckDBPyConnection, folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | None
-) -> EventLog:
+) -> EventLog[duckdb.DuckDBPyRelation]:
     """Open a saved log where it lies; events before ``since`` and after ``until`` are left out and counted.
 
     Raises
@@ -41,7 +43,7 @@ def open_store(
     return _cut(log, since, until, folder.name)
 
 
-def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog:
+def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog[duckdb.DuckDBPyRelation]:
     mark, audit = read_mark(folder), read_table(folder, "audit")
     frames: dict[str, Any] = {
         kind: _relation(connection, folder / f"{kind}.parquet", schemas.columns_of(kind), int(audit[f"n_{kind}"].sum()))
@@ -72,7 +74,9 @@ def _relation(
     return connection.sql(f"FROM read_parquet({quote_literal(str(path.absolute()))}, file_row_number=true)")
 
 
-def _cut(log: EventLog, since: pd.Timestamp | None, until: pd.Timestamp | None, source: str) -> EventLog:
+def _cut(
+    log: EventLog[duckdb.DuckDBPyRelation], since: pd.Timestamp | None, until: pd.Timestamp | None, source: str
+) -> EventLog[duckdb.DuckDBPyRelation]:
     """Leave out what is before ``since`` and after ``until``."""
     if since is None and until is None:
         return log
@@ -87,11 +91,11 @@ def _cut(log: EventLog, since: pd.Timestamp | None, until: pd.Timestamp | None, 
     return _with_bounds(replace(log, **frames, audit=cut_audit(log, since, until, left_out, source)), since, until)
 
 
-def _with_bounds(log: EventLog, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog:
+def _with_bounds(log: EventLog[FrameT], since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[FrameT]:
     return replace(log, since=since or log.since, cutoff=log.cutoff if until is None else until)
 
 
-def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog:
+def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[pd.DataFrame]:
     """Read a saved log; events before ``since`` and after ``until`` are left out and counted.
 
     Raises
@@ -108,7 +112,7 @@ def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | N
     return _cut_in_memory(log, since, until, folder.name)
 
 
-def _read_parts(folder: Path) -> EventLog:
+def _read_parts(folder: Path) -> EventLog[pd.DataFrame]:
     import pyarrow.parquet as pq
 
     mark = read_mark(folder)
@@ -137,7 +141,9 @@ def _validate(frame: pd.DataFrame, kind: schemas.EventType) -> None:
         raise ValueError(f"{place}: {first['failure_case']!r} fails the check {first['check']}") from None
 
 
-def _cut_in_memory(log: EventLog, since: pd.Timestamp | None, until: pd.Timestamp | None, source: str) -> EventLog:
+def _cut_in_memory(
+    log: EventLog[pd.DataFrame], since: pd.Timestamp | None, until: pd.Timestamp | None, source: str
+) -> EventLog[pd.DataFrame]:
     """Leave out what is before ``since`` and after ``until``."""
     if since is None and until is None:
         return log
@@ -157,7 +163,7 @@ def _cut_in_memory(log: EventLog, since: pd.Timestamp | None, until: pd.Timestam
 
 
 def cut_audit(
-    log: EventLog,
+    log: EventLog[Any],
     since: pd.Timestamp | None,
     until: pd.Timestamp | None,
     left_out: Mapping[str, tuple[int, int]],

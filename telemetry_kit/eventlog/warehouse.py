@@ -46,7 +46,7 @@ def open_warehouse(
     *,
     since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
-) -> EventLog:
+) -> EventLog[Any]:
     """Open the telemetry in a warehouse: the events stay there, and every analysis runs there.
 
     Parameters

@@ -424,7 +424,7 @@ def test_timelines_are_drawn_without_tasks_without_visits_and_for_the_first_thir
     assert "n = 30 incidents of 31 on 1 server" in words_of(ax)
     with pytest.raises(ParameterError, match=r"^visits has no column"):
         plots.plot_incident_timelines(visits().drop(columns="stage"))
-    with pytest.raises(ParameterError, match=r"^tasks: "):
+    with pytest.raises(ParameterError, match=r"^tasks has no column"):
         plots.plot_incident_timelines(visits(), visits())
 
 
