@@ -22,7 +22,7 @@ help:
 	@echo 'make lab     JupyterLab on the notebooks'
 	@echo 'make test    every test, warnings as errors'
 	@echo 'make check   ruff, formatting, mypy --strict, the contracts of the imports, what docs say of the code'
-	@echo 'make docs    what the docs say of the code: the list of public names, the picture of the imports, the modules'
+	@echo 'make docs    the manual, in docs/_build/html/index.html, every block of code run; and the lists that the code writes'
 	@echo 'make format  what make check asks for, as far as a tool can do it'
 	@echo 'make spark   PySpark, so that make test runs on it too (half a gigabyte; needs Java)'
 	@echo 'make bench   the measurements of benchmarks/, with inputs and peers kept in BENCH (default $(BENCH); 15 GB)'
@@ -47,6 +47,7 @@ check: $(DEV)
 
 docs: $(DEV)
 	$(BIN)/python docs/generate.py
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs docs/_build/html
 
 format: $(DEV)
 	$(BIN)/ruff check --fix .

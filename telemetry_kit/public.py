@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from telemetry_kit import errors, schemas
+from telemetry_kit.analyses.periods import add_period, list_periods
 from telemetry_kit.analyses.playbooks import (
     compare_playbook_sizes,
     incident_sizes,
@@ -115,6 +116,11 @@ __all__ += [
     "playbook_sizes_over_time",
     "playbook_snapshot",
     "playbook_weightings",
+]
+# Periods.
+__all__ += [
+    "add_period",
+    "list_periods",
 ]
 # Servers.
 __all__ += [

@@ -1,4 +1,4 @@
-"""Days, weeks and months as whole numbers since 1970 in UTC, alike on every engine.
+"""Days, weeks, months and quarters as whole numbers since 1970 in UTC, alike on every engine.
 
 Engines cut timestamps into days and months in time zones of their own; counting does not.
 """
@@ -14,7 +14,7 @@ import pandas as pd
 
 from telemetry_kit.errors import ParameterError
 
-Freq = Literal["D", "W", "M"]
+Freq = Literal["D", "W", "M", "Q"]
 FREQS: tuple[Freq, ...] = get_args(Freq)
 Numbers = npt.NDArray[np.int64]
 
@@ -35,7 +35,7 @@ def check_freq(freq: str) -> None:
 
 
 def add_period(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
-    """Add ``_period``, the number of the period in which ``_day`` lies: the day, the week from Monday, or the month.
+    """Add ``_period``, the number of the period in which ``_day`` lies: the day, the week from Monday, month, quarter.
 
     Months follow from days by the arithmetic of the Gregorian calendar, whose 400 years have 146,097 days; in a year
     that begins in March the leap day is the last, and month ``m`` begins on day ``(153 m + 2) // 5``. It goes in steps,
@@ -45,6 +45,8 @@ def add_period(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
         return frame.with_columns(_period=nw.col("_day"))
     if freq == "W":
         return frame.with_columns(_period=(nw.col("_day") + 3) // 7)
+    if freq == "Q":
+        return add_period(frame, "M").with_columns(_period=nw.col("_period") // 3)
     day, cycle, year = nw.col("_of_cycle"), nw.col("_cycle"), nw.col("_year")
     return (
         frame.with_columns(_cycle=(nw.col("_day") + _MARCH_0000) // 146_097)
@@ -56,13 +58,31 @@ def add_period(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
     )
 
 
+def add_first_day(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
+    """Add ``_first_day``, the day with which the period begins in which ``_day`` lies: ``first_days`` in the engine."""
+    period = nw.col("_period")
+    frame = add_period(frame, freq)
+    if freq == "D":
+        return frame.with_columns(_first_day=period)
+    if freq == "W":
+        return frame.with_columns(_first_day=period * 7 - 3)
+    months = period * 3 if freq == "Q" else period
+    # Months since that March: as ``add_period``, the other way round.
+    frame = frame.with_columns(_month=months + 1970 * 12 - 2).with_columns(_year=nw.col("_month") // 12)
+    of_year, year = nw.col("_month") - nw.col("_year") * 12, nw.col("_year")
+    days = year * 365 + year // 4 - year // 100 + year // 400
+    first_day = days + (of_year * 153 + 2) // 5 - _MARCH_0000
+    return frame.with_columns(_first_day=first_day).drop("_month", "_year")
+
+
 def first_days(periods: Numbers, freq: Freq) -> Numbers:
     """Return the day with which each numbered period begins."""
     if freq == "D":
         return periods
     if freq == "W":
         return periods * 7 - 3
-    return periods.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
+    months = periods * 3 if freq == "Q" else periods
+    return months.astype("datetime64[M]").astype("datetime64[D]").astype(np.int64)
 
 
 def last_days(periods: Numbers, freq: Freq) -> Numbers:
@@ -76,7 +96,8 @@ def periods_of(days: Numbers, freq: Freq) -> Numbers:
         return days
     if freq == "W":
         return (days + 3) // 7
-    return days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    months = days.astype("datetime64[D]").astype("datetime64[M]").astype(np.int64)
+    return months // 3 if freq == "Q" else months
 
 
 def dates(days: Numbers) -> pd.DatetimeIndex:

@@ -140,6 +140,21 @@ def moments(
     return first, last
 
 
+def filter_times(
+    frame: nw.LazyFrame[Any],
+    column: str,
+    since: str | dt.datetime | pd.Timestamp | None,
+    cutoff: str | dt.datetime | pd.Timestamp | None,
+) -> nw.LazyFrame[Any]:
+    """Leave out what is before ``since`` and after ``cutoff`` as a time column has it, as ``moments`` reads the two."""
+    first, last = moments(since, cutoff)
+    if first is not None:
+        frame = frame.filter(nw.col(column) >= time_like(first, frame, column))
+    if last is not None:
+        frame = frame.filter(nw.col(column) <= time_like(last, frame, column))
+    return frame
+
+
 def span_us(value: str | dt.timedelta, *, parameter: str) -> int:
     """Read a length of time above zero as whole microseconds.
 

@@ -12,8 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, is_plain, open_plain, read_some, why
 from telemetry_kit.ingest.discovery import check_regular
-from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows
-from telemetry_kit.ingest.formats.json_documents import read_documents
+from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows, separator_of
+from telemetry_kit.ingest.formats.json_documents import begins_wrapper, read_documents
 from telemetry_kit.ingest.formats.tables import TableFile
 from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_rows, has_long_line, read_lines
 
@@ -88,7 +88,7 @@ class _Spool:
     def add(self, path: Path, source: int, *, documents: bool) -> Iterator[Lines | Damage]:
         first_line = 0
         with open_plain(path) as packed:
-            text = utf8(packed)
+            text = line_feeds(utf8(packed))
             for part in read_documents(text, source) if documents else read_lines(text, source):
                 if isinstance(part, Damage):
                     yield part
@@ -131,8 +131,9 @@ def _look(path: Path) -> tuple[Form, bool]:
         is_large = is_plain(packed) and path.stat().st_size >= IN_PLACE and _is_plain_name(path)
         is_marked = head.startswith(codecs.BOM_UTF8)
         text = utf8(packed)
+        has_feeds = line_feeds(text) is text
         form = _text_form(text)
-        can_stay = is_large and form == "lines" and text is packed and not is_marked
+        can_stay = is_large and form == "lines" and text is packed and has_feeds and not is_marked
         return form, can_stay and not has_long_line(packed)
 
 
@@ -142,14 +143,32 @@ def _is_plain_name(path: Path) -> bool:
 
 
 def utf8(stream: io.BufferedReader) -> io.BufferedReader:
-    """Skip a byte-order mark; UTF-16 comes out as UTF-8, and where only carriage returns end lines, as line ends."""
-    head = stream.peek(4)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return io.BufferedReader(_Blocks(_from_utf16(stream)), BLOCK)
-    if b"\r" in head[:-1] and b"\n" not in head:
-        return io.BufferedReader(_Blocks(block.replace(b"\r", b"\n") for block in _blocks(stream)), BLOCK)
+    """Skip a byte-order mark; UTF-16 comes out as UTF-8."""
+    head = stream.peek(4)[:4]
+    coding = _utf16_coding(head)
+    if coding is not None:
+        return io.BufferedReader(_Blocks(_from_utf16(stream, coding)), BLOCK)
     if head.startswith(codecs.BOM_UTF8):
         stream.read(len(codecs.BOM_UTF8))
+    return stream
+
+
+def _utf16_coding(head: bytes) -> str | None:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    # Without a mark: texts of ours begin with characters of ASCII.
+    if len(head) == len(b"{\0x\0") and head[1] == head[3] == 0 and head[0] and head[2]:
+        return "utf-16-le"
+    if len(head) == len(b"\0{\0x") and head[0] == head[2] == 0 and head[1] and head[3]:
+        return "utf-16-be"
+    return None
+
+
+def line_feeds(stream: io.BufferedReader) -> io.BufferedReader:
+    """Give line ends as line feeds where only carriage returns end lines."""
+    head = stream.peek(4)
+    if b"\r" in head[:-1] and b"\n" not in head:
+        return io.BufferedReader(_Blocks(block.replace(b"\r", b"\n") for block in _blocks(stream)), BLOCK)
     return stream
 
 
@@ -158,8 +177,8 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
         yield block
 
 
-def _from_utf16(stream: io.BufferedReader) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder("utf-16")("surrogatepass")
+def _from_utf16(stream: io.BufferedReader, coding: str) -> Iterator[bytes]:
+    decoder = codecs.getincrementaldecoder(coding)("surrogatepass")
     for block in _blocks(stream):
         if text := decoder.decode(block):
             yield text.encode("utf-8", "surrogatepass")
@@ -189,33 +208,43 @@ def _text_form(stream: io.BufferedReader) -> Form:
     """Tell the form of a text from its beginning."""
     # What could be unpacked tells the form; damage is told where it lies.
     head, _ = read_some(stream, BLOCK)
-    lines = [line for line in head.split(b"\n") if line and not line.isspace()]
+    lines = [line for line in head.removeprefix(codecs.BOM_UTF8).splitlines() if line and not line.isspace()]
     if not lines:
         return "lines" if len(head) == BLOCK else "empty"
-    if _holds_documents(lines[0].strip(), lines[1].strip() if len(lines) > 1 else b""):
+    if _holds_documents(head, lines):
         return "documents"
     # Junk may precede events; an example in a page of prose is no event.
     n_objects = sum(map(_is_object, lines))
     if n_objects * 2 >= len(lines):
         return "lines"
-    if delimiter_of(lines[0]) is not None:
+    is_separator = separator_of(lines[0]) is not None
+    if any(delimiter_of(line) is not None for line in lines[is_separator : is_separator + 1]):
         return "csv"
     return "lines" if not n_objects and _has_object_line(stream, head[-_OBJECT_SPAN:]) else "unknown"
 
 
-def _holds_documents(first: bytes, second: bytes) -> bool:
+def _holds_documents(head: bytes, lines: list[bytes]) -> bool:
     """Tell by its first lines whether a text is JSON, but not one event or body a line."""
+    first, second = lines[0].strip(), lines[1].strip() if len(lines) > 1 else b""
     try:
         whole = json.loads(first)
     except (ValueError, RecursionError):
         # The beginning of an array, or of an object that goes on in the next line.
         is_open = first == b"{" and not second.startswith(b"{")
-        return bool(_ARRAY.match(first)) or is_open or (first[:1] == b"{" and second[:1] == b'"')
+        is_cut = len(lines) == 1 and len(head) == BLOCK and _is_object(first)
+        is_begun = bool(_ARRAY.match(first)) or is_open or (first[:1] == b"{" and second[:1] == b'"')
+        return is_begun or is_cut or _begins_wrapper(head)
+    if isinstance(whole, dict):
+        return _begins_wrapper(first)
     return isinstance(whole, list) and not second.startswith(b"{")
 
 
+def _begins_wrapper(head: bytes) -> bool:
+    return begins_wrapper(head.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace").lstrip())
+
+
 def _is_object(line: bytes) -> bool:
-    return bool(_OBJECT.match(line.lstrip()))
+    return bool(_OBJECT.match(line.removeprefix(codecs.BOM_UTF8).lstrip()))
 
 
 def _has_object_line(stream: io.BufferedReader, before: bytes) -> bool:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import schemas
 from telemetry_kit.ingest import fast_path
+from telemetry_kit.ingest.formats.json_documents import documents_of
 from telemetry_kit.ingest.lines import fetch_lines
 from telemetry_kit.ingest.records import Text, elements, json_fault, kept, text_table
 from telemetry_kit.schemas import rules, spellings
@@ -143,14 +144,12 @@ class Intake:
             self._take_chunk(chunk)
 
     def _take_chunk(self, chunk: list[Text]) -> None:
-        self.connection.register("chunk", text_table(chunk))
-        self.connection.execute(
-            "CREATE OR REPLACE TEMP TABLE texts AS SELECT *, json_valid(json) AS is_json FROM chunk"
-        )
-        self.connection.unregister("chunk")
-        for (number,) in self.connection.execute("SELECT number FROM texts WHERE NOT is_json").fetchall():
-            text = chunk[number]
-            self._reject(text.source, text.record, None, json_fault(text.raw), text.raw.strip(b"\r\n"))
+        broken = self._register(chunk)
+        if broken:
+            chunk = list(self._told_apart(chunk, broken))
+            for number in self._register(chunk):
+                text = chunk[number]
+                self._reject(text.source, text.record, None, json_fault(text.raw), text.raw.strip(b"\r\n"))
         # A body is its events; whatever stands around them is no record.
         self.connection.execute("""
             CREATE OR REPLACE TEMP TABLE records AS
@@ -172,6 +171,29 @@ class Intake:
         top = sorted({key for keys, _ in shapes for key in keys if spellings.is_read(key)})
         properties = sorted({key for _, keys in shapes for key in keys or () if spellings.is_read(key)})
         self._take_records(chunk, top, properties)
+
+    def _register(self, chunk: list[Text]) -> frozenset[int]:
+        """Make the table ``texts`` of a chunk, and return the numbers of those that are no JSON."""
+        self.connection.register("chunk", text_table(chunk))
+        self.connection.execute(
+            "CREATE OR REPLACE TEMP TABLE texts AS SELECT *, json_valid(json) AS is_json FROM chunk"
+        )
+        self.connection.unregister("chunk")
+        broken = self.connection.execute("SELECT number FROM texts WHERE NOT is_json").fetchall()
+        return frozenset(number for (number,) in broken)
+
+    def _told_apart(self, chunk: list[Text], broken: frozenset[int]) -> Iterator[Text]:
+        """Give the texts of a chunk, and instead of a broken one the documents that stand in it."""
+        for number, text in enumerate(chunk):
+            documents = documents_of(text.raw) if number in broken else []
+            if not any(fault is None and raw.startswith(b"{") for raw, fault in documents):
+                yield text
+                continue
+            for raw, fault in documents:
+                if fault is None:
+                    yield text._replace(raw=raw)
+                else:
+                    self._reject(text.source, text.record, None, fault, raw)
 
     def _take_records(self, chunk: list[Text], top: list[str], properties: list[str]) -> None:
         # Such keys are letters, underscores and spaces, so that a pointer needs no escapes. A struct would not tell
@@ -232,7 +254,7 @@ class Intake:
             return
         numbers = pa.array(range(len(rows.records)), pa.int64())
         names = ["number", *(f"c{n}" for n in range(len(rows.header)))]
-        cells = pa.table([numbers, *(pa.array(column, pa.string()) for column in rows.cells)], names=names)
+        cells = pa.table([numbers, *rows.cells], names=names)
         self.connection.register("cells", cells)
         for number, event_type, reason in self._take_table(rows.source, rows.name, "FROM cells", rows.header):
             self._reject(rows.source, rows.records[number], event_type, reason, rows.raw[number])

@@ -82,7 +82,7 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
         first = data.find(b"\n")
         if first > LINE_LIMIT:
             # Only the first line of a block can be longer than a block.
-            yield Damage(source, n_lines + 1, _too_long(first), data[:RAW_LIMIT])
+            yield Damage(source, n_lines + 1, too_long(first), data[:RAW_LIMIT])
             data = data[first:]
             cut -= first
         if cut:
@@ -96,7 +96,7 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
                 reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
                 yield Damage(source, n_lines + 1, reason, head)
                 return
-            yield Damage(source, n_lines + 1, _too_long(length), head)
+            yield Damage(source, n_lines + 1, too_long(length), head)
             cut = rest.rfind(b"\n") + 1
             yield b"\n" + rest[:cut]
             n_lines += 1 + rest.count(b"\n")
@@ -123,7 +123,8 @@ def _skip_line(stream: io.BufferedReader, length: int) -> tuple[int, bytes]:
     return length, b""
 
 
-def _too_long(length: int) -> str:
+def too_long(length: int) -> str:
+    """Return the reason why a line of so many bytes is rejected."""
     return f"record: a line of {length} bytes, expected at most {LINE_LIMIT}"
 
 

@@ -6,6 +6,7 @@ import pandas as pd
 import telemetry_kit as tk
 from telemetry_kit import engine
 
+PERIODS = {"early": (None, "2020-10-22"), "late": ("2020-10-22", "2020-11-20"), "last": ("2020-11-20", None)}
 FRAME_TO_FRAME = {
     "stage_visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
     "incident_durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
@@ -17,6 +18,10 @@ FRAME_TO_FRAME = {
     "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
     "filter_incidents": lambda log: tk.filter_incidents(log["tasks"], log["incident"]),
     "attach_license": lambda log: tk.attach_license(log["incident"], log["licenses"]),
+    "add_period": lambda log: tk.add_period(log["incident"], "M"),
+    "add_period of visits": lambda log: tk.add_period(_visits(log), "W"),
+    "add_period of durations": lambda log: tk.add_period(_durations(log), PERIODS),
+    "add_period of a snapshot": lambda log: tk.add_period(_snapshot(log), "Q"),
     "persist": lambda log: tk.persist(log["tasks"]),
 }
 SUMMARIES = {
@@ -31,6 +36,7 @@ SUMMARIES = {
     "time_to_stage": lambda log: tk.time_to_stage(_visits(log)),
     "incident_survival": lambda log: tk.incident_survival(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
     "time_to_end": lambda log: tk.time_to_end(tk.incident_durations(log["incident"], cutoff=log["cutoff"])),
+    "task_completion since": lambda log: tk.task_completion(log["tasks"], since="2020-10-22", cutoff="2020-11-20"),
     "task_completion": lambda log: tk.task_completion(log["tasks"], by="plugin_version", freq="W"),
     "commander_vs_assignee": lambda log: tk.commander_vs_assignee(log["tasks"], by="server_version"),
     "commander_vs_assignee incident_id": lambda log: tk.commander_vs_assignee(log["tasks"], cluster="incident_id"),
@@ -64,6 +70,10 @@ SUMMARIES = {
 }
 KINDS = ("incident", "tasks", "playbook")
 FRAMES = (*KINDS, "licenses")
+
+
+def _durations(log):
+    return tk.incident_durations(log["incident"], cutoff=log["cutoff"])
 
 
 def _visits(log):

@@ -60,6 +60,9 @@ def find_changes(
             Whether the event is the incident's first, and whether it is of a kind that begins a state.
         _created_at
             The timestamp of the incident's create; null where it was not recorded.
+        _start_us, _first_us
+            When the incident began: its create, or where that was not recorded ``created_at``, unless that is more than
+            a minute after its first recorded event and so tells nothing; and when that first event was.
     """
     in_time = {"order_by": order_by}
     action = nw.col("action").cast(nw.String)
@@ -74,6 +77,7 @@ def find_changes(
             *also,
             *order_by,
             "event_timestamp",
+            "_new_us",
             **attributes,
             _state=state.fill_null(NONE),
             _created_at=nw.when(is_create).then(nw.col("event_timestamp")),
@@ -88,6 +92,8 @@ def find_changes(
         within=INCIDENT,
         order_by=order_by,
         _created_at=nw.col("_created_at").min().over(*INCIDENT),
+        _new_us=nw.col("_new_us").min().over(*INCIDENT),
+        _first_us=nw.col("_us").min().over(*INCIDENT),
         _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
     )
     is_first = nw.col("_before").is_null()
@@ -106,4 +112,7 @@ def find_changes(
         _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
         _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),
     )
-    return engine.add_epoch_us(with_next, _left_us="_left_at")
+    with_us = engine.add_epoch_us(with_next, _left_us="_left_at", _created_us="_created_at")
+    is_told = nw.col("_new_us") - nw.col("_first_us") <= CREATE_WITHIN_S * engine.MICROSECONDS
+    start_us = nw.when(is_told).then(nw.min_horizontal("_new_us", "_first_us"))
+    return with_us.with_columns(_start_us=nw.coalesce(nw.col("_created_us"), start_us))

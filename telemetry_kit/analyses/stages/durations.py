@@ -34,6 +34,7 @@ _RESULT = (
     "open_s",
     "is_censored",
     "from_start",
+    "entry_s",
     "num_stages",
     *ATTRIBUTES,
 )
@@ -66,21 +67,27 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
         server_id, incident_id : str
             The incident.
         started_at : datetime64[us, UTC]
-            When its create was recorded; null where it was not.
+            When it began: its create, or ``created_at`` where that was not recorded.
         first_ended_at, last_ended_at : datetime64[us, UTC]
             The first and the last time that it was seen to end; null where it never was.
         n_ends, n_restarts : Int64
             How often it was seen to end, and to be opened again.
         first_end_s : float64
             Seconds from its start to its first end; to the cutoff where ``n_ends`` is 0, and then only a lower bound.
+            Null where the start is unknown, and where the first event that was recorded shows that it had ended before.
         last_end_s, open_s : float64
             Seconds from its start to its last end, and of these the seconds in which it was open; to the cutoff where
-            ``is_censored``, and then only lower bounds. An incident that has ended may still be restarted.
+            ``is_censored``, and then only lower bounds. An incident that has ended may still be restarted. Null where
+            the start is unknown, ``open_s`` also where the create was not recorded.
         is_censored : boolean
             Whether it was open at the cutoff.
         from_start : boolean
-            Whether its create was recorded. Where it was not, all three durations are null, and the first end that
-            was recorded need not be the first.
+            Whether its create was recorded. Where it was not, the first end that was recorded need not be the first:
+            it may have ended, and been restarted, before.
+        entry_s : float64
+            How old it was when it came under observation, in seconds: 0 where its create was recorded, and otherwise
+            its age at its first recorded event, before which nobody would have seen it end (delayed entry). Null where
+            the start is unknown.
         num_stages : Int64
             How many stages it had at its first event.
         team_id, plugin_version : str
@@ -110,9 +117,11 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     events = events.filter(~nw.col("is_active").is_null())
     state = nw.when(nw.col("is_active")).then(_OPEN)
     order_by = engine.in_time(incidents, "_us", "_order")
-    changes = find_changes(events, state, until_us, order_by=order_by, also=["num_checklists"])
+    changes = find_changes(events, state, until_us, order_by=order_by, also=["num_checklists", "action"])
     is_open = nw.col("_state") == _OPEN
     is_end = is_open & ~nw.col("_next_state").is_null()
+    is_restart = (nw.col("action").cast(nw.String) == "restart").fill_null(value=False)
+    had_ended = nw.col("_is_first") & (~is_open | is_restart) & nw.col("_created_at").is_null()
 
     def flag(condition: nw.Expr) -> nw.Expr:
         return nw.when(condition).then(1).otherwise(0)
@@ -122,32 +131,38 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
         _ended_us=nw.when(is_end).then(nw.col("_left_us")),
         _open_us=nw.when(is_open).then(nw.col("_left_us").fill_null(until_us) - nw.col("_us")).otherwise(0),
         _is_open=flag(is_open & nw.col("_next_state").is_null()),
+        _had_ended=flag(had_ended),
         n_ends=flag(is_end),
         n_restarts=flag(is_open & ~nw.col("_is_first")),
         num_stages=nw.when(nw.col("_is_first")).then(nw.col("num_checklists")),
     )
     ends = stretches.group_by(*INCIDENT).agg(
         nw.col("n_ends", "n_restarts", "_open_us").sum(),
-        nw.col("_is_open", "num_stages", *ATTRIBUTES).max(),
-        started_at=nw.col("_created_at").min(),
+        nw.col("_is_open", "_had_ended", "num_stages", *ATTRIBUTES).max(),
+        nw.col("_start_us", "_first_us").min(),
+        _created_at=nw.col("_created_at").min(),
         first_ended_at=nw.col("_ended_at").min(),
         last_ended_at=nw.col("_ended_at").max(),
-        _first_us=nw.col("_ended_us").min(),
-        _last_us=nw.col("_ended_us").max(),
+        _first_end_us=nw.col("_ended_us").min(),
+        _last_end_us=nw.col("_ended_us").max(),
     )
-    is_censored, from_start = nw.col("_is_open") == 1, ~nw.col("started_at").is_null()
-    last_us = nw.when(is_censored).then(nw.lit(until_us)).otherwise(nw.col("_last_us"))
+    is_censored, from_start = nw.col("_is_open") == 1, ~nw.col("_created_at").is_null()
+    last_us = nw.when(is_censored).then(nw.lit(until_us)).otherwise(nw.col("_last_end_us"))
 
     def seconds(length_us: nw.Expr) -> nw.Expr:
-        return nw.when(from_start).then(length_us.cast(nw.Float64) / engine.MICROSECONDS)
+        return length_us.cast(nw.Float64) / engine.MICROSECONDS
 
-    result = engine.add_epoch_us(ends, _started_us="started_at").with_columns(
+    start_us = nw.col("_start_us")
+    first_end_s = seconds(nw.col("_first_end_us").fill_null(until_us) - start_us)
+    entry_us = nw.when(from_start).then(nw.lit(0, nw.Int64)).otherwise(nw.col("_first_us") - start_us)
+    result = engine.add_time(ends, started_at="_start_us").with_columns(
         nw.col("n_ends", "n_restarts").cast(nw.Int64),
-        first_end_s=seconds(nw.col("_first_us").fill_null(until_us) - nw.col("_started_us")),
-        last_end_s=seconds(last_us - nw.col("_started_us")),
-        open_s=seconds(nw.col("_open_us")),
+        first_end_s=nw.when(nw.col("_had_ended") == 0).then(first_end_s),
+        last_end_s=seconds(last_us - start_us),
+        open_s=nw.when(from_start).then(seconds(nw.col("_open_us"))),
         is_censored=is_censored,
         from_start=from_start,
+        entry_s=seconds(entry_us),
     )
     return engine.give_back(result.select(*_RESULT).sort(*INCIDENT), like=incidents)
 
@@ -285,7 +300,10 @@ def _collect_ends(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Bring home how long each incident took to end, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = engine.open_frame(durations, _TO_END, parameter="durations", named=engine.names_of(by))
+    frame = engine.open_frame(durations, _TO_END, parameter="durations", named=[*engine.names_of(by), "entry_s"])
     groups = engine.group_columns(by, frame, reserved=reserved)
-    lengths = engine.collect_rows(durations, dict.fromkeys([*groups, *_TO_END]), opened=frame)
+    entry = [name for name in ("entry_s",) if name in frame.columns]
+    lengths = engine.collect_rows(durations, dict.fromkeys([*groups, *_TO_END, *entry]), opened=frame)
+    if entry:
+        lengths["first_end_s"] = lengths["first_end_s"].where(lengths["entry_s"] == 0)
     return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0), groups), groups

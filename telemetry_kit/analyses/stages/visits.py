@@ -32,6 +32,7 @@ _RESULT = (
     "is_censored",
     "is_left_truncated",
     "from_start",
+    "started_at",
     *ATTRIBUTES,
     "cutoff",
 )
@@ -84,6 +85,8 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
             action, where it is at most a minute after ``created_at``.
         from_start : boolean
             Whether the incident's create was recorded.
+        started_at : datetime64[us, UTC]
+            When the incident began, alike in all its rows: its create, or ``created_at`` where that was not recorded.
         team_id, plugin_version : str
             The first that is known of the incident.
         public : boolean
@@ -142,5 +145,6 @@ def stage_visits(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timest
         "from_start": ~nw.col("_created_at").is_null(),
         "cutoff": end,
     }
-    result = changes.filter(stage != NONE).select(**{name: told.get(name, nw.col(name)) for name in _RESULT})
+    changes = engine.add_time(changes.filter(stage != NONE), started_at="_start_us")
+    result = changes.select(**{name: told.get(name, nw.col(name)) for name in _RESULT})
     return engine.give_back(result.sort(*INCIDENT, "visit"), like=incidents)

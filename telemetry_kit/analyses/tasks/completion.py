@@ -16,6 +16,7 @@ from telemetry_kit.stats.clusters import check_open_unit, ratio_means
 from telemetry_kit.stats.shares import effective_sizes, largest_shares, mean_limits, share_limits
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     import pandas as pd
@@ -62,6 +63,8 @@ def task_completion(
     *,
     by: str | Sequence[str] | None = None,
     freq: Freq | None = None,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
     cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -79,7 +82,11 @@ def task_completion(
     by
         A column of ``tasks``, or several: one group of rows for each of their values. A null is a group of its own.
     freq
-        ``"D"``, ``"W"`` or ``"M"``: groups also by the day, the week (from Monday) or the month of the event, UTC.
+        ``"D"``, ``"W"``, ``"M"`` or ``"Q"``: groups also by the day, the week (from Monday), the month or the quarter
+        of the event, UTC.
+    since, cutoff
+        Events before the one and after the other are left out, so that the table is of the same period as others: the
+        cutoff of ``stage_visits``, for one. By default, all events count.
     cluster
         The column whose values act independently of one another.
     level
@@ -92,7 +99,7 @@ def task_completion(
         kinds above:
 
         by columns, period
-            The group; ``period`` (UTC) is the first moment of the day, week or month, only with ``freq``.
+            The group; ``period`` (UTC) is the first moment of the day, week, month or quarter, only with ``freq``.
         completer : str
             ``commander``, ``assignee``, ``both`` or ``neither``.
         n_completed, n_reopened : Int64
@@ -133,7 +140,9 @@ def task_completion(
     3    neither          767          38     0.428  0.403  0.452
     """
     check_open_unit("level", level)
-    totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
+    totals, groups = cluster_totals(
+        tasks, _FLAGS, by=by, freq=freq, since=since, cutoff=cutoff, cluster=cluster, reserved=_COMPLETION
+    )
 
     def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         completions = {kind: totals[f"completion_{kind}"].to_numpy() for kind in COMPLETERS}
@@ -163,6 +172,8 @@ def commander_vs_assignee(
     *,
     by: str | Sequence[str] | None = None,
     freq: Freq | None = None,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
     cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -178,7 +189,11 @@ def commander_vs_assignee(
     by
         A column of ``tasks``, or several: one row for each of their values. A null is a group of its own.
     freq
-        ``"D"``, ``"W"`` or ``"M"``: groups also by the day, the week (from Monday) or the month of the event, UTC.
+        ``"D"``, ``"W"``, ``"M"`` or ``"Q"``: groups also by the day, the week (from Monday), the month or the quarter
+        of the event, UTC.
+    since, cutoff
+        Events before the one and after the other are left out, so that the table is of the same period as others: the
+        cutoff of ``stage_visits``, for one. By default, all events count.
     cluster
         The column whose values act independently of one another.
     level
@@ -190,7 +205,7 @@ def commander_vs_assignee(
         One row for each group in which a task was completed or reopened:
 
         by columns, period
-            The group; ``period`` (UTC) is the first moment of the day, week or month, only with ``freq``.
+            The group; ``period`` (UTC) is the first moment of the day, week, month or quarter, only with ``freq``.
         n_completed, n_clusters : Int64
             Completions, and the clusters that have any.
         commander, assignee : float64
@@ -227,7 +242,9 @@ def commander_vs_assignee(
     """
     flags = {kind: CHANGES["completion"] & flag for kind, flag in MADE_BY.items()}
     check_open_unit("level", level)
-    totals, groups = cluster_totals(tasks, flags, by=by, freq=freq, cluster=cluster, reserved=_DIFFERENCE)
+    totals, groups = cluster_totals(
+        tasks, flags, by=by, freq=freq, since=since, cutoff=cutoff, cluster=cluster, reserved=_DIFFERENCE
+    )
 
     def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         commander, assignee, both, neither = (totals[kind].to_numpy() for kind in COMPLETERS)
@@ -255,6 +272,8 @@ def task_reopening(
     *,
     by: str | Sequence[str] | None = None,
     freq: Freq | None = None,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
     cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -271,7 +290,11 @@ def task_reopening(
     by
         A column of ``tasks``, or several: one group of rows for each of their values. A null is a group of its own.
     freq
-        ``"D"``, ``"W"`` or ``"M"``: groups also by the day, the week (from Monday) or the month of the event, UTC.
+        ``"D"``, ``"W"``, ``"M"`` or ``"Q"``: groups also by the day, the week (from Monday), the month or the quarter
+        of the event, UTC.
+    since, cutoff
+        Events before the one and after the other are left out, so that the table is of the same period as others: the
+        cutoff of ``stage_visits``, for one. By default, all events count.
     cluster
         The column whose values act independently of one another.
     level
@@ -283,7 +306,7 @@ def task_reopening(
         Five rows for each group in which a task was completed or reopened:
 
         by columns, period
-            The group; ``period`` (UTC) is the first moment of the day, week or month, only with ``freq``.
+            The group; ``period`` (UTC) is the first moment of the day, week, month or quarter, only with ``freq``.
         completer : str
             Who made the change: ``commander``, ``assignee``, ``both``, ``neither``; and ``any``, whoever it was.
         n_completed, n_reopened : Int64
@@ -325,7 +348,9 @@ def task_reopening(
     4        any         1794         319     0.178  0.156  0.202
     """
     check_open_unit("level", level)
-    totals, groups = cluster_totals(tasks, _FLAGS, by=by, freq=freq, cluster=cluster, reserved=_COMPLETION)
+    totals, groups = cluster_totals(
+        tasks, _FLAGS, by=by, freq=freq, since=since, cutoff=cutoff, cluster=cluster, reserved=_COMPLETION
+    )
 
     def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         completed, reopened = (

@@ -15,6 +15,7 @@ from telemetry_kit.stats.clusters import check_open_unit
 from telemetry_kit.stats.comparisons import detectable_differences, difference_limits, mean_differences
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from narwhals.stable.v2.typing import IntoFrame
@@ -44,6 +45,8 @@ def detectable_difference(
     *,
     between: str | None = None,
     freq: Freq | None = None,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
     by: str | Sequence[str] | None = None,
     cluster: str = "server_id",
     level: float = 0.95,
@@ -62,8 +65,10 @@ def detectable_difference(
     between
         The column whose values are compared, each with the one before it in natural order.
     freq
-        In place of ``between``: ``"D"``, ``"W"`` or ``"M"``, to compare each day, week (from Monday) or month of the
-        event (UTC) with the last one before it in which a task was completed or reopened.
+        In place of ``between``: ``"D"``, ``"W"``, ``"M"`` or ``"Q"``, to compare each day, week (from Monday), month or
+        quarter of the event (UTC) with the last one before it in which a task was completed or reopened.
+    since, cutoff
+        Events before the one and after the other are left out. By default, all events count.
     by
         A column of ``tasks``, or several: comparisons within each of their values. A null is a group of its own.
     cluster
@@ -130,6 +135,8 @@ def detectable_difference(
         by=by,
         between=between,
         freq=freq,
+        since=since,
+        cutoff=cutoff,
         cluster=cluster,
         reserved=["group_a", "group_b", *_COMPARISON],
         names_clusters=True,

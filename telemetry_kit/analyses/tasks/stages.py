@@ -10,6 +10,9 @@ from telemetry_kit import engine
 from telemetry_kit.analyses.tasks.state_changes import INCIDENT, open_state_changes
 
 if TYPE_CHECKING:
+    import datetime as dt
+
+    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
 POSITIONS = ("before", "during", "left_truncated", "between", "after", "unknown")
@@ -24,7 +27,13 @@ _NONE = -1
 """The number of no visit."""
 
 
-def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
+def tasks_by_stage(
+    tasks: IntoFrameT,
+    visits: IntoFrame,
+    *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+) -> IntoFrameT:
     """Return each state change of a task with the stage in which its incident was at that moment.
 
     A stage says where the incident was, not where the task stands in its checklists: tasks of one stage can be
@@ -36,6 +45,8 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
         A frame of tasks events of any kind, as in ``EventLog.tasks``.
     visits
         The visits of the incidents, as ``stage_visits`` returns them.
+    since, cutoff
+        Tasks events before the one and after the other are left out. By default, all events count.
 
     Returns
     -------
@@ -81,7 +92,7 @@ def tasks_by_stage(tasks: IntoFrameT, visits: IntoFrame) -> IntoFrameT:
     2      done   <NA>   <NA>    after
     """
     needed = [*INCIDENT, "event_id", "event_timestamp", "new_state"]
-    events, columns = open_state_changes(tasks, needed, added=_ADDED)
+    events, columns = open_state_changes(tasks, needed, added=_ADDED, since=since, cutoff=cutoff)
     stays = _stays(visits, like=events)
     # Visits begin in the order of their numbers, so the last one begun has the largest number up to a moment.
     moments = [

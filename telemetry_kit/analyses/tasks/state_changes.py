@@ -15,6 +15,7 @@ from telemetry_kit.engine.periods import add_period, check_freq, dates, first_da
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
     import pandas as pd
@@ -55,7 +56,13 @@ def completer() -> nw.Expr:
 
 
 def open_state_changes(
-    tasks: IntoFrame, columns: Collection[str], *, added: Iterable[str], named: Collection[str] | None = None
+    tasks: IntoFrame,
+    columns: Collection[str],
+    *,
+    added: Iterable[str],
+    since: str | dt.datetime | pd.Timestamp | None,
+    cutoff: str | dt.datetime | pd.Timestamp | None,
+    named: Collection[str] | None = None,
 ) -> tuple[nw.LazyFrame[Any], list[str]]:
     """Open the state changes among tasks events for an analysis that adds columns (``named`` as ``engine.open_frame``).
 
@@ -70,6 +77,7 @@ def open_state_changes(
     present = [column for column in frame.columns if column != "_order"]
     if taken := [column for column in added if column in present]:
         raise ParameterError("tasks", f"a frame with {', '.join(taken)}", "one without them: they are added")
+    frame = engine.filter_times(frame, "event_timestamp", since, cutoff)
     return engine.add_epoch_us(frame.filter(state() != ""), _us="event_timestamp"), present
 
 
@@ -85,6 +93,8 @@ def cluster_totals(
     *,
     by: str | Sequence[str] | None,
     freq: Freq | None,
+    since: str | dt.datetime | pd.Timestamp | None,
+    cutoff: str | dt.datetime | pd.Timestamp | None,
     cluster: str,
     reserved: Iterable[str],
     between: str | None = None,
@@ -98,7 +108,7 @@ def cluster_totals(
         A frame of tasks events of any kind.
     columns
         For each name the flag to count, an expression over the columns of ``tasks``.
-    by, freq, cluster, between
+    by, freq, since, cutoff, cluster, between
         As the caller gave them.
     reserved
         The columns of the caller's result, which ``by`` must not name.
@@ -122,6 +132,7 @@ def cluster_totals(
     if between is not None:
         check_column("between", between, [column for column in present if column not in groups])
         groups = [*groups, between]
+    frame = engine.filter_times(frame, "event_timestamp", since, cutoff)
     frame = frame.filter(nw.any_horizontal(*CHANGES.values(), ignore_nulls=True))
     if freq:
         frame = engine.add_epoch_us(frame, _us="event_timestamp").with_columns(_day=nw.col("_us") // engine.DAY_US)

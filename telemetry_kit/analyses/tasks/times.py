@@ -30,6 +30,7 @@ from telemetry_kit.stats.medians import (
 from telemetry_kit.stats.shares import largest_shares
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Collection, Sequence
 
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -56,7 +57,13 @@ _TIMES = {
 }
 
 
-def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
+def completion_times(
+    tasks: IntoFrameT,
+    incidents: IntoFrame,
+    *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+) -> IntoFrameT:
     """Return each completion of a task with the time since its incident's start.
 
     Parameters
@@ -65,6 +72,8 @@ def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
         A frame of tasks events of any kind, as in ``EventLog.tasks``.
     incidents
         The incident events, as in ``EventLog.incident``.
+    since, cutoff
+        Tasks events before the one and after the other are left out. By default, all events count.
 
     Returns
     -------
@@ -94,7 +103,7 @@ def completion_times(tasks: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     0   assignee 2020-11-01 08:15:36.257+00:00  68073.382
     1  commander 2020-11-02 04:10:37.387+00:00    768.614
     """
-    timed, columns = _timed_completions(tasks, incidents)
+    timed, columns = _timed_completions(tasks, incidents, since=since, cutoff=cutoff)
     timed = timed.with_columns(elapsed_s=nw.col("_elapsed_us") / engine.MICROSECONDS)
     in_time = engine.in_time(tasks, "_us", "_order")
     return engine.give_back(timed.sort(*in_time).select(*columns, *_ADDED), like=tasks)
@@ -105,6 +114,8 @@ def time_to_completion(
     incidents: IntoFrame,
     *,
     by: str | Sequence[str] | None = None,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
     cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
@@ -122,6 +133,8 @@ def time_to_completion(
         The incident events, as in ``EventLog.incident``.
     by
         A column of ``tasks``, or several: one group of rows for each of their values. A null is a group of its own.
+    since, cutoff
+        Tasks events before the one and after the other are left out. By default, all events count.
     cluster
         The column whose values act independently of one another.
     level
@@ -171,7 +184,9 @@ def time_to_completion(
     3    neither          767    9083.0          6043.0         12753.0
     """
     check_open_unit("level", level)
-    timed, present = _timed_completions(tasks, incidents, named=[*engine.names_of(by), cluster])
+    timed, present = _timed_completions(
+        tasks, incidents, since=since, cutoff=cutoff, named=[*engine.names_of(by), cluster]
+    )
     groups = engine.group_columns(by, timed.select(*present), reserved=_TIMES)
     check_column("cluster", cluster, present)
     keys = list(dict.fromkeys([*groups, cluster]))
@@ -217,11 +232,16 @@ def time_to_completion(
 
 
 def _timed_completions(
-    tasks: IntoFrame, incidents: IntoFrame, *, named: Collection[str] | None = None
+    tasks: IntoFrame,
+    incidents: IntoFrame,
+    *,
+    since: str | dt.datetime | pd.Timestamp | None,
+    cutoff: str | dt.datetime | pd.Timestamp | None,
+    named: Collection[str] | None = None,
 ) -> tuple[nw.LazyFrame[Any], list[str]]:
     """Return the completions with who and when, ``_us`` and ``_elapsed_us``; and the columns that ``tasks`` has."""
     needed = [*INCIDENT, "event_id", "event_timestamp", "new_state", "was_commander", "was_assignee"]
-    events, columns = open_state_changes(tasks, needed, added=_ADDED, named=named)
+    events, columns = open_state_changes(tasks, needed, added=_ADDED, since=since, cutoff=cutoff, named=named)
     starts = engine.open_alike(incidents, [*INCIDENT, "created_at"], parameter="incidents", like=events)
     starts = starts.group_by(*INCIDENT).agg(started_at=nw.col("created_at").min())
     # An unknown start is as good as none. That some may be unknown lets DuckDB expect fewer incidents than completions,

@@ -1,26 +1,48 @@
-"""Delimited text (CSV and its kin) -> rows of text cells; a damaged row is told with its place."""
+"""Delimited text (CSV and its kin) -> rows of text cells; a damaged row is told with its place.
+
+A quote opens a quoted cell only at the beginning of a cell, as RFC 4180 has it; elsewhere it is a character. Lines end
+in LF, CRLF or CR, mixed too. A line without any quote is a record whatever surrounds it, so that such lines are split
+many at a time; any other is read cell by cell. What reads a record tells where it ends, and the next begins there.
+"""
 
 from __future__ import annotations
 
+import codecs
 import csv
-import io
+import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 from telemetry_kit import schemas
-from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, as_text, read_lines
+from telemetry_kit.ingest.compression import BLOCK, read_some
+from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT, Damage, as_text, too_long
 from telemetry_kit.schemas.names import fold
 
 if TYPE_CHECKING:
+    import io
     from collections.abc import Iterator
+
+    import pyarrow as pa
 
 ROWS = 100_000
 ROWS_BYTES = 64 * 1024 * 1024
 """How many rows, and how much of them, are gathered before they are judged."""
-_QUOTED_LINES = 100
-"""How many lines a quoted cell may have: a quote that never closes must not swallow the rows behind it."""
+COLUMNS_LIMIT = 5000
+"""How many columns a table may have."""
+_SHORT = 64 * 1024
+"""Up to this length a line is given to Python's own reader, which takes no cell of more than twice as much."""
+_ROW_COLUMNS = 4
+"""From how many columns on a line inside a quoted cell that has as many cells is taken for a row of its own."""
 _DELIMITERS = ",\t;|"
 _KNOWN_NAMES = frozenset(name for known in schemas.FIELDS for name in known.spellings())
+_TIME_NAMES = frozenset(next(f for f in schemas.FIELDS if f.column == "event_timestamp").spellings())
+_TIME_NAMED = b"stamp"
+"""What every name of the time of an event has in it: a header that stands again is found by it."""
+_LINE_END = re.compile(rb"\r\n|\n|\r")
+_SEPARATOR = re.compile(r"\"?sep=([\t !#-/:-@\[-`{-~])\"?", re.IGNORECASE)
+_OPEN = "record: not CSV: a quote opens a cell and never closes"
 
 
 @dataclass
@@ -32,7 +54,21 @@ class Rows:
     header: list[str]
     records: list[int] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
-    cells: list[list[str | None]] = field(default_factory=list)
+    cells: list[pa.Array] = field(default_factory=list)
+
+
+class _Record(NamedTuple):
+    """The cells of a record and where it ends; or why it is none."""
+
+    cells: list[bytes]
+    end: int
+    fault: str | None = None
+
+
+def separator_of(line: bytes) -> str | None:
+    """Return the delimiter that Excel's first line ``sep=;`` tells, null for any other line."""
+    match = _SEPARATOR.fullmatch(as_text(line).strip("\r\n"))
+    return match.group(1) if match else None
 
 
 def delimiter_of(header: bytes) -> str | None:
@@ -44,79 +80,362 @@ def delimiter_of(header: bytes) -> str | None:
 
 
 def read_rows(stream: io.BufferedReader, source: int, name: str) -> Iterator[Rows | Damage]:
-    """Read a delimited file row by row; a damaged row is one rejected record, and the next line begins anew."""
-    rows: Rows | None = None
-    delimiter, size = ",", 0
-    for record in _records(read_lines(stream, source)):
-        if isinstance(record, Damage):
-            yield record
-            continue
-        number, raw = record
-        if rows is None:
-            delimiter = delimiter_of(raw) or delimiter
-            header = next(csv.reader([as_text(raw).strip("\r\n")], delimiter=delimiter))
-            rows = Rows(source, name, [cell.strip() for cell in header])
-            continue
-        fault = _add_row(rows, number, raw, delimiter)
-        if fault:
-            yield Damage(source, number, fault, raw.rstrip(b"\r\n"))
-        size += len(raw)
-        if len(rows.records) >= ROWS or size >= ROWS_BYTES:
-            yield rows
-            rows, size = Rows(source, name, rows.header), 0
-    if rows is not None:
-        yield rows
+    """Read a delimited file row by row; a damaged row is one rejected record, and the next line begins anew.
+
+    A header that stands again begins anew as well, in its own order.
+    """
+    yield from _Reader(stream, source, name).read()
 
 
-def _add_row(rows: Rows, number: int, raw: bytes, delimiter: str) -> str | None:
-    """Add a row, or return why it is none."""
+class _Reader:
+    """Reads a file from its beginning to its end; from ``at`` on, the text that was read is not yet taken."""
+
+    def __init__(self, stream: io.BufferedReader, source: int, name: str) -> None:
+        self.stream = stream
+        self.source = source
+        self.name = name
+        self.data, self.at, self.is_all = b"", 0, False
+        self.broken: str | None = None
+        self.line = 1
+        self.delimiter = b","
+        self.has_backslashes = False
+        self.header: list[str] | None = None
+        self.fault: str | None = None
+        self.gathered = _Gathered()
+
+    def read(self) -> Iterator[Rows | Damage]:
+        while self._has_more():
+            yield from self._lines_without_quotes() or self._next_record()
+            if self.gathered.is_full():
+                yield from self._flush()
+        yield from self._flush()
+        if self.broken:
+            yield self._broken(b"")
+
+    def _broken(self, raw: bytes) -> Damage:
+        """Tell where an archive breaks, with the part of a row that stands there."""
+        reason = f"record: the archive is damaged after line {self.line - 1}: {self.broken}"
+        self.broken = None
+        return Damage(self.source, self.line, reason, raw)
+
+    def _has_more(self) -> bool:
+        if self.at >= len(self.data) and not self.is_all:
+            self._read_on()
+        return self.at < len(self.data)
+
+    def _read_on(self) -> None:
+        """Read as much again as there is, and at least a block."""
+        rest = self.data[self.at :]
+        block, self.broken = read_some(self.stream, max(BLOCK, len(rest)))
+        self.is_all = not block or self.broken is not None
+        self.data, self.at = rest + block, 0
+
+    def _lines_without_quotes(self) -> list[Rows | Damage]:
+        """Take the lines up to the first that has a quote."""
+        quote = self.data.find(b'"', self.at)
+        end = len(self.data) if quote < 0 else quote
+        cut = max(self.data.rfind(b"\n", self.at, end), self.data.rfind(b"\r", self.at, end)) + 1
+        if cut == len(self.data) and not self.is_all and self.data[-1:] == b"\r":
+            # The line end may go on in the next block.
+            cut = max(self.data.rfind(b"\n", self.at, cut - 1), self.data.rfind(b"\r", self.at, cut - 1)) + 1
+        if cut <= self.at:
+            return []
+        part = self.data[self.at : cut]
+        self.at = cut
+        told: list[Rows | Damage] = []
+        # Most often no line of many is a header, or begins with a byte-order mark.
+        is_plain = self.header is not None and self.fault is None and not self._may_hold_header(part)
+        for line in part.splitlines():
+            if line and not line.isspace():
+                if is_plain:
+                    self.gathered.add_line(self.line, line)
+                else:
+                    told += self._take(self.line, line, None)
+            self.line += 1
+        return told
+
+    @staticmethod
+    def _may_hold_header(part: bytes) -> bool:
+        return codecs.BOM_UTF8 in part or _TIME_NAMED in part.lower()
+
+    def _next_record(self) -> Iterator[Rows | Damage]:
+        """Take one record, which has a quote or is the last of the text that was read."""
+        if self.data.startswith(codecs.BOM_UTF8, self.at):
+            self.at += len(codecs.BOM_UTF8)
+        match = _LINE_END.search(self.data, self.at)
+        if not self.is_all and (match is None or match.end() == len(self.data)):
+            if match is None and len(self.data) - self.at > LINE_LIMIT:
+                yield self._skip_long_line()
+            else:
+                self._read_on()
+            return
+        if match is None and self.broken:
+            yield self._broken(self.data[self.at :])
+            self.at = len(self.data)
+            return
+        first_end, next_line = (match.start(), match.end()) if match else (len(self.data),) * 2
+        line = self.data[self.at : first_end]
+        if len(line) > LINE_LIMIT:
+            yield Damage(self.source, self.line, too_long(len(line)), line[:RAW_LIMIT])
+            self._go_to(next_line, 1)
+            return
+        record = self._parse(line, first_end)
+        if record is None:
+            # Where the record ends is told by what is not yet read.
+            self._read_on()
+            return
+        raw = self.data[self.at : record.end]
+        number, n_lines = self.line, 1
+        if record.fault is None and record.end > first_end:
+            n_lines = len(raw.splitlines())
+            behind = _LINE_END.match(self.data, record.end)
+            next_line = behind.end() if behind else record.end
+        elif record.fault is not None:
+            raw = line
+        self._go_to(next_line, n_lines)
+        if not raw.isspace() and raw:
+            yield from self._take(number, raw, record)
+
+    def _go_to(self, at: int, n_lines: int) -> None:
+        self.at = at
+        self.line += n_lines
+
+    def _skip_long_line(self) -> Damage:
+        """Read on to the end of a line that is too long, and tell it."""
+        head, length = self.data[self.at : self.at + RAW_LIMIT], 0
+        while (match := _LINE_END.search(self.data, self.at)) is None and not self.is_all:
+            length += len(self.data) - self.at
+            self.at = len(self.data)
+            self._read_on()
+        length += (match.start() if match else len(self.data)) - self.at
+        number = self.line
+        self._go_to(match.end() if match else len(self.data), 1)
+        return Damage(self.source, number, too_long(length), head)
+
+    def _parse(self, line: bytes, first_end: int) -> _Record | None:
+        """Read the record that begins here, in the dialect of the file, or in the other where it is none in that.
+
+        Null where more text is needed.
+        """
+        has_backslashes = b'\\"' in line
+        if not has_backslashes and len(line) < _SHORT and (cells := _split(line, self.delimiter)) is not None:
+            return _Record(cells, first_end)
+        record = self._parse_as(first_end, has_backslashes=self.has_backslashes)
+        if record is not None and record.fault is not None and has_backslashes:
+            other = self._parse_as(first_end, has_backslashes=not self.has_backslashes)
+            if other is None or other.fault is None:
+                self.has_backslashes ^= other is not None and not self.has_backslashes
+                return other
+        return record
+
+    def _parse_as(self, first_end: int, *, has_backslashes: bool) -> _Record | None:
+        record = _read_record(self.data, self.at, self.delimiter, has_backslashes=has_backslashes)
+        if record.end >= len(self.data) and not self.is_all:
+            return _Record([], first_end, _OPEN) if record.end - self.at > LINE_LIMIT else None
+        if record.fault is None and record.end - self.at > LINE_LIMIT:
+            return _Record([], first_end, too_long(record.end - self.at))
+        if record.fault is None and self.header is not None:
+            n_wanted = len(self.header)
+            is_header = self._may_hold_header(self.data[self.at : record.end])
+            if len(record.cells) != n_wanted and not is_header:
+                return record._replace(fault=_wrong_count(len(record.cells), n_wanted))
+            if record.end > first_end and n_wanted >= _ROW_COLUMNS:
+                inside = self.data[first_end : record.end].splitlines()
+                if any(part.count(self.delimiter) == n_wanted - 1 for part in inside):
+                    return record._replace(fault=_OPEN)
+        return record
+
+    def _take(self, number: int, raw: bytes, record: _Record | None) -> Iterator[Rows | Damage]:
+        """Take a record as a row, a header or a damage; where it has no quotes, its cells are not yet told apart."""
+        if raw.startswith(codecs.BOM_UTF8):
+            raw = raw.removeprefix(codecs.BOM_UTF8)
+        separator = separator_of(raw) if self.header is None else None
+        if separator is not None:
+            self.delimiter = separator.encode()
+        elif self.header is None or _is_header(raw):
+            yield from self._begin(number, raw)
+        elif self.fault or (record is not None and record.fault):
+            yield Damage(self.source, number, self.fault or (record and record.fault) or "", raw)
+        elif record is None:
+            self.gathered.add_line(number, raw)
+        elif fault := self.gathered.add_cells(number, raw, record.cells, len(self.header)):
+            yield Damage(self.source, number, fault, raw)
+
+    def _begin(self, number: int, raw: bytes) -> Iterator[Rows | Damage]:
+        """Begin anew with a header."""
+        delimiter = (delimiter_of(raw) or as_text(self.delimiter)).encode()
+        cells = _split(raw, delimiter) or _read_record(raw, 0, delimiter, has_backslashes=False).cells
+        header = [as_text(cell).strip() for cell in cells]
+        if header != self.header or delimiter != self.delimiter:
+            yield from self._flush()
+        self.header, self.delimiter, self.fault = header, delimiter, None
+        if len(header) > COLUMNS_LIMIT:
+            self.fault = f"record: a table of {len(header)} columns, expected at most {COLUMNS_LIMIT}"
+            yield Damage(self.source, number, self.fault, raw)
+
+    def _flush(self) -> Iterator[Rows | Damage]:
+        gathered, self.gathered = self.gathered, _Gathered()
+        if self.header is None:
+            return
+        for number, raw, fault in gathered.check_lines(self.delimiter, len(self.header)):
+            yield Damage(self.source, number, fault, raw)
+        records, raws, cells = gathered.columns(self.delimiter, len(self.header))
+        yield Rows(self.source, self.name, self.header, records, raws, cells)
+
+
+class _Gathered:
+    """Rows that were read: lines without quotes, whose cells are told apart together, and those that have quotes."""
+
+    def __init__(self) -> None:
+        self.numbers: list[int] = []
+        self.lines: list[bytes] = []
+        self.quoted_numbers: list[int] = []
+        self.quoted: list[bytes] = []
+        self.cells: list[list[str]] = []
+        self.size = 0
+
+    def is_full(self) -> bool:
+        return len(self.numbers) + len(self.quoted) >= ROWS or self.size >= ROWS_BYTES
+
+    def add_line(self, number: int, line: bytes) -> None:
+        self.numbers.append(number)
+        self.lines.append(line)
+        self.size += len(line)
+
+    def add_cells(self, number: int, raw: bytes, cells: list[bytes], n_wanted: int) -> str | None:
+        """Add a row, or return why it is none."""
+        if len(cells) != n_wanted:
+            return _wrong_count(len(cells), n_wanted)
+        if (fault := _not_text(raw)) is not None:
+            return fault
+        self.quoted_numbers.append(number)
+        self.quoted.append(raw)
+        self.cells.append([_unprotected(cell.decode()) for cell in cells])
+        self.size += len(raw)
+        return None
+
+    def check_lines(self, delimiter: bytes, n_wanted: int) -> list[tuple[int, bytes, str]]:
+        """Take out the lines that are no rows, each with its number and the reason."""
+        faults: dict[int, str] = {}
+        for place, line in enumerate(self.lines):
+            n_cells = line.count(delimiter) + 1
+            if len(line) > LINE_LIMIT:
+                faults[place], self.lines[place] = too_long(len(line)), line[:RAW_LIMIT]
+            elif n_cells != n_wanted:
+                faults[place] = _wrong_count(n_cells, n_wanted)
+            elif not line.isascii() and (fault := _not_text(line)) is not None:
+                faults[place] = fault
+        if not faults:
+            return []
+        told = [(self.numbers[place], self.lines[place], fault) for place, fault in faults.items()]
+        self.numbers = [number for place, number in enumerate(self.numbers) if place not in faults]
+        self.lines = [line for place, line in enumerate(self.lines) if place not in faults]
+        return told
+
+    def columns(self, delimiter: bytes, n_columns: int) -> tuple[list[int], list[bytes], list[Any]]:
+        """Return the numbers of the rows, how they came, and their cells column by column, in the order of the file."""
+        import pyarrow as pa
+
+        split = _columns_of_lines(self.lines, delimiter, n_columns)
+        quoted = [pa.array(column, pa.large_string()) for column in zip(*self.cells, strict=True)]
+        numbers, raws = self.numbers + self.quoted_numbers, self.lines + self.quoted
+        if self.lines and self.quoted:
+            order = np.argsort(numbers, kind="stable")
+            joined = [pa.concat_arrays(pair).take(pa.array(order)) for pair in zip(split, quoted, strict=True)]
+            numbers, raws = [numbers[n] for n in order], [raws[n] for n in order]
+        else:
+            joined = quoted or split
+        return numbers, raws, [_without_empty(column) for column in joined]
+
+
+def _columns_of_lines(lines: list[bytes], delimiter: bytes, n_columns: int) -> list[pa.Array]:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    whole = pa.array(lines, pa.large_binary()).cast(pa.large_string())
+    cells = pc.split_pattern(whole, delimiter.decode()).flatten()
+    return [cells.take(pa.array(np.arange(n, len(cells), n_columns))) for n in range(n_columns)]
+
+
+def _without_empty(column: pa.Array) -> pa.Array:
+    """Make the empty text null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
+
+
+def _is_header(raw: bytes) -> bool:
+    """Tell whether a record is a header: it names an event's time and other columns."""
+    if _TIME_NAMED not in raw.lower() or (delimiter := delimiter_of(raw)) is None:
+        return False
+    return any(fold(cell.strip('" ')) in _TIME_NAMES for cell in as_text(raw).split(delimiter))
+
+
+def _split(line: bytes, delimiter: bytes) -> list[bytes] | None:
+    """Return the cells of a record that is one line; null where it is not, or is damaged."""
     try:
-        cells = next(csv.reader(io.StringIO(raw.decode(), newline=""), delimiter=delimiter, strict=True))
+        text = line.decode()
+        cells = next(csv.reader((text,), delimiter=delimiter.decode(), strict=True))
+    except (UnicodeDecodeError, csv.Error, StopIteration):
+        return None
+    return [cell.encode() for cell in cells]
+
+
+def _read_record(data: bytes, at: int, delimiter: bytes, *, has_backslashes: bool) -> _Record:
+    """Read a record cell by cell from ``at``; where it has a fault, it ends where that is told."""
+    stop = re.compile(b"[\r\n" + re.escape(delimiter) + b"]")
+    cells: list[bytes] = []
+    while True:
+        if data.startswith(b'"', at):
+            end = _closing(data, at + 1, has_backslashes=has_backslashes)
+            if end < 0:
+                return _Record(cells, len(data), _OPEN)
+            cells.append(_unescaped(data[at + 1 : end], has_backslashes=has_backslashes))
+            end += 1
+        else:
+            match = stop.search(data, at)
+            end = match.start() if match else len(data)
+            cells.append(data[at:end])
+        if end >= len(data) or data[end : end + 1] in (b"\r", b"\n"):
+            return _Record(cells, end)
+        if not data.startswith(delimiter, end):
+            place = as_text(data[end : end + 1])
+            return _Record(cells, end, f"record: not CSV: {place!r} behind the quote that closes a cell")
+        at = end + len(delimiter)
+
+
+_ANY_END = re.compile(rb'\\.|""|"', re.DOTALL)
+_QUOTE_END = re.compile(rb'""|"')
+
+
+def _closing(data: bytes, at: int, *, has_backslashes: bool) -> int:
+    """Return where the quote stands that closes a cell, -1 where none does."""
+    for match in (_ANY_END if has_backslashes else _QUOTE_END).finditer(data, at):
+        if match.group() == b'"':
+            return match.start()
+    return -1
+
+
+def _unescaped(cell: bytes, *, has_backslashes: bool) -> bytes:
+    if has_backslashes:
+        return re.sub(rb'\\(["\\])|""', lambda match: match.group(1) or b'"', cell)
+    return cell.replace(b'""', b'"')
+
+
+def _unprotected(cell: str) -> str:
+    """Return the text that Excel protects as a formula, ``="text"``."""
+    is_protected = cell.startswith('="') and cell.endswith('"') and len(cell) > len('="')
+    return cell[2:-1].replace('""', '"') if is_protected else cell
+
+
+def _not_text(raw: bytes) -> str | None:
+    try:
+        raw.decode()
     except UnicodeDecodeError as error:
         return f"record: not UTF-8 at byte {error.start + 1}"
-    except (csv.Error, StopIteration) as error:
-        return f"record: not CSV: {error}"
-    if len(cells) != len(rows.header):
-        return f"record: {len(cells)} cells, expected {len(rows.header)} as in the header"
-    rows.records.append(number)
-    rows.raw.append(raw.rstrip(b"\r\n"))
-    rows.cells = rows.cells or [[] for _ in cells]
-    for column, cell in zip(rows.cells, cells, strict=True):
-        column.append(cell or None)
     return None
 
 
-def _records(parts: Iterator[bytes | Damage]) -> Iterator[tuple[int, bytes] | Damage]:
-    """Give each record with the number of its first line; a quoted cell may hold line ends, within bounds."""
-    pending: list[bytes] = []
-    number = 0
-    for part in parts:
-        if isinstance(part, Damage):
-            yield part
-            continue
-        for line in io.BytesIO(part):
-            number += 1
-            pending.append(line)
-            while n := _n_lines(pending, is_all=False):
-                yield from _record(number - len(pending) + 1, pending[:n])
-                pending = pending[n:]
-    while n := _n_lines(pending, is_all=True):
-        yield from _record(number - len(pending) + 1, pending[:n])
-        pending = pending[n:]
-
-
-def _record(number: int, lines: list[bytes]) -> Iterator[tuple[int, bytes]]:
-    raw = b"".join(lines)
-    if not raw.isspace():
-        yield number, raw
-
-
-def _n_lines(pending: list[bytes], *, is_all: bool) -> int:
-    """Return how many lines make up the first record, 0 where more are needed; a quote that stays open damages one."""
-    n_quotes = 0
-    for n, line in enumerate(pending, 1):
-        n_quotes += line.count(b'"')
-        if n_quotes % 2 == 0:
-            return n
-    is_open_too_long = len(pending) > _QUOTED_LINES or sum(map(len, pending)) > RAW_LIMIT
-    return 1 if pending and (is_all or is_open_too_long) else 0
+def _wrong_count(n_cells: int, n_wanted: int) -> str:
+    return f"record: {n_cells} cells, expected {n_wanted} as in the header"

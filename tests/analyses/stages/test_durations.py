@@ -14,7 +14,7 @@ from telemetry_kit.errors import ParameterError
 START = pd.Timestamp("2020-11-02T00:00:00Z")
 COLUMNS = [
     "server_id", "incident_id", "started_at", "first_ended_at", "last_ended_at", "n_ends", "n_restarts", "first_end_s",
-    "last_end_s", "open_s", "is_censored", "from_start", "num_stages", "team_id", "plugin_version", "public",
+    "last_end_s", "open_s", "is_censored", "from_start", "entry_s", "num_stages", "team_id", "plugin_version", "public",
 ]  # fmt: skip
 
 
@@ -29,7 +29,7 @@ def test_an_incident_that_ends_for_good(incident_log):
     row = durations.iloc[0]
     assert row[["started_at", "first_ended_at", "last_ended_at"]].to_list() == [minute(5), minute(25), minute(25)]
     assert row[["n_ends", "n_restarts", "num_stages", "is_censored", "from_start"]].to_list() == [1, 0, 3, False, True]
-    assert row[["first_end_s", "last_end_s", "open_s"]].to_list() == [1200, 1200, 1200]
+    assert row[["first_end_s", "last_end_s", "open_s", "entry_s"]].to_list() == [1200, 1200, 1200, 0]
 
 
 def test_time_open_leaves_out_the_time_between_an_end_and_a_restart(incident_log):
@@ -56,13 +56,35 @@ def test_incidents_without_stages_count_and_those_that_tell_nothing_do_not(incid
     assert durations[["incident_id", "num_stages", "open_s"]].to_numpy().tolist() == [["a1", 0, 600]]
 
 
-def test_without_a_recorded_create_nobody_knows_how_long(incident_log):
-    events = incident_log("a1 10 change_commander 0/3", "a1 20 end x0/3", "a1 30 restart 0/3", "b1 9 change_stage x1/3")
+def test_an_incident_without_a_recorded_create_began_when_it_says_and_is_seen_from_its_first_event_on(incident_log):
+    events = incident_log("a1 10 change_commander 0/3", "a1 20 end x0/3", "a1 30 restart 0/3")
+    row = tk.incident_durations(events, cutoff=minute(60)).iloc[0]
+    assert not row["from_start"]
+    assert row[["started_at", "entry_s"]].to_list() == [minute(0), 600]
+    assert row[["first_end_s", "last_end_s", "n_ends", "n_restarts"]].to_list() == [1200, 3600, 1, 1]
+    assert pd.isna(row["open_s"])
+
+
+@pytest.mark.parametrize("first", ["a1 9 restart 1/3", "a1 9 change_stage x1/3", "a1 9 end x1/3"])
+def test_whoever_had_ended_before_the_recording_has_no_first_end(incident_log, first):
+    row = tk.incident_durations(incident_log(first, "a1 20 end x1/3"), cutoff=minute(60)).iloc[0]
+    assert row["entry_s"] == 540
+    assert pd.isna(row["first_end_s"])
+
+
+def test_an_unknown_start_leaves_all_durations_unknown(incident_log):
+    events = incident_log("a1 10 change_commander 0/3", "a1 20 end x0/3", "b1 10 change_commander 0/3")
+    events["created_at"] = [pd.NaT, pd.NaT, minute(12)]
     durations = tk.incident_durations(events, cutoff=minute(60))
-    assert not durations["from_start"].any()
-    assert durations[["started_at", "first_end_s", "last_end_s", "open_s"]].isna().all(axis=None)
-    assert durations["first_ended_at"].isna().to_list() == [False, True]
-    assert durations[["n_ends", "n_restarts"]].to_numpy().tolist() == [[1, 1], [0, 0]]
+    assert durations[["started_at", "first_end_s", "last_end_s", "open_s", "entry_s"]].isna().all(axis=None)
+    assert durations["n_ends"].to_list() == [1, 0]
+
+
+def test_a_clock_that_is_a_little_late_makes_no_age_below_zero(incident_log):
+    events = incident_log("a1 10 change_commander 0/3", "a1 20 end x0/3")
+    events["created_at"] = minute(10.5)
+    row = tk.incident_durations(events, cutoff=minute(60)).iloc[0]
+    assert row[["started_at", "entry_s", "first_end_s"]].to_list() == [minute(10), 0, 600]
 
 
 def test_an_event_of_another_node_just_before_the_create_moves_no_start(incident_log):
@@ -125,7 +147,7 @@ def test_time_to_end_counts_open_incidents_as_lasting(incident_log):
         "a1 0 create 0/3", "a1 10 end x0/3",
         "a2 0 create 0/3", "a2 20 end x0/3", "a2 30 restart 0/3",
         "b1 0 create 0/3",
-        "c1 0 change_commander 0/3", "c1 9 end x0/3",
+        "c1 0 change_commander x0/3", "c1 9 end x0/3",
     )  # fmt: skip
     row = tk.time_to_end(tk.incident_durations(events, cutoff=minute(60))).iloc[0]
     assert row[["n_incidents", "n_ended", "n_censored", "n_excluded", "n_servers"]].to_list() == [3, 2, 1, 1, 2]

@@ -17,7 +17,8 @@ from telemetry_kit.errors import ParameterError
 START = pd.Timestamp("2020-11-02T00:00:00Z")
 COLUMNS = [
     "server_id", "incident_id", "visit", "stage", "num_stages", "entered_at", "left_at", "dwell_s", "exit",
-    "next_stage", "is_censored", "is_left_truncated", "from_start", "team_id", "plugin_version", "public", "cutoff",
+    "next_stage", "is_censored", "is_left_truncated", "from_start", "started_at", "team_id",
+    "plugin_version", "public", "cutoff",
 ]  # fmt: skip
 
 

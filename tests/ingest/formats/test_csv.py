@@ -1,8 +1,11 @@
 """Delimited text: rows with their places, whatever the delimiter, the quotes and the damage."""
 
+import gzip
 import io
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows
 from telemetry_kit.ingest.lines import LINE_LIMIT, Damage
@@ -17,8 +20,8 @@ def read(text):
             damages[part.record] = part.reason
         else:
             header = part.header
-            for row, number in enumerate(part.records):
-                cells[number] = [column[row] for column in part.cells]
+            rows = zip(*(column.to_pylist() for column in part.cells), strict=True)
+            cells |= dict(zip(part.records, map(list, rows), strict=True))
     return header, cells, damages
 
 
@@ -55,7 +58,7 @@ def test_a_quote_that_never_closes_damages_its_own_line_only(n_rows):
     rows = [f"{n},s" for n in range(n_rows)]
     rows[1] = '1,"s'
     _, cells, damages = read("\n".join(["id,user_id", *rows]))
-    assert damages == {3: "record: not CSV: unexpected end of data"}
+    assert damages == {3: "record: not CSV: a quote opens a cell and never closes"}
     assert list(cells) == [2, *range(4, n_rows + 2)]
 
 
@@ -76,3 +79,83 @@ def test_a_line_too_long_is_damaged_alone():
     _, cells, damages = read(b"id,user_id\n" + b"x" * (LINE_LIMIT + 1) + b"\n2,s\n")
     assert cells == {3: ["2", "s"]}
     assert damages == {2: f"record: a line of {LINE_LIMIT + 1} bytes, expected at most {LINE_LIMIT}"}
+
+
+def test_a_quote_inside_a_cell_is_a_character():
+    assert read('id,user_id\n5" tube,a"b"\n')[1:] == ({2: ['5" tube', 'a"b"']}, {})
+
+
+@pytest.mark.parametrize("damaged", ['1,"a"b', '1,"open', '1,"', '"1"2,x'])
+def test_a_damaged_row_costs_itself_and_the_next_line_begins_anew(damaged):
+    _, cells, damages = read(f'id,user_id\n{damaged}\n2,s\n"3","t"\n')
+    assert cells == {3: ["2", "s"], 4: ["3", "t"]}
+    assert list(damages) == [2]
+    assert damages[2].startswith("record: not CSV: ")
+
+
+def test_a_quote_that_is_never_closed_takes_no_whole_row_with_it():
+    rows = 'id,user_id,event,team_id\n1,s,"incident,t\n2,s,incident,t\n3,s,incident,"t"\n4,s,"in\ncident",t\n'
+    _, cells, damages = read(rows)
+    assert list(cells) == [3, 4, 5]
+    assert list(damages) == [2]
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+def test_every_line_end_ends_a_record_and_counts_as_a_line(line_end):
+    text = f'id,user_id\n1,a{line_end}"2",b{line_end}3,"c"{line_end}\n4,d'
+    n_blank = 0 if line_end == "\r" else 1
+    assert read(text)[1:] == ({2: ["1", "a"], 3: ["2", "b"], 4: ["3", "c"], 5 + n_blank: ["4", "d"]}, {})
+
+
+def test_a_backslash_before_a_quote_is_the_dialect_of_a_file_that_has_it():
+    text = 'id,user_id\n"1","say \\"hi\\", you"\n"2","{\\"a\\": \\"b\\\\n\\"}"\n'
+    assert read(text)[1:] == ({2: ["1", 'say "hi", you'], 3: ["2", '{"a": "b\\n"}']}, {})
+
+
+def test_a_backslash_at_the_end_of_a_cell_is_a_character_elsewhere():
+    text = 'id,user_id\n"C:\\dir\\","s"\n"2",\\N\n'
+    assert read(text)[1:] == ({2: ["C:\\dir\\", "s"], 3: ["2", "\\N"]}, {})
+
+
+def test_a_header_that_stands_again_begins_anew_in_its_own_order():
+    text = "id,user_id,timestamp\n1,s,t\nid,user_id,timestamp\n2,s,t\n\ufefftimestamp;ID;event\nt;3;tasks\n"
+    parts = list(read_rows(io.BufferedReader(io.BytesIO(text.encode())), 0, "a.csv"))
+    told = [(part.header, part.records, [column.to_pylist() for column in part.cells]) for part in parts]
+    assert told == [
+        (["id", "user_id", "timestamp"], [2, 4], [["1", "2"], ["s", "s"], ["t", "t"]]),
+        (["timestamp", "ID", "event"], [6], [["t"], ["3"], ["tasks"]]),
+    ]
+
+
+def test_the_first_line_of_excel_tells_the_delimiter_and_is_no_record():
+    assert read("sep=;\r\nid;user_id\r\n1,5;s\r\n") == (["id", "user_id"], {3: ["1,5", "s"]}, {})
+
+
+def test_protected_text_of_excel_is_its_text():
+    assert read('id,user_id\n="007","=""a""""b"""\n')[1] == {2: ["007", 'a"b']}
+
+
+def test_a_row_of_an_archive_that_breaks_in_it_is_damaged():
+    packed = gzip.compress(b"id,user_id\n" + b"".join(b"%d,%d\n" % (n, n * n) for n in range(30_000)))[:-3000]
+    parts = list(read_rows(gzip.GzipFile(fileobj=io.BytesIO(packed)), 0, "a.csv"))
+    (damage,) = [part for part in parts if isinstance(part, Damage)]
+    assert damage.record == 2 + sum(len(part.records) for part in parts if not isinstance(part, Damage))
+    assert damage.reason.startswith(f"record: the archive is damaged after line {damage.record - 1}: ")
+
+
+_CELLS = st.text(st.sampled_from('ab",;\\=\r\n é0'), max_size=6)
+_FILES = st.lists(st.lists(_CELLS, min_size=1, max_size=5).map(",".join), max_size=12).map("\n".join)
+
+
+@settings(max_examples=300)
+@given(_FILES)
+def test_the_text_of_all_records_is_all_of_the_file_but_its_header(text):
+    data = b"id,user_id,event,team_id\n" + text.encode()
+    found = {}
+    for part in read_rows(io.BufferedReader(io.BytesIO(data)), 0, "a.csv"):
+        records = [(part.record, part.raw)] if isinstance(part, Damage) else zip(part.records, part.raw, strict=True)
+        for number, raw in records:
+            assert number not in found
+            found[number] = raw
+    pieces = [line for number in sorted(found) for line in found[number].splitlines() if line.strip()]
+    assert pieces == [line for line in text.encode().splitlines() if line.strip()]

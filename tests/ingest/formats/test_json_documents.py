@@ -40,6 +40,49 @@ def test_every_document_becomes_one_line_numbered_in_order(data):
     assert read(data.encode()) == ({1: EVENTS[0], 2: EVENTS[1], 3: EVENTS[2]}, {})
 
 
+def of_wire(n):
+    return {"messageId": str(n), "event": "tasks", "userId": "s", "timestamp": "2020", "of": [{"a": "]}"}]}
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda events: json.dumps({"rows": events}),
+        lambda events: json.dumps({"total": 3, "results": events, "next": None}),
+        lambda events: json.dumps({"schema": {"fields": [{"name": "x"}]}, "anything": events, "more": [{"x": 1}]}),
+        lambda events: json.dumps({"response": {"data": {"events": events, "n": 3}, "ok": True}}, indent=2),
+        lambda events: '{"rows":[\n' + ",\n".join(map(json.dumps, events)) + "\n]}\n",
+        lambda events: '{"rows":\n[' + "\n,".join(map(json.dumps, events)) + ']\n,"total":3}',
+        lambda events: "\n".join(json.dumps({"page": n, "data": [event]}) for n, event in enumerate(events)),
+        lambda events: json.dumps({"id": "x", "timestamp": "2020", "data": events}),
+        lambda events: "".join(json.dumps(event) for event in events),
+        lambda events: " \ufeff".join(json.dumps(event) for event in events),
+        lambda events: ",\n".join(json.dumps(event) for event in events) + ",\n",
+    ],
+    ids=range(11),
+)
+def test_a_wrapper_around_the_events_is_no_record(wrap):
+    events = [of_wire(n) for n in (1, 2, 3)]
+    assert read(wrap(events).encode()) == (dict(zip([1, 2, 3], events, strict=True)), {})
+
+
+def test_a_wrapper_larger_than_a_line_may_be_is_read_event_by_event():
+    events = [of_wire(n) | {"text": "x" * BLOCK} for n in range(20)]
+    assert read(json.dumps({"total": 20, "rows": events}).encode()) == (dict(enumerate(events, 1)), {})
+
+
+def test_an_array_in_an_event_makes_it_no_wrapper():
+    event = of_wire(1) | {"rows": [of_wire(2), of_wire(3)]}
+    assert read(json.dumps(event).encode()) == ({1: event}, {})
+    body = {"messageId": "b", "batch": [of_wire(1)]}
+    assert read(json.dumps(body).encode()) == ({1: body}, {})
+
+
+@pytest.mark.parametrize("data", [b"[", b"[\n", b"[[", b" [ , "])
+def test_an_array_that_never_begins_is_one_damage(data):
+    assert [damage.reason for damage in read(data)[1].values()] == ["record: not JSON: an array that never begins"]
+
+
 def test_an_empty_array_holds_no_record():
     assert read(b"[\n]") == ({}, {})
 
