@@ -99,8 +99,8 @@ def add_period(frame: IntoFrameT, periods: Periods, *, of: str | None = None) ->
     >>> visits = tk.add_period(tk.stage_visits(log.incident, cutoff=log.cutoff), "M")
     >>> tk.stage_funnel(visits, by="period")[["period", "stage", "n_eligible", "n_reached"]].head(2)
                          period  stage  n_eligible  n_reached
-    0 2020-11-01 00:00:00+00:00      0         341        341
-    1 2020-11-01 00:00:00+00:00      1         238        193
+    0 2020-11-01 00:00:00+00:00      0         219        219
+    1 2020-11-01 00:00:00+00:00      1         149        124
     """
     opened = engine.check_frame(frame, parameter="frame")
     present: list[str] = opened.columns
@@ -111,7 +111,7 @@ def add_period(frame: IntoFrameT, periods: Periods, *, of: str | None = None) ->
     return engine.give_back(_place(rows, _read(periods)).select(*present, PERIOD), like=frame)
 
 
-def list_periods(log: EventLog, periods: Periods) -> pd.DataFrame:
+def list_periods(log: EventLog[Any], periods: Periods) -> pd.DataFrame:
     """Return the periods of a log, and which of them were recorded as a whole.
 
     Parameters

@@ -132,7 +132,7 @@ class EventLog(Generic[FrameT]):
         plugin_version: str | None = None,
         since: str | dt.datetime | pd.Timestamp | None = None,
         until: str | dt.datetime | pd.Timestamp | None = None,
-    ) -> EventLog:
+    ) -> EventLog[FrameT]:
         """Return the part of the log that meets all conditions.
 
         An incident is kept or left out whole, and its tasks with it, so that none is seen in part; where nothing but
