@@ -18,6 +18,7 @@ from telemetry_kit.analyses.playbooks import (
 from telemetry_kit.analyses.servers import (
     attach_license,
     decompose_difference,
+    observed_until,
     process_chart,
     server_activity,
     server_deviation,
@@ -36,6 +37,7 @@ from telemetry_kit.analyses.stages import (
     stage_survival,
     stage_transitions,
     stage_visits,
+    status_visits,
     time_to_end,
     time_to_stage,
     visit_counts,
@@ -90,6 +92,7 @@ __all__ += [
     "stage_survival",
     "stage_transitions",
     "stage_visits",
+    "status_visits",
     "time_to_end",
     "time_to_stage",
     "visit_counts",
@@ -126,6 +129,7 @@ __all__ += [
 __all__ += [
     "attach_license",
     "decompose_difference",
+    "observed_until",
     "process_chart",
     "server_activity",
     "server_deviation",

@@ -212,6 +212,20 @@ def incident_log() -> Callable[..., pd.DataFrame]:
     return write
 
 
+@pytest.fixture(scope="session")
+def status_log(incident_log: Callable[..., pd.DataFrame]) -> Callable[..., pd.DataFrame]:
+    """Write incident events of later versions as lines: incident (server first), minute, action, status."""
+
+    def write(*lines: str) -> pd.DataFrame:
+        words = [line.split() for line in lines]
+        frame = incident_log(*(f"{' '.join(word[:3])} ?/3" for word in words))
+        frame["is_active"] = pd.array([None] * len(words), dtype="boolean")
+        frame["current_status"] = pd.Series([word[3] for word in words], dtype="str")
+        return frame.assign(plugin_version="1.5.1")
+
+    return write
+
+
 @pytest.fixture(autouse=True)
 def _close_figures() -> Iterator[None]:
     yield

@@ -131,8 +131,7 @@ def open_alike(
 ) -> nw.LazyFrame[Any]:
     """Open a second frame on the engine of a first one that is open, so that the two can be joined.
 
-    A frame in memory is handed to DuckDB, on the first one's connection, and to Polars; on any other engine the second
-    frame has to be there already.
+    A frame in memory is brought there, on the first one's connection; any other has to be there already.
 
     Raises
     ------
@@ -140,17 +139,42 @@ def open_alike(
         As ``open_frame``, or where the two are on different engines.
     """
     opened = open_frame(frame, columns, parameter=parameter, named=())
-    given: Any = nw.from_native(frame)
-    is_in_memory = isinstance(given, nw.DataFrame)
-    if is_in_memory and like.implementation.is_duckdb():
-        second = collect_arrow(opened)  # noqa: F841 - DuckDB finds it by its name
-        return as_lazy(like.to_native().query("_first", "SELECT * FROM second"))
-    if is_in_memory and like.implementation.is_polars():
-        return nw.from_arrow(collect_arrow(opened), backend="polars").lazy()
+    if isinstance(nw.from_native(frame), nw.DataFrame):
+        return _copy_to(like, collect_arrow(opened))
     if opened.implementation is not like.implementation:
         engines = opened.implementation.value, like.implementation.value
         raise ParameterError(parameter, f"a frame on {engines[0]}", f"one on {engines[1]}, as the first frame")
     return opened
+
+
+def _copy_to(like: nw.LazyFrame[Any], second: pa.Table) -> nw.LazyFrame[Any]:
+    """Copy a table in memory to the engine and connection of a frame that is open."""
+    kind, native = like.implementation, like.to_native()
+    if kind.is_duckdb():
+        # DuckDB finds the table by the name of its variable.
+        return as_lazy(native.query("_first", "SELECT * FROM second"))
+    if kind.is_polars():
+        return nw.from_arrow(second, backend="polars").lazy()
+    if kind.is_ibis():
+        import ibis
+
+        return as_lazy(ibis.memtable(second))
+    if kind.is_pyspark():
+        return as_lazy(native.sparkSession.createDataFrame(second))
+    rows = list(zip(*(column.to_pylist() for column in second.columns), strict=True))
+    schema = ", ".join(
+        f"{name} {_sql_type(kind)}" for name, kind in zip(second.column_names, second.schema.types, strict=True)
+    )
+    return as_lazy(native.session.createDataFrame(rows, schema=schema))
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    """Return what SQLFrame calls a type of Arrow."""
+    import pyarrow as pa
+
+    names = {pa.types.is_integer: "bigint", pa.types.is_floating: "double", pa.types.is_boolean: "boolean"}
+    names |= {pa.types.is_timestamp: "timestamp", pa.types.is_date: "date"}
+    return next((name for is_of, name in names.items() if is_of(kind)), "string")
 
 
 def persist_rows(frame: IntoFrameT) -> IntoFrameT:

@@ -57,9 +57,16 @@ def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
         terms = [f'make_timestamptz("{column}") AS "{name}"' for name, column in columns.items()]
         return as_lazy(frame.to_native().project(", ".join(["*", *terms])))
     if kind.is_pyspark() or kind.is_sqlframe():
-        native = frame.to_native()
-        timestamp_micros = _functions(frame).timestamp_micros
-        return as_lazy(native.withColumns({name: timestamp_micros(native[column]) for name, column in columns.items()}))
+        native, functions = frame.to_native(), _functions(frame)
+        if not hasattr(functions, "timestamp_micros"):
+            # SQLFrame has it for some engines only; of the others that count in microseconds DuckDB is the one left.
+            made = {
+                name: functions.expr(f"make_timestamptz(`{column}`)").cast("timestamp")
+                for name, column in columns.items()
+            }
+        else:
+            made = {name: functions.timestamp_micros(native[column]) for name, column in columns.items()}
+        return as_lazy(native.withColumns(made))
     if kind.is_ibis():
         import ibis
 
@@ -67,6 +74,16 @@ def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
         epoch = ibis.timestamp("1970-01-01").cast("timestamp('UTC', 6)")
         return as_lazy(native.mutate(**{name: epoch + native[c].as_interval("us") for name, c in columns.items()}))
     return frame.with_columns(**{name: nw.col(c).cast(nw.Datetime("us", "UTC")) for name, c in columns.items()})
+
+
+def add_time_like(frame: nw.LazyFrame[Any], column: str, **columns: str) -> nw.LazyFrame[Any]:
+    """Add times as ``add_time`` does, of the type of the time column ``column``: without a zone where it has none."""
+    made = add_time(frame, **columns)
+    if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
+        return made
+    kind: Any = frame.collect_schema()[column]
+    times = nw.col(*columns) if kind.time_zone else nw.col(*columns).dt.replace_time_zone(None)
+    return made.with_columns(times.cast(kind))
 
 
 def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module

@@ -16,6 +16,10 @@ Kind = Literal["text", "category", "count", "integer", "flag", "time"]
 
 EVENT_TYPES: tuple[EventType, ...] = ("incident", "tasks", "playbook")
 NEW_STATES = ("open", "in_progress", "done")
+STATUSES = ("Reported", "Active", "Resolved", "Archived")
+"""The statuses of incidents (v1.3 and later), in the order of an incident's life."""
+OPEN_STATUSES = ("Reported", "Active")
+"""The statuses in which an incident is open."""
 STATE_SPELLINGS = {"": "open", "open": "open", "in_progress": "in_progress", "closed": "done", "done": "done"}
 """What arrives as the state of a task, and the state it means."""
 

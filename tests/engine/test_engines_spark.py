@@ -8,9 +8,7 @@ import warnings
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-from questions import FRAME_TO_FRAME, FRAMES, SUMMARIES, as_arrow, as_frames, kind_of, plain
-
-import telemetry_kit as tk
+from questions import FRAME_TO_FRAME, FRAMES, SUMMARIES, as_arrow, as_frames, kind_of, load_two_eras, plain
 
 IS_INSTALLED = importlib.util.find_spec("pyspark") is not None
 needs_spark = pytest.mark.skipif(not IS_INSTALLED, reason="the extra spark is not installed: make spark")
@@ -45,7 +43,7 @@ def session():
 
 @pytest.fixture(scope="module")
 def on_pandas(recordings):
-    return as_frames(tk.load_events(recordings / "batch-bodies" / "prev.jsonl.gz"))
+    return as_frames(load_two_eras(recordings))
 
 
 @pytest.fixture(scope="module")

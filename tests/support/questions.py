@@ -9,6 +9,13 @@ from telemetry_kit import engine
 PERIODS = {"early": (None, "2020-10-22"), "late": ("2020-10-22", "2020-11-20"), "last": ("2020-11-20", None)}
 FRAME_TO_FRAME = {
     "stage_visits": lambda log: tk.stage_visits(log["incident"], cutoff=log["cutoff"]),
+    "stage_visits observed": lambda log: tk.stage_visits(
+        log["incident"], cutoff=log["cutoff"], observed_until=log["heard"]
+    ),
+    "status_visits": lambda log: tk.status_visits(log["incident"], cutoff=log["cutoff"], observed_until=log["heard"]),
+    "incident_durations observed": lambda log: tk.incident_durations(
+        log["incident"], cutoff=log["cutoff"], observed_until=log["heard"]
+    ),
     "incident_durations": lambda log: tk.incident_durations(log["incident"], cutoff=log["cutoff"]),
     "tasks_by_stage": lambda log: tk.tasks_by_stage(log["tasks"], _visits(log)),
     "completion_times": lambda log: tk.completion_times(log["tasks"], log["incident"]),
@@ -61,6 +68,9 @@ SUMMARIES = {
         log["incident"], of="reached_last", cluster="commander_user_id"
     ),
     "server_activity": tk.server_activity,
+    "observed_until": lambda log: tk.observed_until(log, silent_after="3D"),
+    "stage_funnel statuses": lambda log: tk.stage_funnel(_statuses(log)),
+    "stage_transitions statuses": lambda log: tk.stage_transitions(_statuses(log)),
     "server_overview": tk.server_overview,
     "versions_in_use": tk.versions_in_use,
     "version_adoption": lambda log: tk.version_adoption(log, "1.0.0"),
@@ -69,7 +79,7 @@ SUMMARIES = {
     "to_pandas": lambda log: tk.to_pandas(log["playbook"]),
 }
 KINDS = ("incident", "tasks", "playbook")
-FRAMES = (*KINDS, "licenses")
+FRAMES = (*KINDS, "licenses", "heard")
 
 
 def _durations(log):
@@ -78,6 +88,10 @@ def _durations(log):
 
 def _visits(log):
     return tk.stage_visits(log["incident"], cutoff=log["cutoff"])
+
+
+def _statuses(log):
+    return tk.status_visits(log["incident"], cutoff=log["cutoff"])
 
 
 def _snapshot(log):
@@ -90,13 +104,19 @@ def _weeks(log):
     return activity.groupby("period", as_index=False)[["n_tasks", "n_users"]].sum()
 
 
+def load_two_eras(recordings):
+    """Return a recording whose servers have stages, and later ones that have statuses."""
+    return tk.load_events([recordings / "batch-bodies" / f"{era}.jsonl.gz" for era in ("prev", "later")])
+
+
 def as_frames(log):
-    """Return a log as the questions take it, with licenses for some of its servers."""
+    """Return a log as the questions take it, with licenses for some of its servers and up to when each was heard."""
     servers = log.incident["server_id"].drop_duplicates().head(2)
     licenses = pd.DataFrame({"server_id": servers, "edition": ["E10", "E20"]})
     licenses["starts_at"] = log.incident["event_timestamp"].iloc[0] - pd.Timedelta("1D")
     licenses["ends_at"] = licenses["starts_at"] + pd.Timedelta("3D")
-    return {kind: getattr(log, kind) for kind in KINDS} | {"licenses": licenses, "cutoff": log.cutoff}
+    others = {"licenses": licenses, "heard": tk.observed_until(log, silent_after="3D"), "cutoff": log.cutoff}
+    return {kind: getattr(log, kind) for kind in KINDS} | others
 
 
 def as_arrow(frame):

@@ -6,12 +6,14 @@ from telemetry_kit.analyses.servers.deviation import server_deviation
 from telemetry_kit.analyses.servers.licenses import attach_license
 from telemetry_kit.analyses.servers.overview import server_overview
 from telemetry_kit.analyses.servers.process import process_chart
+from telemetry_kit.analyses.servers.silence import observed_until
 from telemetry_kit.analyses.servers.versions import version_adoption, versions_in_use
 from telemetry_kit.analyses.servers.warehouse import warehouse_metrics
 
 __all__ = [
     "attach_license",
     "decompose_difference",
+    "observed_until",
     "process_chart",
     "server_activity",
     "server_deviation",

@@ -7,7 +7,7 @@ from telemetry_kit.analyses.stages.dwell import stage_dwell, stage_survival
 from telemetry_kit.analyses.stages.funnel import stage_funnel
 from telemetry_kit.analyses.stages.rework import stage_rework
 from telemetry_kit.analyses.stages.transitions import stage_transitions
-from telemetry_kit.analyses.stages.visits import stage_visits
+from telemetry_kit.analyses.stages.visits import stage_visits, status_visits
 
 __all__ = [
     "incident_durations",
@@ -19,6 +19,7 @@ __all__ = [
     "stage_survival",
     "stage_transitions",
     "stage_visits",
+    "status_visits",
     "time_to_end",
     "time_to_stage",
     "visit_counts",

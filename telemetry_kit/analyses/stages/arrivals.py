@@ -10,6 +10,7 @@ import pandas as pd
 from telemetry_kit import engine
 from telemetry_kit.analyses.stages.changes import INCIDENT
 from telemetry_kit.analyses.stages.curves import QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
+from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import NONE_BEFORE, STAGES_LISTED, find_steps
 from telemetry_kit.analyses.summaries import summarise, tabulate
 from telemetry_kit.engine.ordering import SERVER, number_servers
@@ -137,7 +138,7 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
             counts = (stage, n, n_reached, n_open, n_missing - n_open, n_excluded, n_servers)
             yield dict(zip(_ARRIVALS, (*counts, *quartiles_of(curve).values()), strict=True))
 
-    return summarise(steps, groups, rows, _ARRIVALS, level=level)
+    return name_statuses(summarise(steps, groups, rows, _ARRIVALS, level=level), visits)
 
 
 def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
@@ -208,7 +209,7 @@ def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
             made.append({**points, **mine, "stage": np.full(points["time_s"].size, stage)})
         return {name: np.concatenate([one[name] for one in made]) for name in _CURVES}
 
-    return tabulate(steps, groups, columns, _CURVES, level=level)
+    return name_statuses(tabulate(steps, groups, columns, _CURVES, level=level), visits)
 
 
 def _collect_steps(
@@ -220,6 +221,9 @@ def _collect_steps(
     groups = engine.group_columns(by, frame, reserved=reserved)
     steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])))
     collected = engine.collect(steps.select(*dict.fromkeys([*groups, "server_id", *_COUNTS, *_TIMES])))
+    if are_of_statuses(visits):
+        # Nobody visits the last status: it is the end.
+        collected["_n_stages"] = collected["_n_stages"].clip(upper=N_VISITED)
     return number_servers(collected, groups), groups
 
 

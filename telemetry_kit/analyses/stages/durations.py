@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.analyses.stages.changes import ATTRIBUTES, FACTS, INCIDENT, find_changes
+from telemetry_kit.analyses.stages.changes import (
+    ATTRIBUTES,
+    INCIDENT,
+    OPEN,
+    find_changes,
+    is_open,
+    open_events,
+)
 from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
 from telemetry_kit.analyses.summaries import summarise, tabulate
 from telemetry_kit.engine.ordering import number_servers
@@ -20,8 +27,6 @@ if TYPE_CHECKING:
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
-_NEEDED = (*FACTS, "is_active", "num_checklists")
-_OPEN = 0
 _RESULT = (
     *INCIDENT,
     "started_at",
@@ -46,10 +51,14 @@ _ENDS = {
 }
 
 
-def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timestamp) -> IntoFrameT:
+def incident_durations(
+    incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.Timestamp, observed_until: IntoFrame | None = None
+) -> IntoFrameT:
     """Return how long each incident took to end, for the first and for the last time, and how long it was open.
 
-    Incidents without stages count as well; those of versions that do not say whether they are open are left out.
+    Incidents of all versions count, with stages or without: one ends when ``is_active`` becomes false or, where
+    incidents have a status (1.3 and later), that becomes Resolved or Archived. Events that
+    tell neither are passed over.
 
     Parameters
     ----------
@@ -57,6 +66,9 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
         A frame of incident events of any kind, as in ``EventLog.incident``; ties in time as for ``stage_visits``.
     cutoff
         When the observation ended; without a zone it is in UTC. Later events are left out.
+    observed_until
+        As ``observed_until`` returns it: up to when each server was observed. It takes the place of the cutoff for
+        incidents on a server that fell silent before.
 
     Returns
     -------
@@ -112,16 +124,17 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     2       1           0        False        True
     """
     until = engine.moment(cutoff, parameter="cutoff")
-    until_us = engine.epoch_us(until)
-    events = engine.open_frame(incidents, _NEEDED, parameter="incidents", order="_order", named=())
-    events = events.filter(~nw.col("is_active").is_null())
-    state = nw.when(nw.col("is_active")).then(_OPEN)
+    events = open_events(incidents, ["num_checklists"], observed_until=observed_until)
+    state = nw.when(is_open(events)).then(OPEN)
     order_by = engine.in_time(incidents, "_us", "_order")
-    changes = find_changes(events, state, until_us, order_by=order_by, also=["num_checklists", "action"])
-    is_open = nw.col("_state") == _OPEN
-    is_end = is_open & ~nw.col("_next_state").is_null()
+    changes = find_changes(
+        events.filter(~is_open(events).is_null()), state, until, order_by=order_by, also=["num_checklists", "action"]
+    )
+    is_under_way = nw.col("_state") == OPEN
+    is_end = is_under_way & ~nw.col("_next_state").is_null()
     is_restart = (nw.col("action").cast(nw.String) == "restart").fill_null(value=False)
-    had_ended = nw.col("_is_first") & (~is_open | is_restart) & nw.col("_created_at").is_null()
+    had_ended = nw.col("_is_first") & (~is_under_way | is_restart) & nw.col("_created_at").is_null()
+    until_us = nw.col("_until_us")
 
     def flag(condition: nw.Expr) -> nw.Expr:
         return nw.when(condition).then(1).otherwise(0)
@@ -129,16 +142,16 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
     stretches = changes.with_columns(
         _ended_at=nw.when(is_end).then(nw.col("_left_at")),
         _ended_us=nw.when(is_end).then(nw.col("_left_us")),
-        _open_us=nw.when(is_open).then(nw.col("_left_us").fill_null(until_us) - nw.col("_us")).otherwise(0),
-        _is_open=flag(is_open & nw.col("_next_state").is_null()),
+        _open_us=nw.when(is_under_way).then(nw.col("_left_us").fill_null(until_us) - nw.col("_us")).otherwise(0),
+        _is_open=flag(is_under_way & nw.col("_next_state").is_null()),
         _had_ended=flag(had_ended),
         n_ends=flag(is_end),
-        n_restarts=flag(is_open & ~nw.col("_is_first")),
+        n_restarts=flag(is_under_way & ~nw.col("_is_first")),
         num_stages=nw.when(nw.col("_is_first")).then(nw.col("num_checklists")),
     )
     ends = stretches.group_by(*INCIDENT).agg(
         nw.col("n_ends", "n_restarts", "_open_us").sum(),
-        nw.col("_is_open", "_had_ended", "num_stages", *ATTRIBUTES).max(),
+        nw.col("_is_open", "_had_ended", "num_stages", "_until_us", *ATTRIBUTES).max(),
         nw.col("_start_us", "_first_us").min(),
         _created_at=nw.col("_created_at").min(),
         first_ended_at=nw.col("_ended_at").min(),
@@ -147,7 +160,7 @@ def incident_durations(incidents: IntoFrameT, *, cutoff: str | dt.datetime | pd.
         _last_end_us=nw.col("_ended_us").max(),
     )
     is_censored, from_start = nw.col("_is_open") == 1, ~nw.col("_created_at").is_null()
-    last_us = nw.when(is_censored).then(nw.lit(until_us)).otherwise(nw.col("_last_end_us"))
+    last_us = nw.when(is_censored).then(until_us).otherwise(nw.col("_last_end_us"))
 
     def seconds(length_us: nw.Expr) -> nw.Expr:
         return length_us.cast(nw.Float64) / engine.MICROSECONDS

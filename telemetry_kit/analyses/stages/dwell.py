@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine
 from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
+from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.summaries import summarise, tabulate
 from telemetry_kit.engine.ordering import number_servers
 from telemetry_kit.stats.clusters import check_open_unit
@@ -89,7 +90,7 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
         curve, counts = curve_of(part, **_NAMES, level=level)
         return [dict(zip(_DWELL, (*counts, *quartiles_of(curve).values()), strict=True))]
 
-    return summarise(dwells, [*groups, "stage"], rows, _DWELL, level=level)
+    return name_statuses(summarise(dwells, [*groups, "stage"], rows, _DWELL, level=level), visits)
 
 
 def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
@@ -157,7 +158,7 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
         return points_of(part, **_NAMES, level=level)
 
-    return tabulate(dwells, [*groups, "stage"], columns, CURVE_COLUMNS, level=level)
+    return name_statuses(tabulate(dwells, [*groups, "stage"], columns, CURVE_COLUMNS, level=level), visits)
 
 
 def _collect_dwells(

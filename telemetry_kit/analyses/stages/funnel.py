@@ -10,6 +10,7 @@ import pandas as pd
 
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import STAGES_LISTED, find_steps
 from telemetry_kit.analyses.summaries import summarise
 from telemetry_kit.engine.windows import N_BITS, group_with_set
@@ -69,7 +70,8 @@ def stage_funnel(
         by columns
             The group.
         stage : Int64
-            The stage, counted from 0; from the 1,000th on they are not listed.
+            The stage, counted from 0; from the 1,000th on they are not listed. Of ``status_visits``, ``status`` stands
+            beside it; nobody visits Archived, which is the end, and its row has no estimate.
         n_eligible : Int64
             Incidents that have this stage and count.
         n_reached, n_visited : Int64
@@ -148,7 +150,12 @@ def stage_funnel(
         each = far.group_by(*incident, "_came_to").agg(_n=nw.len())
         by_stage = engine.collect(each.group_by(*groups, "_came_to").agg(_n_far=nw.len()))
         counts = pd.concat([counts, by_stage], ignore_index=True)
-    return summarise(counts, groups, lambda part: _funnel(part, level, is_timed=span is not None), _FUNNEL, level=level)
+    is_timed = span is not None
+    table = summarise(counts, groups, lambda part: _funnel(part, level, is_timed=is_timed), _FUNNEL, level=level)
+    if are_of_statuses(visits):
+        estimates = [name for name, kind in _FUNNEL.items() if kind == "float64"]
+        table.loc[table["stage"] == N_VISITED, estimates] = np.nan
+    return name_statuses(table, visits)
 
 
 def _funnel(counts: pd.DataFrame, level: float, *, is_timed: bool) -> Iterator[dict[str, Any]]:

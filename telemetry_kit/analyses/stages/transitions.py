@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine, stats
+from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.stages.visits import EXITS
 from telemetry_kit.analyses.summaries import summarise
 from telemetry_kit.stats.clusters import check_open_unit
@@ -108,4 +109,4 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
             ways.append(dict(zip(_TRANSITIONS, values, strict=True)))
         return sorted(ways, key=lambda way: EXITS.index(way["exit"]))
 
-    return summarise(counts, [*groups, "stage"], rows, _TRANSITIONS, level=level)
+    return name_statuses(summarise(counts, [*groups, "stage"], rows, _TRANSITIONS, level=level), visits)

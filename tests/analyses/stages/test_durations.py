@@ -2,6 +2,7 @@
 
 import gzip
 import json
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -117,10 +118,53 @@ def test_ends_and_restarts_are_those_of_the_sender(recordings, oct2020):
         assert row["last_end_s"] == pytest.approx((last - began).total_seconds(), abs=0.01)
 
 
-def test_later_versions_have_no_durations(recordings):
+def test_an_incident_with_a_status_ends_when_it_is_resolved_or_archived(status_log):
+    events = status_log(
+        "a1 0 create Reported", "a1 5 update_status Active", "a1 30 update_status Resolved",
+        "a1 40 update_status Archived", "a1 50 update_status Active", "a1 60 update_status Archived",
+        "b1 0 create Reported", "b1 9 update_status Archived", "b2 0 create Reported", "b2 7 update_status Frozen",
+    )  # fmt: skip
+    durations = tk.incident_durations(events, cutoff=minute(100))
+    assert durations[["n_ends", "n_restarts"]].to_numpy().tolist() == [[2, 1], [1, 0], [1, 0]]
+    assert durations["first_end_s"].to_list() == [1800, 540, 420]
+    assert durations["open_s"].to_list() == [1800 + 600, 540, 420]
+    assert not durations["is_censored"].any()
+
+
+def test_the_last_end_of_later_versions_is_seen_only_where_another_event_follows_it(recordings):
+    # An update_status carries the status before the update, so what came last cannot be seen.
     log = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz")
-    assert len(log.incident)
-    assert tk.incident_durations(log.incident, cutoff=log.cutoff).empty
+    with gzip.open(recordings / "truth" / "later.json.gz", "rt") as file:
+        truth = {incident["incident_id"]: incident for incident in json.load(file)["incidents"]}
+    durations = tk.incident_durations(log.incident, cutoff=log.cutoff)
+    n_hidden = 0
+    for row in durations.to_dict("records"):
+        is_open = [step["value"] in ("Reported", "Active") for step in truth[row["incident_id"]]["statuses"]]
+        n_ends = sum(before > now for before, now in pairwise(is_open))
+        assert row["n_ends"] in (n_ends, n_ends - 1)
+        n_hidden += n_ends - row["n_ends"]
+    assert (len(durations), n_hidden) == (19, 12)
+
+
+def test_an_incident_that_lives_through_the_change_of_versions_ends_where_its_status_says(status_log, incident_log):
+    before = incident_log("a1 0 create 0/2", "a1 10 change_stage 1/2")
+    after = status_log("a1 20 update_status Active", "a1 30 update_status Resolved")
+    both = pd.concat([before.assign(current_status=None), after], ignore_index=True)
+    durations = tk.incident_durations(both, cutoff=minute(100))
+    assert durations[["n_ends", "first_end_s"]].to_numpy().tolist() == [[1, 1800]]
+
+
+def test_what_is_open_on_a_silent_server_is_censored_where_it_fell_silent(incident_log):
+    events = incident_log("a1 0 create 0/3", "b1 0 create 0/3", "b1 50 end x0/3")
+    heard = pd.DataFrame({"server_id": ["a"], "observed_until": [minute(20)]})
+    durations = tk.incident_durations(events, cutoff=minute(100), observed_until=heard)
+    assert durations["first_end_s"].to_list() == [1200, 3000]
+    assert durations["is_censored"].to_list() == [True, False]
+
+
+def test_events_that_cannot_tell_whether_an_incident_is_open_are_refused(incident_log):
+    with pytest.raises(ParameterError, match=r"versions before 1[.]3 have is_active, later ones current_status"):
+        tk.incident_durations(incident_log("a1 0 create 0/3").drop(columns="is_active"), cutoff=minute(1))
 
 
 def test_events_without_rows_give_durations_without_rows(incident_log):

@@ -17,7 +17,7 @@ from telemetry_kit.errors import ParameterError
 START = pd.Timestamp("2020-11-02T00:00:00Z")
 COLUMNS = [
     "server_id", "incident_id", "visit", "stage", "num_stages", "entered_at", "left_at", "dwell_s", "exit",
-    "next_stage", "is_censored", "is_left_truncated", "from_start", "started_at", "team_id",
+    "next_stage", "is_censored", "is_left_truncated", "from_start", "started_at", "is_last_stage", "team_id",
     "plugin_version", "public", "cutoff",
 ]  # fmt: skip
 
