@@ -1,5 +1,9 @@
 """Analysis of incident-response telemetry: ``import telemetry_kit as tk``.
 
+Valid frames -> tidy tables: one folder per question.
+    add_period: Add in which period each row lies: ``by="period"`` or ``between="period"`` then tell the periods apart
+    list_periods: The periods of a log, and which of them were recorded as a whole
+
 What a user holds: valid events by type, and the account of all that was read.
     EventLog: Telemetry of one source: the valid events, and what became of everything else
     convert_events: Convert telemetry to validated Parquet, one file per event type, within bounded memory
@@ -25,15 +29,20 @@ What is known of playbooks: which there are at a moment, how large they are, and
     playbook_sizes: How large playbooks are: mean, quantiles and the limits of the median
     playbook_sizes_over_time: How large playbooks were at the end of each month, week or day
     playbook_snapshot: Every playbook that exists at a moment, in the state in which its latest event left it
+    playbook_usage: How many incidents were made from each playbook, and when for the first and for the last time
     playbook_weightings: How large playbooks are per playbook, per server and per run, side by side
 
 What is known of servers: how active they are, which versions they run, under which licence.
+    attach_groups: Add what a table of one's own says of each server, such as its plan or region, to group and compare by it
     attach_license: Add the edition of the licence that the row's server had at the row's time
     decompose_difference: Why a share differs between two groups: behaviour within servers, their mix, newcomers and leavers
+    observed_until: Up to when each server was observed, for everything that counts what is open
     process_chart: Since when a series of shares or counts is another one than before
     server_activity: The events and distinct users of every server, day by day
     server_deviation: Which servers differ more than chance and ordinary variety explain
+    server_lifecycle: How many servers are new, stay, come back and lapse, period by period
     server_overview: Every server of a log in one row
+    server_retention: How many of the servers that were first seen in a period are active in it and in each one after
     version_adoption: How soon servers take up a version, or a later one, that others already run
     versions_in_use: How many servers run which version, day by day
     warehouse_metrics: The figures of Mattermost's data warehouse for this plugin, so that they can be recognised
@@ -48,6 +57,7 @@ How incidents move through their stages: how far they get, how long each stage h
     stage_survival: The share of visits still in each stage as time goes by: Kaplan-Meier curves with their bands
     stage_transitions: Where visits to each stage lead, with the share of each way out and its limits
     stage_visits: The visits of every incident: the stretches of time that it spent in one stage while open
+    status_visits: The visits of incidents that have a status: the stretches of time that each spent in one status
     time_to_end: How long incidents take to end for the first time: quartiles, and the limits of the median
     time_to_stage: How long incidents take from their start to each stage: quartiles, and the limits of the median
     visit_counts: How many visits, incidents and servers there are

@@ -161,3 +161,12 @@ class FewServersWarning(UserWarning):
             f"{n_servers} {'value' if n_servers == 1 else 'values'} of {cluster!r}: is_signal is null with fewer than "
             f"{fewest}, because too few cannot tell how far ordinary ones lie apart"
         )
+
+
+class UnmatchedKeysWarning(UserWarning):
+    """A table of groups does not have all keys that occur."""
+
+    def __init__(self, n_unmatched: int, n_keys: int, on: str, first: Sequence[str]) -> None:
+        self.n_unmatched = n_unmatched
+        more = ", …" if n_unmatched > len(first) else ""
+        super().__init__(f"table has no row for {n_unmatched} of {n_keys} values of {on}: {', '.join(first)}{more}")

@@ -13,16 +13,20 @@ from telemetry_kit.analyses.playbooks import (
     playbook_sizes,
     playbook_sizes_over_time,
     playbook_snapshot,
+    playbook_usage,
     playbook_weightings,
 )
 from telemetry_kit.analyses.servers import (
+    attach_groups,
     attach_license,
     decompose_difference,
     observed_until,
     process_chart,
     server_activity,
     server_deviation,
+    server_lifecycle,
     server_overview,
+    server_retention,
     version_adoption,
     versions_in_use,
     warehouse_metrics,
@@ -118,6 +122,7 @@ __all__ += [
     "playbook_sizes",
     "playbook_sizes_over_time",
     "playbook_snapshot",
+    "playbook_usage",
     "playbook_weightings",
 ]
 # Periods.
@@ -127,13 +132,16 @@ __all__ += [
 ]
 # Servers.
 __all__ += [
+    "attach_groups",
     "attach_license",
     "decompose_difference",
     "observed_until",
     "process_chart",
     "server_activity",
     "server_deviation",
+    "server_lifecycle",
     "server_overview",
+    "server_retention",
     "version_adoption",
     "versions_in_use",
     "warehouse_metrics",

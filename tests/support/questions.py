@@ -24,6 +24,7 @@ FRAME_TO_FRAME = {
     "playbook_snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
     "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
     "filter_incidents": lambda log: tk.filter_incidents(log["tasks"], log["incident"]),
+    "attach_groups": lambda log: tk.attach_groups(log["incident"], log["licenses"], columns=["edition", "starts_at"]),
     "attach_license": lambda log: tk.attach_license(log["incident"], log["licenses"]),
     "add_period": lambda log: tk.add_period(log["incident"], "M"),
     "add_period of visits": lambda log: tk.add_period(_visits(log), "W"),
@@ -63,6 +64,9 @@ SUMMARIES = {
         log["incident"], of="ended", between="plugin_version", over="public"
     ),
     "process_chart": lambda log: tk.process_chart(_weeks(log), events="n_tasks", area="n_users"),
+    "server_lifecycle": lambda log: tk.server_lifecycle(log, freq="D"),
+    "server_retention": lambda log: tk.server_retention(log, freq="W"),
+    "playbook_usage": lambda log: tk.playbook_usage(_snapshot(log), log["incident"]),
     "server_deviation": lambda log: tk.server_deviation(log["tasks"], of="commander", cluster="user_actual_id"),
     "server_deviation reached_last": lambda log: tk.server_deviation(
         log["incident"], of="reached_last", cluster="commander_user_id"

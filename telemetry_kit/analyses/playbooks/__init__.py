@@ -5,6 +5,7 @@ from telemetry_kit.analyses.playbooks.growth import playbook_growth, playbook_hi
 from telemetry_kit.analyses.playbooks.runs import incident_sizes, playbook_weightings
 from telemetry_kit.analyses.playbooks.sizes import playbook_ecdf, playbook_sizes
 from telemetry_kit.analyses.playbooks.states import playbook_snapshot
+from telemetry_kit.analyses.playbooks.usage import playbook_usage
 
 __all__ = [
     "compare_playbook_sizes",
@@ -15,5 +16,6 @@ __all__ = [
     "playbook_sizes",
     "playbook_sizes_over_time",
     "playbook_snapshot",
+    "playbook_usage",
     "playbook_weightings",
 ]

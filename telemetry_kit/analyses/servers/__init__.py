@@ -3,7 +3,9 @@
 from telemetry_kit.analyses.servers.activity import server_activity
 from telemetry_kit.analyses.servers.decomposition import decompose_difference
 from telemetry_kit.analyses.servers.deviation import server_deviation
+from telemetry_kit.analyses.servers.groups import attach_groups
 from telemetry_kit.analyses.servers.licenses import attach_license
+from telemetry_kit.analyses.servers.lifecycle import server_lifecycle, server_retention
 from telemetry_kit.analyses.servers.overview import server_overview
 from telemetry_kit.analyses.servers.process import process_chart
 from telemetry_kit.analyses.servers.silence import observed_until
@@ -11,13 +13,16 @@ from telemetry_kit.analyses.servers.versions import version_adoption, versions_i
 from telemetry_kit.analyses.servers.warehouse import warehouse_metrics
 
 __all__ = [
+    "attach_groups",
     "attach_license",
     "decompose_difference",
     "observed_until",
     "process_chart",
     "server_activity",
     "server_deviation",
+    "server_lifecycle",
     "server_overview",
+    "server_retention",
     "version_adoption",
     "versions_in_use",
     "warehouse_metrics",

@@ -11,8 +11,8 @@ import pandas as pd
 from telemetry_kit.analyses.servers.outcomes import N, X, count_outcomes
 from telemetry_kit.engine.ordering import sort_rows
 from telemetry_kit.errors import FewServersWarning
-from telemetry_kit.stats.clusters import check_open_unit
 from telemetry_kit.stats.deviations import FEWEST_GROUPS, group_deviations
+from telemetry_kit.stats.limits import check_open_unit
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
