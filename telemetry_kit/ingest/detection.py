@@ -12,7 +12,8 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 
 from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, is_plain, open_plain, read_some, why
 from telemetry_kit.ingest.discovery import check_regular
-from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows, separator_of
+from telemetry_kit.ingest.formats.csv import read_rows
+from telemetry_kit.ingest.formats.csv_records import delimiter_of, separator_of
 from telemetry_kit.ingest.formats.json_documents import begins_wrapper, read_documents
 from telemetry_kit.ingest.formats.tables import TableFile
 from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_rows, has_long_line, read_lines

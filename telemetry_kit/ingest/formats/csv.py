@@ -8,17 +8,26 @@ many at a time; any other is read cell by cell. What reads a record tells where 
 from __future__ import annotations
 
 import codecs
-import csv
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry_kit import schemas
 from telemetry_kit.ingest.compression import BLOCK, read_some
+from telemetry_kit.ingest.formats.csv_records import (
+    OPEN,
+    TIME_NAMED,
+    Record,
+    delimiter_of,
+    is_header,
+    read_record,
+    separator_of,
+    split_line,
+    text_fault,
+    unprotected,
+)
 from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT, Damage, as_text, too_long
-from telemetry_kit.schemas.names import fold
 
 if TYPE_CHECKING:
     import io
@@ -35,14 +44,8 @@ _SHORT = 64 * 1024
 """Up to this length a line is given to Python's own reader, which takes no cell of more than twice as much."""
 _ROW_COLUMNS = 4
 """From how many columns on a line inside a quoted cell that has as many cells is taken for a row of its own."""
-_DELIMITERS = ",\t;|"
-_KNOWN_NAMES = frozenset(name for known in schemas.FIELDS for name in known.spellings())
-_TIME_NAMES = frozenset(next(f for f in schemas.FIELDS if f.column == "event_timestamp").spellings())
-_TIME_NAMED = b"stamp"
-"""What every name of the time of an event has in it: a header that stands again is found by it."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_SEPARATOR = re.compile(r"\"?sep=([\t !#-/:-@\[-`{-~])\"?", re.IGNORECASE)
-_OPEN = "record: not CSV: a quote opens a cell and never closes"
+_PROTECTED = b'="'
 
 
 @dataclass
@@ -55,28 +58,6 @@ class Rows:
     records: list[int] = field(default_factory=list)
     raw: list[bytes] = field(default_factory=list)
     cells: list[pa.Array] = field(default_factory=list)
-
-
-class _Record(NamedTuple):
-    """The cells of a record and where it ends; or why it is none."""
-
-    cells: list[bytes]
-    end: int
-    fault: str | None = None
-
-
-def separator_of(line: bytes) -> str | None:
-    """Return the delimiter that Excel's first line ``sep=;`` tells, null for any other line."""
-    match = _SEPARATOR.fullmatch(as_text(line).strip("\r\n"))
-    return match.group(1) if match else None
-
-
-def delimiter_of(header: bytes) -> str | None:
-    """Return the delimiter of a header that names known columns; null where it does not."""
-    text = as_text(header).strip("\r\n")
-    counts = {d: sum(fold(c.strip('" ')) in _KNOWN_NAMES for c in text.split(d)) for d in _DELIMITERS}
-    best = max(counts, key=lambda d: counts[d])
-    return best if counts[best] > 1 else None
 
 
 def read_rows(stream: io.BufferedReader, source: int, name: str) -> Iterator[Rows | Damage]:
@@ -156,7 +137,7 @@ class _Reader:
 
     @staticmethod
     def _may_hold_header(part: bytes) -> bool:
-        return codecs.BOM_UTF8 in part or _TIME_NAMED in part.lower()
+        return codecs.BOM_UTF8 in part or TIME_NAMED in part.lower()
 
     def _next_record(self) -> Iterator[Rows | Damage]:
         """Take one record, which has a quote or is the last of the text that was read."""
@@ -212,14 +193,14 @@ class _Reader:
         self._go_to(match.end() if match else len(self.data), 1)
         return Damage(self.source, number, too_long(length), head)
 
-    def _parse(self, line: bytes, first_end: int) -> _Record | None:
+    def _parse(self, line: bytes, first_end: int) -> Record | None:
         """Read the record that begins here, in the dialect of the file, or in the other where it is none in that.
 
         Null where more text is needed.
         """
         has_backslashes = b'\\"' in line
-        if not has_backslashes and len(line) < _SHORT and (cells := _split(line, self.delimiter)) is not None:
-            return _Record(cells, first_end)
+        if not has_backslashes and len(line) < _SHORT and (cells := split_line(line, self.delimiter)) is not None:
+            return Record(cells, first_end)
         record = self._parse_as(first_end, has_backslashes=self.has_backslashes)
         if record is not None and record.fault is not None and has_backslashes:
             other = self._parse_as(first_end, has_backslashes=not self.has_backslashes)
@@ -228,12 +209,12 @@ class _Reader:
                 return other
         return record
 
-    def _parse_as(self, first_end: int, *, has_backslashes: bool) -> _Record | None:
-        record = _read_record(self.data, self.at, self.delimiter, has_backslashes=has_backslashes)
+    def _parse_as(self, first_end: int, *, has_backslashes: bool) -> Record | None:
+        record = read_record(self.data, self.at, self.delimiter, has_backslashes=has_backslashes)
         if record.end >= len(self.data) and not self.is_all:
-            return _Record([], first_end, _OPEN) if record.end - self.at > LINE_LIMIT else None
+            return Record([], first_end, OPEN) if record.end - self.at > LINE_LIMIT else None
         if record.fault is None and record.end - self.at > LINE_LIMIT:
-            return _Record([], first_end, too_long(record.end - self.at))
+            return Record([], first_end, too_long(record.end - self.at))
         if record.fault is None and self.header is not None:
             n_wanted = len(self.header)
             is_header = self._may_hold_header(self.data[self.at : record.end])
@@ -242,17 +223,17 @@ class _Reader:
             if record.end > first_end and n_wanted >= _ROW_COLUMNS:
                 inside = self.data[first_end : record.end].splitlines()
                 if any(part.count(self.delimiter) == n_wanted - 1 for part in inside):
-                    return record._replace(fault=_OPEN)
+                    return record._replace(fault=OPEN)
         return record
 
-    def _take(self, number: int, raw: bytes, record: _Record | None) -> Iterator[Rows | Damage]:
+    def _take(self, number: int, raw: bytes, record: Record | None) -> Iterator[Rows | Damage]:
         """Take a record as a row, a header or a damage; where it has no quotes, its cells are not yet told apart."""
         if raw.startswith(codecs.BOM_UTF8):
             raw = raw.removeprefix(codecs.BOM_UTF8)
         separator = separator_of(raw) if self.header is None else None
         if separator is not None:
             self.delimiter = separator.encode()
-        elif self.header is None or _is_header(raw):
+        elif self.header is None or is_header(raw):
             yield from self._begin(number, raw)
         elif self.fault or (record is not None and record.fault):
             yield Damage(self.source, number, self.fault or (record and record.fault) or "", raw)
@@ -264,8 +245,8 @@ class _Reader:
     def _begin(self, number: int, raw: bytes) -> Iterator[Rows | Damage]:
         """Begin anew with a header."""
         delimiter = (delimiter_of(raw) or as_text(self.delimiter)).encode()
-        cells = _split(raw, delimiter) or _read_record(raw, 0, delimiter, has_backslashes=False).cells
-        header = [as_text(cell).strip() for cell in cells]
+        cells = split_line(raw, delimiter) or read_record(raw, 0, delimiter, has_backslashes=False).cells
+        header = [cell.strip() for cell in cells]
         if header != self.header or delimiter != self.delimiter:
             yield from self._flush()
         self.header, self.delimiter, self.fault = header, delimiter, None
@@ -302,15 +283,15 @@ class _Gathered:
         self.lines.append(line)
         self.size += len(line)
 
-    def add_cells(self, number: int, raw: bytes, cells: list[bytes], n_wanted: int) -> str | None:
+    def add_cells(self, number: int, raw: bytes, cells: list[str], n_wanted: int) -> str | None:
         """Add a row, or return why it is none."""
         if len(cells) != n_wanted:
             return _wrong_count(len(cells), n_wanted)
-        if (fault := _not_text(raw)) is not None:
+        if not raw.isascii() and (fault := text_fault(raw)) is not None:
             return fault
         self.quoted_numbers.append(number)
         self.quoted.append(raw)
-        self.cells.append([_unprotected(cell.decode()) for cell in cells])
+        self.cells.append([unprotected(cell) for cell in cells] if _PROTECTED in raw else cells)
         self.size += len(raw)
         return None
 
@@ -323,7 +304,7 @@ class _Gathered:
                 faults[place], self.lines[place] = too_long(len(line)), line[:RAW_LIMIT]
             elif n_cells != n_wanted:
                 faults[place] = _wrong_count(n_cells, n_wanted)
-            elif not line.isascii() and (fault := _not_text(line)) is not None:
+            elif not line.isascii() and (fault := text_fault(line)) is not None:
                 faults[place] = fault
         if not faults:
             return []
@@ -363,78 +344,6 @@ def _without_empty(column: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
-
-
-def _is_header(raw: bytes) -> bool:
-    """Tell whether a record is a header: it names an event's time and other columns."""
-    if _TIME_NAMED not in raw.lower() or (delimiter := delimiter_of(raw)) is None:
-        return False
-    return any(fold(cell.strip('" ')) in _TIME_NAMES for cell in as_text(raw).split(delimiter))
-
-
-def _split(line: bytes, delimiter: bytes) -> list[bytes] | None:
-    """Return the cells of a record that is one line; null where it is not, or is damaged."""
-    try:
-        text = line.decode()
-        cells = next(csv.reader((text,), delimiter=delimiter.decode(), strict=True))
-    except (UnicodeDecodeError, csv.Error, StopIteration):
-        return None
-    return [cell.encode() for cell in cells]
-
-
-def _read_record(data: bytes, at: int, delimiter: bytes, *, has_backslashes: bool) -> _Record:
-    """Read a record cell by cell from ``at``; where it has a fault, it ends where that is told."""
-    stop = re.compile(b"[\r\n" + re.escape(delimiter) + b"]")
-    cells: list[bytes] = []
-    while True:
-        if data.startswith(b'"', at):
-            end = _closing(data, at + 1, has_backslashes=has_backslashes)
-            if end < 0:
-                return _Record(cells, len(data), _OPEN)
-            cells.append(_unescaped(data[at + 1 : end], has_backslashes=has_backslashes))
-            end += 1
-        else:
-            match = stop.search(data, at)
-            end = match.start() if match else len(data)
-            cells.append(data[at:end])
-        if end >= len(data) or data[end : end + 1] in (b"\r", b"\n"):
-            return _Record(cells, end)
-        if not data.startswith(delimiter, end):
-            place = as_text(data[end : end + 1])
-            return _Record(cells, end, f"record: not CSV: {place!r} behind the quote that closes a cell")
-        at = end + len(delimiter)
-
-
-_ANY_END = re.compile(rb'\\.|""|"', re.DOTALL)
-_QUOTE_END = re.compile(rb'""|"')
-
-
-def _closing(data: bytes, at: int, *, has_backslashes: bool) -> int:
-    """Return where the quote stands that closes a cell, -1 where none does."""
-    for match in (_ANY_END if has_backslashes else _QUOTE_END).finditer(data, at):
-        if match.group() == b'"':
-            return match.start()
-    return -1
-
-
-def _unescaped(cell: bytes, *, has_backslashes: bool) -> bytes:
-    if has_backslashes:
-        return re.sub(rb'\\(["\\])|""', lambda match: match.group(1) or b'"', cell)
-    return cell.replace(b'""', b'"')
-
-
-def _unprotected(cell: str) -> str:
-    """Return the text that Excel protects as a formula, ``="text"``."""
-    is_protected = cell.startswith('="') and cell.endswith('"') and len(cell) > len('="')
-    return cell[2:-1].replace('""', '"') if is_protected else cell
-
-
-def _not_text(raw: bytes) -> str | None:
-    try:
-        raw.decode()
-    except UnicodeDecodeError as error:
-        return f"record: not UTF-8 at byte {error.start + 1}"
-    return None
 
 
 def _wrong_count(n_cells: int, n_wanted: int) -> str:

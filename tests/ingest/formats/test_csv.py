@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry_kit.ingest.formats.csv import delimiter_of, read_rows
+from telemetry_kit.ingest.formats.csv import read_rows
+from telemetry_kit.ingest.formats.csv_records import delimiter_of
 from telemetry_kit.ingest.lines import LINE_LIMIT, Damage
 
 
