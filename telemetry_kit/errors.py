@@ -102,6 +102,10 @@ class SourceError(TelemetryKitError):
     """The source itself cannot be used: it is missing, may not be read, or holds nothing that could be events."""
 
 
+class ResourceError(TelemetryKitError):
+    """The machine falls short: its disk is full or cannot be written, memory or open files run out."""
+
+
 class MissingExtraError(TelemetryKitError, ImportError):
     """A feature needs packages of an extra that is not installed."""
 

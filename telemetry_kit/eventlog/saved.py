@@ -11,7 +11,7 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import SourceError
-from telemetry_kit.ingest.compression import why
+from telemetry_kit.ingest.opening import why
 from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:

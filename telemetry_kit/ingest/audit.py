@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from telemetry_kit.schemas import EventType
 
 
+BESIDE_SHOWN = 5
+"""How many of the files that were passed over are named."""
 LEVELS_LIMIT = 10_000
 """How many values a category may have to be one in DuckDB already; more are no categories, but damage."""
 
@@ -90,10 +92,13 @@ def make_audit(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp)
 
 
 def make_seen(intake: Intake) -> pd.DataFrame:
-    """Return what was seen beside the events: other event types, and unknown properties."""
+    """Return what was seen beside the events: other event types, unknown properties, files that hold no data."""
     others = intake.connection.execute(
         f"SELECT type_name, count(*) FROM events WHERE status = {OTHER} GROUP BY 1 ORDER BY 1"
     ).fetchall()
     rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
     rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(intake.unknown.items())]
+    if intake.beside:
+        shown = ", ".join(sorted(set(intake.beside))[:BESIDE_SHOWN])
+        rows.append(("files passed over beside the data", None, shown, len(intake.beside)))
     return pd.DataFrame(rows, columns=["finding", "event_type", "detail", "n"])

@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import codecs
+import contextlib
 import io
 import json
 import re
-import shutil
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
-from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, is_plain, open_plain, read_some, why
-from telemetry_kit.ingest.discovery import check_regular
+from telemetry_kit.ingest.archives import HEAD, foreign_kind, open_places
+from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, Member, blame, is_plain, open_plain, read_some
 from telemetry_kit.ingest.formats.csv import read_rows
 from telemetry_kit.ingest.formats.csv_records import delimiter_of, separator_of
 from telemetry_kit.ingest.formats.json_documents import begins_wrapper, read_documents
 from telemetry_kit.ingest.formats.tables import TableFile
 from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_rows, has_long_line, read_lines
+from telemetry_kit.ingest.opening import copy, open_regular, own_disk, why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
+    from telemetry_kit.ingest.compression import Place
     from telemetry_kit.ingest.formats.csv import Rows
 
 Form = Literal["lines", "documents", "csv", "parquet", "arrow", "duckdb", "empty", "unknown"]
@@ -36,39 +38,59 @@ _OBJECT_SPAN = 1024
 
 
 def read_files(
-    files: Sequence[tuple[str, Path]], folder: Path, names: list[str]
+    files: Sequence[tuple[str, Path]], folder: Path, names: list[str], beside: list[str]
 ) -> Iterator[Lines | Rows | TableFile | Damage]:
     """Read files in order; ``names`` gets the name of each source, whose position is its number.
 
     The text of small files gathers in ``folder``. A table file gets its number from whoever reads it, because it may
-    hold several tables, each a source of its own.
+    hold several tables, each a source of its own. ``beside`` gets the names of what is passed over in a zip.
     """
     spool = _Spool(folder)
     for name, path in files:
-        source: int | None = None
-        try:
-            form, in_place = _look(path)
-            # What is read now came after what was gathered before.
-            if form not in ("lines", "documents", "empty") or in_place:
+        with contextlib.ExitStack() as opened:
+            try:
+                places = opened.enter_context(open_places(name, path, beside))
+            except UNPACK_ERRORS as error:
                 yield from spool.flush()
-            if form in ("parquet", "arrow", "duckdb"):
-                yield TableFile(_unpacked(path, folder), name, form)
+                yield _unreadable(error, _add(names, name))
                 continue
-            source = _add(names, name)
-            if form == "csv":
-                with open_plain(path) as packed:
-                    yield from read_rows(utf8(packed), source, name)
-            elif form == "unknown":
-                yield _unknown(path, source)
-            elif in_place:
-                yield Lines(path, [Segment(source, 0, None)])
-            else:
-                yield from spool.add(path, source, documents=form == "documents")
-        except UNPACK_ERRORS as error:
-            yield from spool.flush()
-            source = _add(names, name) if source is None else source
-            yield Damage(source, 1, f"record: the file cannot be read: {why(error)}", b"")
+            if not places:
+                _add(names, name)
+            for place_name, place in places:
+                yield from _read_file(place_name, place, folder, names, spool)
     yield from spool.flush()
+
+
+def _unreadable(error: Exception, source: int) -> Damage:
+    blame(error)
+    return Damage(source, 1, f"record: the file cannot be read: {why(error)}", b"")
+
+
+def _read_file(
+    name: str, place: Place, folder: Path, names: list[str], spool: _Spool
+) -> Iterator[Lines | Rows | TableFile | Damage]:
+    source: int | None = None
+    try:
+        form, in_place = _look(place)
+        # What is read now came after what was gathered before.
+        if form not in ("lines", "documents", "empty") or in_place:
+            yield from spool.flush()
+        if form in ("parquet", "arrow", "duckdb"):
+            yield TableFile(_unpacked(place, folder), name, form)
+            return
+        source = _add(names, name)
+        if form == "csv":
+            with open_plain(place) as packed:
+                yield from read_rows(utf8(packed), source, name)
+        elif form == "unknown":
+            yield _unread(place, source)
+        elif in_place and isinstance(place, Path):
+            yield Lines(place, [Segment(source, 0, None)])
+        else:
+            yield from spool.add(place, source, documents=form == "documents")
+    except UNPACK_ERRORS as error:
+        yield from spool.flush()
+        yield _unreadable(error, _add(names, name) if source is None else source)
 
 
 def _add(names: list[str], name: str) -> int:
@@ -86,9 +108,9 @@ class _Spool:
         self.lines: Lines | None = None
         self.out: IO[bytes] | None = None
 
-    def add(self, path: Path, source: int, *, documents: bool) -> Iterator[Lines | Damage]:
+    def add(self, place: Place, source: int, *, documents: bool) -> Iterator[Lines | Damage]:
         first_line = 0
-        with open_plain(path) as packed:
+        with open_plain(place) as packed:
             text = line_feeds(utf8(packed))
             for part in read_documents(text, source) if documents else read_lines(text, source):
                 if isinstance(part, Damage):
@@ -96,7 +118,8 @@ class _Spool:
                     continue
                 if self.lines is None or self.out is None:
                     self.lines = Lines(self.folder / f"lines-{self.count}.jsonl")
-                    self.out = self.lines.path.open("wb")
+                    with own_disk():
+                        self.out = self.lines.path.open("wb")
                     self.count, self.n_rows = self.count + 1, 0
                 n_rows = count_rows(part)
                 last = self.lines.segments[-1] if self.lines.segments else None
@@ -104,7 +127,8 @@ class _Spool:
                     self.lines.segments[-1] = replace(last, n_rows=(last.n_rows or 0) + n_rows)
                 else:
                     self.lines.segments.append(Segment(source, self.out.tell(), n_rows, self.n_rows, first_line))
-                self.out.write(part)
+                with own_disk():
+                    self.out.write(part)
                 self.n_rows += n_rows
                 first_line += part.count(b"\n")
                 if self.out.tell() >= UNIT:
@@ -112,24 +136,26 @@ class _Spool:
 
     def flush(self) -> Iterator[Lines]:
         if self.lines is not None and self.out is not None:
-            self.out.close()
+            with own_disk():
+                self.out.close()
             yield self.lines
             self.lines.path.unlink()
             self.lines = self.out = None
 
 
-def _look(path: Path) -> tuple[Form, bool]:
+def _look(place: Place) -> tuple[Form, bool]:
     """Tell what a file holds, and whether it can be read where it lies."""
-    check_regular(path)
-    with open_plain(path) as packed:
-        head = packed.peek(16)[:16]
+    with open_plain(place) as packed:
+        head = packed.peek(HEAD)[:HEAD]
         if head.startswith(b"PAR1"):
             return "parquet", False
         if head.startswith(b"ARROW1"):
             return "arrow", False
         if head[8:12] == b"DUCK":
             return "duckdb", False
-        is_large = is_plain(packed) and path.stat().st_size >= IN_PLACE and _is_plain_name(path)
+        if foreign_kind(head):
+            return "unknown", False
+        is_large = is_plain(place, packed) and _is_plain_name(place) and place.stat().st_size >= IN_PLACE
         is_marked = head.startswith(codecs.BOM_UTF8)
         text = utf8(packed)
         has_feeds = line_feeds(text) is text
@@ -260,19 +286,23 @@ def _has_object_line(stream: io.BufferedReader, before: bytes) -> bool:
     return False
 
 
-def _unknown(path: Path, source: int) -> Damage:
-    with open_plain(path) as stream:
+def _unread(place: Place, source: int) -> Damage:
+    with open_plain(place) as stream:
         raw = stream.read(RAW_LIMIT)
     expected = "JSON lines, a JSON array, batch bodies, CSV with known columns, Parquet, Arrow or DuckDB"
-    return Damage(source, 1, f"record: the file holds no form of events, expected {expected}", raw)
+    kind = foreign_kind(raw[:HEAD])
+    return Damage(source, 1, f"record: {kind or f'the file holds no form of events, expected {expected}'}", raw)
 
 
-def _unpacked(path: Path, folder: Path) -> Path:
+def _unpacked(place: Place, folder: Path) -> Path:
     """Return a table file as one that can be read in place: itself, or unpacked in ``folder``."""
-    with open_plain(path) as packed:
-        if is_plain(packed) and _is_plain_name(path):
-            return path
-        target = folder / "table"
-        with target.open("wb") as out:
-            shutil.copyfileobj(packed, out, BLOCK)
-    return target
+    with open_plain(place) as packed:
+        if is_plain(place, packed) and _is_plain_name(place):
+            return place
+        copy(packed, folder / "table")
+    log = folder / "table.wal"
+    log.unlink(missing_ok=True)
+    if not isinstance(place, Member) and (beside := Path(f"{place}.wal")).is_file():
+        with open_regular(beside) as stream:
+            copy(stream, log)
+    return folder / "table"

@@ -5,20 +5,24 @@ from __future__ import annotations
 import errno
 import glob
 import os
-import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.ingest.compression import why
 from telemetry_kit.ingest.lines import as_text
+from telemetry_kit.ingest.opening import open_regular, why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+BESIDE = ("thumbs.db", "desktop.ini")
+"""What systems put beside the data, with what begins with a dot or a line (``__MACOSX``, ``_SUCCESS``, …)."""
 
 
-def find_files(given: str | os.PathLike[str]) -> list[tuple[str, Path]]:
+def find_files(given: str | os.PathLike[str], beside: list[str] | None = None) -> list[tuple[str, Path]]:
     """List the files of a path or a pattern, each with its name relative to it, in the order of their names.
+
+    What systems put beside the data in a folder is passed over; ``beside`` gets its names.
 
     Raises
     ------
@@ -38,13 +42,12 @@ def find_files(given: str | os.PathLike[str]) -> list[tuple[str, Path]]:
     try:
         if path.is_dir():
             os.scandir(path).close()
-            files = sorted(_below(path))
+            files = _of_data(_below(path), beside)
         elif path.exists():
-            check_regular(path)
-            path.open("rb").close()
+            open_regular(path).close()
             files = [(shown(path.name), path)]
         elif glob.has_magic(text):
-            files = _matches(path)
+            files = _of_data(_matches(path), beside)
         else:
             raise SourceError(f"source: {text!r} does not exist")
     except OSError as error:
@@ -57,19 +60,20 @@ def find_files(given: str | os.PathLike[str]) -> list[tuple[str, Path]]:
 SOURCE_EXPECTED = "a path, a glob, a list of these, a database URL, a frame, or a mapping of event types to frames"
 
 
-def check_regular(path: Path) -> None:
-    """See that a path is a file that can be read to its end, and not a folder, a pipe or a device.
+def is_beside(name: str) -> bool:
+    """Tell whether a name relative to what was given is that of something beside the data."""
+    parts = [part for part in name.split("/") if part not in {".", ".."}]
+    return any(part.startswith((".", "_")) or part.lower() in BESIDE for part in parts)
 
-    Raises
-    ------
-    OSError
-        Where it is not, or does not exist.
-    """
-    mode = path.stat().st_mode
-    if stat.S_ISDIR(mode):
-        os.scandir(path).close()
-    if not stat.S_ISREG(mode):
-        raise OSError(0, "it is not a regular file")
+
+def _of_data(found: Iterable[tuple[str, Path]], beside: list[str] | None) -> list[tuple[str, Path]]:
+    files = sorted(found)
+    names = {name for name, _ in files}
+    # What a database has not yet written into its file is read along with it.
+    logs = {name for name in names if name.removesuffix(".wal") in names - {name}}
+    if beside is not None:
+        beside += filter(is_beside, names)
+    return [(name, path) for name, path in files if name not in logs and not is_beside(name)]
 
 
 def _matches(pattern: Path) -> list[tuple[str, Path]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from telemetry_kit.ingest.discovery import find_files, shown
 from telemetry_kit.ingest.formats.database import is_url
+from telemetry_kit.ingest.opening import open_regular
 from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
@@ -33,11 +34,13 @@ def list_items(source: Any) -> Iterator[Any]:  # noqa: ANN401 - as load_events
         yield source
 
 
-def files_of(item: str | os.PathLike[str], *, is_one_of_several: bool) -> list[tuple[str, Path]]:
+def files_of(
+    item: str | os.PathLike[str], *, is_one_of_several: bool, beside: list[str] | None = None
+) -> list[tuple[str, Path]]:
     """List the files of a path or pattern, each with its name in the audit.
 
     The name of a file of one source among several begins with the name of its folder. Of a saved log these are its
-    events alone.
+    events alone. ``beside`` gets the names of what is passed over.
 
     Raises
     ------
@@ -47,10 +50,10 @@ def files_of(item: str | os.PathLike[str], *, is_one_of_several: bool) -> list[t
     # A link keeps its own name.
     folder = Path(os.path.abspath(item)) if is_one_of_several else None  # noqa: PTH100
     first = f"{shown(folder.name)}/" if folder is not None and folder.is_dir() else ""
-    found = find_files(item)
+    found = find_files(item, beside)
     logs = [path.parent for _, path in found if path.name == MARK]
-    beside = {log / name for log in logs for name in (MARK, *(f"{part}.parquet" for part in TABLES))}
-    return [(first + name, path) for name, path in found if path not in beside]
+    parts = {log / name for log in logs for name in (MARK, *(f"{part}.parquet" for part in TABLES))}
+    return [(first + name, path) for name, path in found if path not in parts]
 
 
 def input_files(source: Any) -> list[tuple[str, Path]]:  # noqa: ANN401 - as load_events
@@ -84,7 +87,7 @@ def _described(name: str, path: Path) -> InputFile:
 
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
-    with path.open("rb") as stream:
+    with open_regular(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

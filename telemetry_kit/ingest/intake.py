@@ -57,6 +57,7 @@ class Intake:
         self._keep = keep or self.rejected.append
         self.unknown: Counter[tuple[str | None, str]] = Counter()
         self.segments: list[tuple[int, int]] = []
+        self.beside: list[str] = []
         typed = ", ".join(f"{quote_identifier(f.column)} {_TYPES.get(f.kind, 'VARCHAR')}" for f in schemas.FIELDS)
         self.connection.execute(
             f"CREATE TEMP TABLE events (source INTEGER, place BIGINT, position INTEGER, status TINYINT, "

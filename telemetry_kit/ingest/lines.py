@@ -11,7 +11,8 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, why
+from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, blame
+from telemetry_kit.ingest.opening import why
 
 if TYPE_CHECKING:
     import io
@@ -68,6 +69,7 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
         try:
             block = stream.read1(BLOCK)
         except UNPACK_ERRORS as error:
+            blame(error)
             if _is_whole(rest):
                 yield rest + b"\n"
                 n_lines, rest = n_lines + 1, b""
@@ -93,6 +95,7 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
             try:
                 length, rest = _skip_line(stream, len(rest))
             except UNPACK_ERRORS as error:
+                blame(error)
                 reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
                 yield Damage(source, n_lines + 1, reason, head)
                 return

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.ingest.compression import why
 from telemetry_kit.ingest.detection import read_files
 from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
 from telemetry_kit.ingest.formats.csv import Rows
@@ -16,6 +15,7 @@ from telemetry_kit.ingest.formats.parquet import parquet_table, row_groups
 from telemetry_kit.ingest.formats.tables import Table, arrow_table, table_errors
 from telemetry_kit.ingest.inputs import files_of, list_items
 from telemetry_kit.ingest.lines import Damage, Lines
+from telemetry_kit.ingest.opening import why
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -40,7 +40,7 @@ def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - a
         else:
             given = frames(item)
         if given is None:
-            files += files_of(item, is_one_of_several=len(items) > 1)
+            files += files_of(item, is_one_of_several=len(items) > 1, beside=intake.beside)
             continue
         _take_files(intake, files, folder)
         files = []
@@ -50,7 +50,7 @@ def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - a
 
 
 def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> None:
-    for unit in read_files(files, folder, intake.names):
+    for unit in read_files(files, folder, intake.names, intake.beside):
         if isinstance(unit, Lines):
             intake.take_lines(unit)
         elif isinstance(unit, Rows):

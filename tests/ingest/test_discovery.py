@@ -11,7 +11,7 @@ import pytest
 
 from telemetry_kit.errors import ParameterError, SourceError
 from telemetry_kit.ingest.compression import open_plain
-from telemetry_kit.ingest.discovery import check_regular, find_files
+from telemetry_kit.ingest.discovery import find_files
 from telemetry_kit.ingest.lines import (
     LINE_LIMIT,
     RAW_LIMIT,
@@ -22,6 +22,7 @@ from telemetry_kit.ingest.lines import (
     has_long_line,
     read_lines,
 )
+from telemetry_kit.ingest.opening import open_regular
 
 TEXT = b"".join(b'{"line": %d, "text": "%s"}\n' % (n, bytes([97 + n % 26]) * (n % 50)) for n in range(20_000))
 
@@ -61,6 +62,26 @@ def test_files_are_named_relative_to_what_was_given_in_order(tmp_path):
     assert [name for name, _ in find_files(str(tmp_path / "[a]*"))] == ["a/b/c.json", "a/z.json"]
 
 
+def test_what_systems_put_beside_the_data_is_passed_over_and_told(tmp_path):
+    names = (
+        "a.json",
+        "_SUCCESS",
+        ".hidden",
+        "sub/Thumbs.DB",
+        "sub/desktop.ini",
+        "__MACOSX/._a.json",
+        "x/b.db.wal",
+        "x/b.db",
+    )
+    for name in names:
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    beside = []
+    assert [name for name, _ in find_files(tmp_path, beside)] == ["a.json", "x/b.db"]
+    assert sorted(beside) == sorted(names[1:6])
+    assert [name for name, _ in find_files(tmp_path / "_SUCCESS")] == ["_SUCCESS"]
+
+
 def test_a_name_with_the_signs_of_a_pattern_is_a_name_where_it_exists(tmp_path):
     (tmp_path / "a[1]*?.json").touch()
     assert [name for name, _ in find_files(tmp_path / "a[1]*?.json")] == ["a[1]*?.json"]
@@ -93,7 +114,7 @@ def test_what_is_no_file_stands_in_the_list_and_cannot_be_read(tmp_path):
     assert list(found) == ["dangling", "pipe", "self"]
     for name, reason in {"dangling": "No such file", "self": "Too many levels", "pipe": "not a regular file"}.items():
         with pytest.raises(OSError, match=reason):
-            check_regular(found[name])
+            open_regular(found[name])
 
 
 def test_a_missing_source_is_one_clear_line(tmp_path):
@@ -113,7 +134,7 @@ def test_a_source_without_files_is_a_mistake(tmp_path, pattern, reason):
 def test_a_pipe_or_a_device_is_no_source(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     for given in (tmp_path / "pipe", "/dev/zero"):
-        with pytest.raises(SourceError, match="cannot be read: it is not a regular file"):
+        with pytest.raises(SourceError, match=r"cannot be read: it is a .*, not a regular file"):
             find_files(given)
 
 

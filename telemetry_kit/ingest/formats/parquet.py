@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telemetry_kit.ingest.compression import why
 from telemetry_kit.ingest.formats.tables import arrow_table, as_text, table_errors
+from telemetry_kit.ingest.opening import why
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:

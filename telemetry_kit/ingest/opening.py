@@ -1,0 +1,76 @@
+"""Open what a user names: regular files alone, without blocking; and why one cannot be read, in one line."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import tempfile
+from typing import TYPE_CHECKING
+
+from telemetry_kit.errors import ResourceError
+
+if TYPE_CHECKING:
+    import io
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+def open_regular(path: Path) -> io.BufferedReader:
+    """Open a file that can be read to its end; a pipe is not waited for.
+
+    Raises
+    ------
+    OSError
+        Where it is a folder, a pipe, a socket or a device, or cannot be opened.
+    """
+    # To open a pipe without this flag waits for somebody to write to it.
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(descriptor).st_mode
+    if stat.S_ISREG(mode):
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    raise OSError(0, f"it is a {_KINDS.get(stat.S_IFMT(mode), 'device')}, not a regular file")
+
+
+_KINDS = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+
+
+@contextlib.contextmanager
+def own_disk() -> Iterator[None]:
+    """Tell a fault of the disk for temporary files from one of an input.
+
+    Raises
+    ------
+    ResourceError
+        Where something cannot be written there.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = tempfile.gettempdir()
+        raise ResourceError(
+            f"temporary files: {place!r} cannot be written: {why(error)}; TMPDIR names another"
+        ) from None
+
+
+def copy(stream: io.BufferedReader, target: Path) -> None:
+    """Copy what can be read of a stream into a temporary file."""
+    with own_disk():
+        out = target.open("wb")
+    try:
+        while block := stream.read(_BLOCK):
+            with own_disk():
+                out.write(block)
+    finally:
+        with own_disk():
+            out.close()
+
+
+_BLOCK = 1024 * 1024
+
+
+def why(error: BaseException) -> str:
+    """Return the reason of an error in one line."""
+    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+    return " ".join(str(text).split())
