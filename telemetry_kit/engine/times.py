@@ -6,6 +6,7 @@ timestamps.
 
 from __future__ import annotations
 
+import datetime as dt
 import importlib
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,14 +15,16 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.schemas.times import parse_time
 
 if TYPE_CHECKING:
-    import datetime as dt
+    from narwhals.stable.v2.typing import IntoFrame
 
 MICROSECONDS = 1_000_000
 DAY_US = 86_400 * MICROSECONDS
 NO_TIME = cast("pd.Timestamp", pd.NaT)
 """The cutoff of a log without events."""
+_MOMENT = "a datetime, or a text such as '2020-12-01' or '2020-12-01T08:00:00Z'"
 _WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
 
 
@@ -121,23 +124,28 @@ def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw
     return nw.lit(moment.to_pydatetime() if kind.time_zone else moment.tz_localize(None).to_pydatetime()).cast(kind)
 
 
-def moment(value: str | dt.datetime | pd.Timestamp, *, parameter: str) -> pd.Timestamp:
-    """Read a point in time; one without a zone is in UTC. The cutoff of a log without events lies before all events.
+def moment(value: object, *, parameter: str, of: IntoFrame | None = None) -> pd.Timestamp:
+    """Read a point in time: a datetime, or a text of the grammar of times or with a day or minute alone.
+
+    One without a zone is in UTC. NaT is the cutoff of a log without events; it lies before all events, and where the
+    frame ``of`` is given, that must have no rows.
 
     Raises
     ------
     ParameterError
-        Where ``value`` is no point in time.
+        Where ``value`` is no point in time, or NaT and there are events.
     """
-    if value is NO_TIME:
-        return pd.Timestamp(0, tz="UTC").as_unit("us")
-    try:
-        read = pd.Timestamp(value)
-    except (ValueError, TypeError):
-        read = None
-    if not isinstance(read, pd.Timestamp):
-        raise ParameterError(parameter, value, "a point in time such as '2020-12-01T00:00:00Z'")
-    return (read.tz_localize("UTC") if read.tz is None else read.tz_convert("UTC")).as_unit("us")
+    read: Any = None
+    if isinstance(value, str):
+        read = parse_time(value)
+    elif isinstance(value, (dt.date, np.datetime64)) and not pd.isna(value):
+        read = value
+    elif value is NO_TIME and (of is None or not len(as_lazy(of).lazy().head(1).collect())):
+        read = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+    if read is None:
+        raise ParameterError(parameter, value, _MOMENT)
+    moment = pd.Timestamp(read)
+    return (moment.tz_localize("UTC") if moment.tz is None else moment.tz_convert("UTC")).as_unit("us")
 
 
 def moments(
@@ -150,6 +158,9 @@ def moments(
     ParameterError
         Where one is no point in time, or ``since`` is after ``cutoff``.
     """
+    for parameter, value in (("since", since), ("cutoff", cutoff)):
+        if value is NO_TIME:
+            raise ParameterError(parameter, value, _MOMENT)
     first = None if since is None else moment(since, parameter="since")
     last = None if cutoff is None else moment(cutoff, parameter="cutoff")
     if first is not None and last is not None and first > last:

@@ -15,16 +15,17 @@ import pandas as pd
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import ParameterError, SourceError
 from telemetry_kit.eventlog.log import EventLog
-from telemetry_kit.schemas import rules, spellings
+from telemetry_kit.schemas import spellings, times
 from telemetry_kit.schemas.log_tables import AUDIT_COLUMNS
 from telemetry_kit.schemas.names import fold
+from telemetry_kit.schemas.values import NO_NUMBERS, VALUE_KINDS
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator
 
     from telemetry_kit.ingest.findings import Finding
-    from telemetry_kit.schemas import EventType, Field
+    from telemetry_kit.schemas import EventType, Field, Kind
 
 _EXPECTED = "an Ibis connection, or a mapping of table names to lazy tables (Ibis, SQLFrame, DuckDB, Spark, Polars)"
 _NULLS: dict[str, Any] = {"count": nw.Int64, "integer": nw.Int64, "flag": nw.Boolean, "time": nw.Int64}
@@ -189,7 +190,9 @@ def _cells(table: _Table, kind: EventType, place: int) -> nw.LazyFrame[Any]:
     ways = {field: [key for key, _ in keys] for field, keys in spellings.ways(_pairs(schema)).items()}
     us = {key: f"_us_{key}" for field in (*_times(kind), "received_at") for key in ways.get(field, [])}
     rows = engine.add_epoch_us(table.rows, **{name: key for key, name in us.items() if schema[key] == nw.Datetime})
-    forms = {field.column: field.kind for field in schemas.fields_of(kind) if field.column != "event_type"}
+    forms: dict[str, Kind] = {
+        field.column: field.kind for field in schemas.fields_of(kind) if field.column != "event_type"
+    }
     made: dict[str, nw.Expr] = {}
     for column, form in [*forms.items(), ("received_at", "time")]:
         cells = [_cell(table, key, schema[key], form, us) for key in ways.get(column, [])]
@@ -223,13 +226,13 @@ def _text(value: str | None) -> nw.Expr:
     return nw.lit(value).cast(nw.String)
 
 
-def _cell(table: _Table, key: str, kind: Any, form: str, of_time: Mapping[str, str]) -> nw.Expr:  # noqa: ANN401 - a type
+def _cell(table: _Table, key: str, kind: Any, form: Kind, of_time: Mapping[str, str]) -> nw.Expr:  # noqa: ANN401 - a type
     """Return the value of a column for a field of a form: text, microseconds, or as it is."""
     cell = nw.col(key)
     is_fit = {"flag": kind == nw.Boolean, "time": kind == nw.Datetime or kind.is_integer()}
-    if not is_fit.get(form, form in ("text", "category") or kind.is_integer()):
-        raise SourceError(f"source: {table.name}.{key} has the type {kind}, expected {rules.EXPECTED[form]}")
-    if form in ("text", "category"):
+    if not is_fit.get(form, form in ("id", "category") or kind.is_integer()):
+        raise SourceError(f"source: {table.name}.{key} has the type {kind}, expected {VALUE_KINDS[form].expected}")
+    if form in ("id", "category"):
         text = cell.cast(nw.String)
         return nw.when(text != "").then(text)
     if form == "flag":
@@ -243,11 +246,11 @@ def _counted(count: nw.Expr) -> nw.Expr:
     """Return a count since 1970, whose unit its size tells, in microseconds."""
     size = count.abs()
     return (
-        nw.when(size < rules.SECONDS_BELOW)
+        nw.when(size < times.SECONDS_BELOW)
         .then(count * 1_000_000)
-        .when(size < rules.MILLISECONDS_BELOW)
+        .when(size < times.MILLISECONDS_BELOW)
         .then(count * 1000)
-        .when(size < rules.MICROSECONDS_BELOW)
+        .when(size < times.MICROSECONDS_BELOW)
         .then(count)
         .otherwise(count // 1000)
     )
@@ -259,13 +262,13 @@ def _counted(count: nw.Expr) -> nw.Expr:
 def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
     """Give everything that makes an event invalid, each with the words for it, as ``rules.faults_of`` does in SQL."""
     for field in schemas.fields_of(kind):
-        value, expected = nw.col(field.column), rules.EXPECTED[field.kind]
+        value, expected = nw.col(field.column), VALUE_KINDS[field.kind].expected
         if field.column == "new_state":
             states = ", ".join(f'"{state}"' for state in schemas.STATE_SPELLINGS)
             yield nw.col("_is_state_change") & value.is_null(), _got("new_state", "_raw_state", f"one of {states}")
             continue
-        if field.kind in ("text", "category"):
-            is_no_text = value.str.starts_with("{") | value.str.starts_with("[") | value.is_in(rules.NO_NUMBERS)
+        if field.kind in ("id", "category"):
+            is_no_text = value.str.starts_with("{") | value.str.starts_with("[") | value.is_in(NO_NUMBERS)
             yield is_no_text, _got(field.column, field.column, expected)
         if field.kind == "count":
             yield value < 0, _got(field.column, field.column, expected)
@@ -280,7 +283,7 @@ def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
             )
             yield value.is_null() & is_due, words
     words = nw.lit("event_timestamp: lies more than a day after the record arrived")
-    yield nw.col("_us") > nw.col(engine.RECEIVED) + rules.CLOCK_TOLERANCE_US, words
+    yield nw.col("_us") > nw.col(engine.RECEIVED) + times.TOLERANCE_US, words
 
 
 def _got(column: str, raw: str, expected: str) -> nw.Expr:

@@ -46,9 +46,10 @@ def typed_cells(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp
     categories = [field.column for field in schemas.FIELDS if field.kind == "category" and not field.levels]
     levels = ", ".join(f"list(DISTINCT {quote_identifier(column)})[:{LEVELS_LIMIT + 1}]" for column in categories)
     # Few combinations of values occur: to find these once costs less than to look for each column's values.
+    columns = ", ".join(map(quote_identifier, categories))
     found = intake.connection.execute(
-        f"SELECT event_type, {levels} FROM (SELECT DISTINCT event_type, {', '.join(map(quote_identifier, categories))} "
-        f"FROM events WHERE {valid}) GROUP BY 1"
+        f"SELECT event_type, {levels} "
+        f"FROM (SELECT DISTINCT event_type, {columns} FROM events WHERE {valid}) AS occurring GROUP BY 1"
     ).fetchall()
     made: dict[EventType, tuple[str, str]] = {}
     for kind in schemas.EVENT_TYPES:
@@ -71,7 +72,7 @@ def _cell(field: schemas.Field, found: Iterable[str | None]) -> str:
 def make_audit(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp) -> pd.DataFrame:
     """Count what became of the records of each source."""
     rows = ", ".join(f"({first}, {source})" for first, source in intake.segments)
-    located = f"(SELECT col0 AS first, col1 AS part FROM (VALUES {rows}))" if rows else ""
+    located = f"(VALUES {rows}) AS located(first, part)" if rows else ""
     origin = "COALESCE(source, part)" if rows else "source"
     join = f"ASOF LEFT JOIN {located} ON events.rowid >= first" if rows else ""
     counted = intake.connection.execute(f"""

@@ -58,7 +58,7 @@ class Keys(NamedTuple):
 def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool = False) -> Keys:
     """List the keys that the lines of a file have, of its first lines or of all."""
     lines = f"read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})"
-    some = f"(SELECT json FROM {lines} LIMIT {SAMPLE})" if sample else lines
+    some = f"(SELECT json FROM {lines} LIMIT {SAMPLE}) AS first_lines" if sample else lines
     shapes = [
         (keys[0] or [], keys[1] or [])
         for (keys,) in connection.execute(
@@ -163,5 +163,5 @@ def unknown_query(path: Path, keys: Iterable[str]) -> str:
     return (
         "SELECT *, true AS is_nested FROM ("
         "SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
-        f"FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})) WHERE key IN ({wanted})"
+        f"FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})) AS keyed WHERE key IN ({wanted})"
     )

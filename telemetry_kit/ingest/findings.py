@@ -53,7 +53,7 @@ def _of_single_events(kind: EventType, events: nw.LazyFrame[Any]) -> Iterator[Fi
     for action, n in _values(events, "action"):
         if action not in schemas.ACTIONS[kind]:
             yield "unknown action", kind, action[:_SHOWN], n
-    ids = [field.column for field in schemas.fields_of(kind) if field.is_id]
+    ids = [field.column for field in schemas.fields_of(kind) if field.kind == "id" and field.column != "event_id"]
     is_odd = {f"odd {column}": ~nw.col(column).str.contains(_ID_FORM) for column in ids}
     differs = nw.col("original_timestamp") != nw.col("event_timestamp")
     counted = _count(events, {"differs": differs, **is_odd})

@@ -7,6 +7,7 @@ careful way: record by record, with its text in hand. Both ways share the same r
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ from telemetry_kit.schemas import rules, spellings
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.rules import DUPLICATE, OTHER, REJECTED, VALID, VOID
 from telemetry_kit.schemas.spellings import expressions, is_known, raw_columns
+from telemetry_kit.schemas.values import VALUE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -34,14 +36,11 @@ CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
 IDS_AT_A_TIME = 2_000_000
 NAME_LIMIT = 64
-NESTED = "properties."
-"""What stands before the name of a property where nested events were made flat."""
 KNOWN_COLUMNS = 2
 """How many columns of a table must be known, so that it can hold events."""
 ARRIVAL = "COALESCE(place, events.rowid), position, events.rowid"
 """The order in which events arrived: a line that was looked at once more keeps its place."""
 _COLUMNS = [field.column for field in schemas.FIELDS]
-_TYPES = {"count": "BIGINT", "integer": "BIGINT", "flag": "BOOLEAN", "time": "TIMESTAMPTZ"}
 
 
 class Intake:
@@ -51,6 +50,8 @@ class Intake:
         self, connection: duckdb.DuckDBPyConnection, keep: Callable[[dict[str, Any]], None] | None = None
     ) -> None:
         self.connection = connection
+        # One moment for all that is read, so that what is read twice is judged alike.
+        self.loaded_us = time.time_ns() // 1000
         self.names: list[str] = []
         self.rejected: list[dict[str, Any]] = []
         self.n_rejected: Counter[int] = Counter()
@@ -58,10 +59,10 @@ class Intake:
         self.unknown: Counter[tuple[str | None, str]] = Counter()
         self.segments: list[tuple[int, int]] = []
         self.beside: list[str] = []
-        typed = ", ".join(f"{quote_identifier(f.column)} {_TYPES.get(f.kind, 'VARCHAR')}" for f in schemas.FIELDS)
+        typed = ", ".join(f"{quote_identifier(f.column)} {VALUE_KINDS[f.kind].sql_type}" for f in schemas.FIELDS)
         self.connection.execute(
             f"CREATE TEMP TABLE events (source INTEGER, place BIGINT, position INTEGER, status TINYINT, "
-            f"type_name VARCHAR, n_members INTEGER, {typed})"
+            f"type_name VARCHAR, n_members INTEGER, is_late BOOLEAN, {typed})"
         )
 
     def add_source(self, source_name: str) -> int:
@@ -92,8 +93,9 @@ class Intake:
         """Take lines with the keys that are expected; false, and nothing taken, where some have others."""
         first = self._n_rows()
         source = lines.segments[0].source if len(lines.segments) == 1 else "NULL"
-        typed = rules.typed_query(fast_path.read_query(lines, keys), needs_id=True)
-        self.connection.execute(f"{_insert(f'{source}', 'NULL', '0', n_members='n_members')} FROM ({typed})")
+        insert = _insert(str(source), "NULL", "0", n_members="n_members")
+        typed = rules.typed_query(fast_path.read_query(lines, keys), needs_id=True, loaded_us=self.loaded_us)
+        self.connection.execute(f"{insert} FROM ({typed}) AS typed")
         rows = f"rowid >= {first}"
         n, members = self.connection.execute(f"SELECT count(*), sum(n_members) FROM events WHERE {rows}").fetchall()[0]
         # A line of n members has n - 1 commas at least.
@@ -102,8 +104,9 @@ class Intake:
             self.connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
             return False
         # Such records are looked at once more, as all that are rejected here.
+        is_no_text = f"({rules.NO_TEXT} OR {rules.HAS_CONTROL})"
         self.connection.execute(
-            f"UPDATE events SET status = {REJECTED} WHERE {rows} AND status = {VALID} AND ({rules.NO_TEXT})"
+            f"UPDATE events SET status = {REJECTED} WHERE {rows} AND status = {VALID} AND {is_no_text}"
         )
         if source == "NULL":
             self.segments += [(first + part.first_row, part.source) for part in lines.segments if part.n_rows]
@@ -124,7 +127,7 @@ class Intake:
     def _note_unknown(self, query: str) -> None:
         """Count the keys that a query gives with the name of their event, where no field of ours has such a key."""
         counted = self.connection.execute(
-            f"SELECT type_name, key, is_nested, count(*) FROM ({query}) GROUP BY ALL"
+            f"SELECT type_name, key, is_nested, count(*) FROM ({query}) AS keyed GROUP BY ALL"
         ).fetchall()
         for type_name, key, is_nested, n in counted:
             event_type = spellings.event_type_of(type_name)
@@ -214,9 +217,9 @@ class Intake:
             FROM records
         """)
         raw = f"SELECT number, source, place, position, fault, {raw_columns(made)} FROM shaped"
-        typed = rules.typed_query(raw, needs_id=False)
+        typed = rules.typed_query(raw, needs_id=False, loaded_us=self.loaded_us)
         refused = f"CASE WHEN fault IS NOT NULL AND event_type IS NOT NULL THEN {REJECTED} ELSE status END AS status"
-        typed = f"SELECT * REPLACE ({refused}) FROM ({typed})"
+        typed = f"SELECT * REPLACE ({refused}) FROM ({typed}) AS typed"
         self._take_careful(typed, "source", "place", "greatest(position, 0)")
         bodies: dict[int, list[bytes]] = {}
         for number, position, event_type, fault, reason in self._faults("position", "event_type", "fault", "reason"):
@@ -227,10 +230,11 @@ class Intake:
             raw_text = events[position] if 0 <= position < len(events) else text.raw.strip(b"\r\n")
             self._reject(text.source, text.record, event_type, fault or reason, raw_text)
         # What was looked at once more has been noted before.
+        is_nested = "json_type(json, '$.properties') IS NOT DISTINCT FROM 'OBJECT' AS is_nested"
         self._note_unknown(f"""
             SELECT {made.get("type_name", "NULL")} AS type_name, is_nested,
                 unnest(CASE WHEN is_nested THEN json_keys(json, '$.properties') ELSE json_keys(json) END) AS key
-            FROM (SELECT *, json_type(json, '$.properties') IS NOT DISTINCT FROM 'OBJECT' AS is_nested FROM shaped)
+            FROM (SELECT *, {is_nested} FROM shaped) AS keyed
             WHERE json_type(json) = 'OBJECT' AND place IS NULL
         """)
 
@@ -244,7 +248,8 @@ class Intake:
         if not any_rejected:
             return []
         order = "number, position" if "position" in columns else "number"
-        query = f"SELECT number, {', '.join(columns)} FROM ({rules.reason_query('careful')}) ORDER BY {order}"
+        told = rules.reason_query("careful")
+        query = f"SELECT number, {', '.join(columns)} FROM ({told}) AS told ORDER BY {order}"
         return self.connection.execute(query).fetchall()
 
     def take_rows(self, rows: Rows) -> None:
@@ -276,7 +281,8 @@ class Intake:
         cells = ", ".join(f"{quote_literal(column)}, c{n}" for n, column in enumerate(table.columns))
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS FROM careful WHERE status = {REJECTED}")
         raw = self.connection.execute(
-            f"SELECT json_object({cells}) FROM ({table.query}) SEMI JOIN refused USING (number) ORDER BY number"
+            f"SELECT json_object({cells}) FROM ({table.query}) AS given SEMI JOIN refused USING (number) "
+            "ORDER BY number"
         ).fetchall()
         for (number, event_type, reason), (text,) in zip(faults, raw, strict=True):
             self._reject(source, table.first + number + 1, event_type, reason, text.encode())
@@ -298,24 +304,23 @@ class Intake:
 
     def _take_table(self, source: int, table_name: str, relation: str, columns: Sequence[str]) -> list[tuple[Any, ...]]:
         stem = table_name.rsplit("/", 1)[-1].split(".", 1)[0]
-        columns = [column.removeprefix(NESTED) for column in columns]
         made = expressions((column, f"c{n}") for n, column in enumerate(columns))
         if not spellings.PROPERTY_COLUMNS & made.keys():
             # The table that repeats the envelope of every event, without what the event says.
             self.connection.execute(
                 "INSERT INTO events (source, status, type_name) "
-                f"SELECT {source}, {OTHER}, {quote_literal(stem[:NAME_LIMIT])} FROM ({relation})"
+                f"SELECT {source}, {OTHER}, {quote_literal(stem[:NAME_LIMIT])} FROM ({relation}) AS given"
             )
             return []
         if spellings.event_type_of(stem):
             made["type_name"] = f"COALESCE({made.get('type_name', 'NULL')}, {quote_literal(stem)})"
-        raw = f"SELECT number, {raw_columns(made)} FROM ({relation})"
-        self._take_careful(rules.typed_query(raw, needs_id=False), str(source), "NULL", "0")
+        raw = f"SELECT number, {raw_columns(made)} FROM ({relation}) AS given"
+        self._take_careful(rules.typed_query(raw, needs_id=False, loaded_us=self.loaded_us), str(source), "NULL", "0")
         for n, column in enumerate(columns):
             if not is_known(column):
                 self._note_unknown(
                     f"SELECT {made.get('type_name', 'NULL')} AS type_name, {quote_literal(column)} AS key, "
-                    f"false AS is_nested FROM ({relation}) WHERE c{n} IS NOT NULL"
+                    f"false AS is_nested FROM ({relation}) AS given WHERE c{n} IS NOT NULL"
                 )
         return self._faults("event_type", "reason")
 
@@ -334,7 +339,7 @@ class Intake:
         self.connection.execute(f"""
             UPDATE events SET status = {DUPLICATE} WHERE rowid IN (SELECT row FROM (
                 SELECT events.rowid AS row, row_number() OVER (PARTITION BY event_id ORDER BY {ARRIVAL}) AS nth
-                FROM events SEMI JOIN repeated USING (event_id) WHERE status = {VALID}) WHERE nth > 1)
+                FROM events SEMI JOIN repeated USING (event_id) WHERE status = {VALID}) AS ranked WHERE nth > 1)
         """)
 
 
@@ -346,5 +351,5 @@ def _insert(source: str, place: str, position: str, n_members: str = "NULL") -> 
     columns = ", ".join(quote_identifier(column) for column in _COLUMNS)
     return (
         f"INSERT INTO events SELECT {source}, {place}, {position}, status, "
-        f"CASE WHEN status = {OTHER} THEN type_name END, {n_members}, {columns}"
+        f"CASE WHEN status = {OTHER} THEN type_name END, {n_members}, is_late, {columns}"
     )

@@ -23,7 +23,6 @@ from telemetry_kit.schemas.fields import (
     fields_of,
 )
 from telemetry_kit.schemas.models import (
-    DTYPE_NAMES,
     MODELS,
     IncidentEvents,
     PlaybookEvents,
@@ -35,7 +34,6 @@ from telemetry_kit.schemas.models import (
 __all__ = [
     "ACTIONS",
     "CREATE_WITHIN_S",
-    "DTYPE_NAMES",
     "EVENT_TYPES",
     "FIELDS",
     "LAST_STAGED_VERSION",

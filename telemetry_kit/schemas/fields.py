@@ -12,7 +12,7 @@ from typing import Literal
 from telemetry_kit.schemas.names import fold
 
 EventType = Literal["incident", "tasks", "playbook"]
-Kind = Literal["text", "category", "count", "integer", "flag", "time"]
+Kind = Literal["id", "category", "count", "integer", "flag", "time"]
 
 EVENT_TYPES: tuple[EventType, ...] = ("incident", "tasks", "playbook")
 NEW_STATES = ("open", "in_progress", "done")
@@ -86,7 +86,6 @@ class Field:
     levels: tuple[str, ...] = ()
     is_property: bool = True
     until_version: tuple[int, int] | None = None
-    is_id: bool = False
 
     def spellings(self) -> frozenset[str]:
         """Every folded name under which the field arrives."""
@@ -100,35 +99,35 @@ _PLAYBOOK: tuple[EventType, ...] = ("playbook",)
 _SIZED: tuple[EventType, ...] = ("incident", "playbook")
 
 FIELDS: tuple[Field, ...] = (
-    Field("event_id", "text", "Unique identifier of the event; a digest of the content where the record has none.",
+    Field("event_id", "id", "Unique identifier of the event; a digest of the content where the record has none.",
           wire="messageId", aliases=("id",), is_property=False),
     Field("event_type", "category", "What the event is about.", published="type", wire="event",
           aliases=("event_text",), levels=EVENT_TYPES, is_property=False),
     Field("action", "category", "What was done; absent in the published form.", wire="Action", nullable_in=EVENT_TYPES),
-    Field("server_id", "text", "The server that sent the event.", published="UserID", wire="userId",
-          is_property=False, is_id=True),
-    Field("user_actual_id", "text", "The person who acted, as an opaque identifier.", published="UserActualID",
-          wire="UserActualID", is_id=True),
+    Field("server_id", "id", "The server that sent the event.", published="UserID", wire="userId",
+          is_property=False),
+    Field("user_actual_id", "id", "The person who acted, as an opaque identifier.", published="UserActualID",
+          wire="UserActualID"),
     Field("event_timestamp", "time", "When the event was queued on the server, UTC.", published="eventTimeStamp",
           wire="timestamp", is_property=False),
     Field("original_timestamp", "time", "What the pipeline calls the original time (often the gateway's), UTC.",
           published="event originalTimestamp", wire="originalTimestamp", nullable_in=EVENT_TYPES, is_property=False),
     Field("server_version", "category", "Version of the server.", published="serverVersion", wire="ServerVersion"),
     Field("plugin_version", "category", "Version of the plugin.", published="pluginVersion", wire="PluginVersion"),
-    Field("incident_id", "text", "The incident.", published="incidentID", wire="IncidentID",
-          events=("incident", "tasks"), is_id=True),
+    Field("incident_id", "id", "The incident.", published="incidentID", wire="IncidentID",
+          events=("incident", "tasks")),
     Field("is_active", "flag", "Whether the incident is open after the event.", published="IsActive", wire="IsActive",
           events=_INCIDENT, nullable_in=_INCIDENT, until_version=LAST_STAGED_VERSION),
-    Field("commander_user_id", "text", "The commander after the event.", published="CommanderUserID",
-          wire="CommanderUserID", events=_INCIDENT, is_id=True),
-    Field("playbook_id", "text", "The playbook; on incidents from v1.1.1 on, where they were made from one.",
-          published="PlaybookID", wire="PlaybookID", events=_SIZED, nullable_in=_INCIDENT, is_id=True),
-    Field("team_id", "text", "The team of the incident's channel or of the playbook.", published="TeamID",
-          wire="TeamID", events=_SIZED, is_id=True),
+    Field("commander_user_id", "id", "The commander after the event.", published="CommanderUserID",
+          wire="CommanderUserID", events=_INCIDENT),
+    Field("playbook_id", "id", "The playbook; on incidents from v1.1.1 on, where they were made from one.",
+          published="PlaybookID", wire="PlaybookID", events=_SIZED, nullable_in=_INCIDENT),
+    Field("team_id", "id", "The team of the incident's channel or of the playbook.", published="TeamID",
+          wire="TeamID", events=_SIZED),
     Field("created_at", "time", "When the incident was created, UTC.", published="CreatedAt", wire="CreateAt",
           events=_INCIDENT),
-    Field("post_id", "text", "The post from which the incident was created, if any.", published="PostID",
-          wire="PostID", events=_INCIDENT, nullable_in=_INCIDENT, is_id=True),
+    Field("post_id", "id", "The post from which the incident was created, if any.", published="PostID",
+          wire="PostID", events=_INCIDENT, nullable_in=_INCIDENT),
     Field("num_checklists", "count", "Number of stages.", published="NumChecklists", wire="NumChecklists",
           events=_SIZED),
     Field("total_checklist_items", "count", "Number of tasks.", published="TotalChecklistItems",

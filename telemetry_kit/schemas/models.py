@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from telemetry_kit.schemas.fields import EVENT_TYPES, fields_of
 from telemetry_kit.schemas.names import natural_key
+from telemetry_kit.schemas.values import VALUE_KINDS
 
 # Where Spark is installed, Pandera tries to import its pandas, now and at each validation: with every pandas of today
 # that warns, and fails.
@@ -17,33 +18,16 @@ warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas", F
 import pandera.pandas as pa  # noqa: E402
 
 if TYPE_CHECKING:
-    from telemetry_kit.schemas.fields import EventType, Field, Kind
-
-_DTYPES: dict[Kind, Any] = {
-    "text": Annotated[pd.StringDtype, "pyarrow", float("nan")],
-    "category": pd.CategoricalDtype,
-    "count": pd.Int64Dtype,
-    "integer": pd.Int64Dtype,
-    "flag": pd.BooleanDtype,
-    "time": Annotated[pd.DatetimeTZDtype, "us", "UTC"],
-}
-DTYPE_NAMES: dict[Kind, str] = {
-    "text": "str",
-    "category": "category",
-    "count": "Int64",
-    "integer": "Int64",
-    "flag": "boolean",
-    "time": "datetime64[us, UTC]",
-}
+    from telemetry_kit.schemas.fields import EventType, Field
 
 
 def _rules(field: Field, event_type: EventType) -> object:
     return pa.Field(
         nullable=event_type in field.nullable_in,
         unique=field.column == "event_id",
-        ge=0 if field.kind == "count" else None,
+        ge=VALUE_KINDS[field.kind].least,
         isin=list(field.levels) if field.levels else None,
-        ne="" if field.kind == "text" else None,
+        ne="" if field.kind == "id" else None,
         description=field.description,
     )
 
@@ -53,8 +37,8 @@ def _model(name: str, event_type: EventType) -> type[pa.DataFrameModel]:
     members: dict[str, Any] = {
         "__module__": __name__,
         "__doc__": f"A frame of {event_type} events, as ``load_events`` returns it.\n\nColumns\n-------\n"
-        + "\n".join(f"{f.column} : {DTYPE_NAMES[f.kind]}\n    {f.description}" for f in fields),
-        "__annotations__": {f.column: _DTYPES[f.kind] for f in fields},
+        + "\n".join(f"{f.column} : {VALUE_KINDS[f.kind].dtype_name}\n    {f.description}" for f in fields),
+        "__annotations__": {f.column: VALUE_KINDS[f.kind].dtype for f in fields},
         "Config": type("Config", (pa.DataFrameModel.Config,), {"strict": True, "coerce": False, "ordered": True}),
         **{f.column: _rules(f, event_type) for f in fields},
     }
@@ -83,6 +67,11 @@ def with_categories(frame: pd.DataFrame, event_type: EventType) -> pd.DataFrame:
     return frame
 
 
+def _least(field: Field) -> str | None:
+    least = VALUE_KINDS[field.kind].least
+    return None if least is None else f">= {least:%Y-%m-%d}" if field.kind == "time" else f">= {least}"
+
+
 def data_dictionary() -> pd.DataFrame:
     """Return the fields of the contract, one row per event type and column.
 
@@ -102,11 +91,11 @@ def data_dictionary() -> pd.DataFrame:
         {
             "event_type": event_type,
             "column": field.column,
-            "type": DTYPE_NAMES[field.kind],
+            "type": VALUE_KINDS[field.kind].dtype_name,
             "nullable": event_type in field.nullable_in,
             "published": field.published,
             "wire": field.wire,
-            "values": ", ".join(field.levels) or (">= 0" if field.kind == "count" else None),
+            "values": ", ".join(field.levels) or _least(field),
             "description": field.description,
         }
         for event_type in EVENT_TYPES

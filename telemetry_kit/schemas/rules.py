@@ -1,8 +1,8 @@
 """From the declarations of the fields to SQL: how text becomes a value, and what makes a record invalid.
 
-Raw records arrive as text columns ``raw_<column>``. ``typed_query`` gives each its type by a ``try_cast`` of the form
-that is expected, never by what a cast happens to accept, and tells what is valid; ``reason_query`` tells, for the few
-that are not, every fault with its column, its rule and its value.
+Raw records arrive as text columns ``raw_<column>``. ``typed_query`` gives each its type by the form that is expected,
+never by what a cast happens to accept, and tells what is valid; ``reason_query`` tells, for the few that are not, every
+fault with its column, its rule and its value.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
 from telemetry_kit.schemas.names import fold, quote_identifier, quote_literal
+from telemetry_kit.schemas.times import EARLIEST_US, TOLERANCE_US, time_sql
+from telemetry_kit.schemas.values import CONTROL, NO_NUMBERS, VALUE_KINDS, has_control, is_lost_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -19,24 +21,18 @@ if TYPE_CHECKING:
 
 VALID, REJECTED, OTHER, DUPLICATE, VOID = 0, 1, 2, 3, 4
 """What became of a record; void is one that was read anew."""
-
-CLOCK_TOLERANCE_US = 86_400_000_000
-"""How far behind its event a record may arrive: a clock that is further ahead must not set the cutoff."""
-_LAST_US = 9_000_000_000_000_000_000
-"""A count of microseconds to which the tolerance can be added."""
-SECONDS_BELOW, MILLISECONDS_BELOW, MICROSECONDS_BELOW = 10**11, 10**14, 10**17
 _SHOWN = 80
-NO_NUMBERS = ("NaN", "Infinity", "-Infinity")
-"""What some writers of JSON put where a number is missing; it must not pass for a text."""
-_FLAG_WORDS = {"true": "true", "false": "false"}
-_FLAG_WORDS |= dict.fromkeys(("t", "True", "TRUE", "1", "1.0"), "true")
-_FLAG_WORDS |= dict.fromkeys(("f", "False", "FALSE", "0", "0.0"), "false")
+LATE_US = 90 * 86_400_000_000
+"""How long after its own time an event may arrive before that deserves a look."""
+TRANSPORT = ("event_id", "original_timestamp")
+"""What may differ where the same event is delivered again."""
 
 
 class Fault(NamedTuple):
     """A condition under which a record is invalid, and the words for it, both in SQL.
 
-    ``is_rare`` is one that a reader of many records looks for afterwards (``NO_TEXT``), at a fraction of the cost.
+    ``is_rare`` is one that a reader of many records looks for afterwards (``NO_TEXT``, ``HAS_CONTROL``), at a fraction
+    of the cost.
     """
 
     condition: str
@@ -44,123 +40,96 @@ class Fault(NamedTuple):
     is_rare: bool = False
 
 
-def _whole_number(x: str) -> str:
-    # Only digits are a number here: a cast alone would round 3.7, and read 0x10 and 1_000.
-    plain = f"TRY_CAST({x} AS BIGINT)"
-    return (
-        f"CASE WHEN {x} = CAST({plain} AS VARCHAR) THEN {plain} "
-        f"WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}([.]0*)?') THEN TRY_CAST(split_part({x}, '.', 1) AS BIGINT) END"
-    )
-
-
-def _flag(x: str) -> str:
-    # A simple CASE: a list of values behind IN would become a join. What is null is not compared with every word.
-    whens = [f"WHEN {quote_literal(word)} THEN {value}" for word, value in _FLAG_WORDS.items()]
-    return f"CASE WHEN {x} IS NOT NULL THEN CASE {x} {' '.join(whens)} END END"
-
-
-def _time(x: str) -> str:
-    # A date and a time of day, or a count since 1970 whose unit its size tells.
-    zoned = f"COALESCE(TRY_CAST({x} AS TIMESTAMPTZ), TRY_CAST(upper({x}) AS TIMESTAMPTZ))"
-    written = f"CASE WHEN length({x}) >= 16 AND {x} < ':' AND {x} > '0' AND contains({x}, '-') THEN {zoned} END"
-    whole, count = (f"TRY_CAST({part} AS BIGINT)" for part in (x, f"split_part({x}, '.', 1)"))
-    counted = (
-        f"CASE WHEN regexp_full_match({x}, '-?[0-9]{{1,19}}([.]0*)?') THEN make_timestamptz(CASE "
-        f"WHEN abs({count}) < {SECONDS_BELOW} THEN {count} * 1000000 "
-        f"WHEN abs({count}) < {MILLISECONDS_BELOW} THEN {count} * 1000 "
-        f"WHEN abs({count}) < {MICROSECONDS_BELOW} THEN {count} ELSE {count} // 1000 END) END"
-    )
-    # Every count of our time in milliseconds has thirteen digits; to find that out costs little.
-    usual = f"CASE WHEN length({x}) = 13 AND {x} = CAST({whole} AS VARCHAR) THEN make_timestamptz({whole} * 1000) END"
-    return f"COALESCE({usual}, {written}, {counted})"
-
-
-def _text(x: str) -> str:
-    return f"NULLIF({x}, '')"
-
-
-def _typed(field: Field) -> str:
-    x = f"raw_{field.column}"
-    if field.column == "new_state":
-        states = " ".join(
-            f"WHEN {quote_literal(s)} THEN {quote_literal(m)}" for s, m in schemas.STATE_SPELLINGS.items()
-        )
-        return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
-    if field.column == "action":
-        return f"COALESCE(NULLIF({x}, ''), named_action)"
-    forms = {"count": _whole_number, "integer": _whole_number, "flag": _flag, "time": _time}
-    return forms.get(field.kind, _text)(x)
+def _any(conditions: Iterable[str]) -> str:
+    return "(" + " OR ".join(conditions) + ")"
 
 
 def _is_no_number(x: str) -> str:
-    return "(" + " OR ".join(f"{x} = {quote_literal(word)}" for word in NO_NUMBERS) + ")"
+    return _any(f"{x} = {quote_literal(word)}" for word in NO_NUMBERS)
 
 
-NO_TEXT = " OR ".join(
-    _is_no_number(quote_identifier(field.column))
+_TEXTS = [
+    field
     for field in schemas.FIELDS
-    if field.kind in ("text", "category") and field.column not in ("event_type", "new_state")
-)
-"""Tells a typed record in which some text is what stands for a missing number."""
+    if field.kind in ("id", "category") and field.column not in ("event_type", "new_state")
+]
+_IDS = [quote_identifier(field.column) for field in _TEXTS if field.kind == "id"]
+NO_TEXT = _any([*(_is_no_number(quote_identifier(field.column)) for field in _TEXTS), *map(is_lost_id, _IDS)])
+"""Tells a typed record in which some text is what stands for a missing number, or an id that has lost digits."""
+HAS_CONTROL = has_control(f"concat({', '.join(_IDS)})")
+"""Tells a typed record with a control character in an id."""
 
 
 def _is_nested(x: str) -> str:
     return f"({x} LIKE '{{%' OR {x} LIKE '[%')"
 
 
-EXPECTED = {
-    "count": "a whole number >= 0",
-    "integer": "a whole number",
-    "flag": "true or false",
-    "time": "a time such as 2020-11-02T00:35:08.199Z or milliseconds since 1970",
-    "text": "a text, not a nested value",
-    "category": "a text, not a nested value",
-}
-
-
-def _shown(x: str) -> str:
+def shown(x: str) -> str:
+    """Return SQL for as much of a text as a reason shows."""
     return f"CASE WHEN length({x}) > {_SHOWN} THEN left({x}, {_SHOWN}) || '…' ELSE {x} END"
 
 
+def _got(field: Field, expected: str) -> str:
+    told = f"regexp_replace({shown('raw_' + field.column)}, {quote_literal(CONTROL)}, '\ufffd', 'g')"
+    return f"'{field.column}: got \"' || {told} || '\", expected ' || {quote_literal(expected)}"
+
+
 def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
-    raw, value, column = f"raw_{field.column}", quote_identifier(field.column), field.column
-    wrong = f"'{column}: got \"' || {_shown(raw)} || '\", expected {EXPECTED[field.kind]}'"
+    raw, value = f"raw_{field.column}", quote_identifier(field.column)
+    kind = VALUE_KINDS[field.kind]
+    wrong = _got(field, kind.expected)
     if field.column == "new_state":
         states = ", ".join('"' + state + '"' for state in schemas.STATE_SPELLINGS)
-        words = f"'{column}: got \"' || {_shown(raw)} || '\", expected one of {states}'"
-        yield Fault(f"(is_state_change AND {value} IS NULL)", words)
+        yield Fault(f"(is_state_change AND {value} IS NULL)", _got(field, f"one of {states}"))
         return
     if field.column == "event_type":
         return
-    if field.kind in ("text", "category"):
+    if field.kind in ("id", "category"):
         yield Fault(_is_nested(raw), wrong)
-        yield Fault(_is_no_number(raw), wrong, is_rare=True)
+        yield Fault(_is_no_number(value), wrong, is_rare=True)
     else:
         yield Fault(f"({raw} <> '' AND {value} IS NULL)", wrong)
+    if field.kind == "id":
+        yield Fault(is_lost_id(value), _got(field, "an id whose digits are all there"), is_rare=True)
+        yield Fault(has_control(value), _got(field, "an id without control characters"), is_rare=True)
     if field.kind == "count":
-        yield Fault(f"({value} < 0)", wrong)
+        yield Fault(f"({value} < {kind.least})", wrong)
     if field.kind == "time":
-        outside = (
-            f"({value} < TIMESTAMPTZ '0001-01-01 00:00:00+00' OR {value} >= TIMESTAMPTZ '10000-01-01 00:00:00+00')"
-        )
-        yield Fault(outside, wrong)
-    if event_type not in field.events:
-        return
-    if event_type not in field.nullable_in and field.column != "event_id":
-        yield Fault(f"COALESCE({raw}, '') = ''", f"'{column}: missing, expected {EXPECTED[field.kind]}'")
+        yield from _implausible(field)
+    if event_type in field.events:
+        yield from _missing(field, is_nullable=event_type in field.nullable_in or field.column == "event_id")
+
+
+def _missing(field: Field, *, is_nullable: bool) -> Iterable[Fault]:
+    """Give the faults of a record without a value that it should have."""
+    raw, column, expected = f"raw_{field.column}", field.column, VALUE_KINDS[field.kind].expected
+    if not is_nullable:
+        yield Fault(f"COALESCE({raw}, '') = ''", f"'{column}: missing, expected {expected}'")
+        if field.kind == "id":
+            yield Fault(f"({raw} <> '' AND {quote_identifier(column)} IS NULL)", _got(field, "an id"))
     elif field.until_version is not None:
         major, minor = field.until_version
         version = "TRY_CAST(regexp_extract(plugin_version, '^v?([0-9]+)[.]([0-9]+)', {}) AS INTEGER)"
         before = f"{version.format(1)} * 1000 + {version.format(2)} <= {major * 1000 + minor}"
         absent = f"(COALESCE({raw}, '') = '' AND current_status IS NULL AND {before})"
-        words = f"'{column}: missing in an event of plugin ' || plugin_version || ', expected {EXPECTED[field.kind]}'"
+        words = f"'{column}: missing in an event of plugin ' || plugin_version || ', expected {expected}'"
         yield Fault(absent, words)
-    if field.column == "event_timestamp":
-        yield Fault(
-            f"(epoch_us({value}) > least(epoch_us(received_time), {_LAST_US}) + {CLOCK_TOLERANCE_US})",
-            f"'{column}: ' || CAST({value} AS VARCHAR) || ' lies more than a day after the record arrived, at ' "
-            "|| CAST(received_time AS VARCHAR)",
-        )
+
+
+def _implausible(field: Field) -> Iterable[Fault]:
+    """Give what is wrong with a time that is one: a placeholder, or of a broken clock."""
+    value = quote_identifier(field.column)
+    told = f"'{field.column}: ' || {shown('raw_' + field.column)} || ' lies "
+    yield Fault(f"(epoch_us({value}) < {EARLIEST_US})", f"{told}before 2019-01-01, when nothing sent such events'")
+    if field.column != "event_timestamp":
+        yield Fault(f"(epoch_us({value}) > loaded_us + {TOLERANCE_US})", f"{told}in the future'")
+        return
+    words = "CASE WHEN arrived_us IS NULL THEN 'it was loaded' ELSE {} END"
+    arrived = words.format("'the record arrived, at ' || CAST(make_timestamptz(arrived_us) AS VARCHAR)")
+    yield Fault(
+        f"(epoch_us({value}) > COALESCE(arrived_us, loaded_us) + {TOLERANCE_US})",
+        f"{told}more than a day after ' || {arrived}",
+    )
 
 
 def faults_of(event_type: EventType) -> list[Fault]:
@@ -171,15 +140,12 @@ def faults_of(event_type: EventType) -> list[Fault]:
     return [fault for field in schemas.FIELDS for fault in _faults(field, event_type)]
 
 
-def _folded(x: str) -> str:
-    return f"lower(replace(replace({x}, '_', ''), ' ', ''))"
-
-
 def _by_name(given: Iterable[tuple[str, str | None]], own: str) -> str:
     """Return SQL that looks up a name of an event; ``own`` is for the three names of today, which need no folding."""
-    today = ", ".join(f"type_name = {quote_literal(kind)}" for kind in schemas.EVENT_TYPES).replace(",", " OR")
+    today = " OR ".join(f"type_name = {quote_literal(kind)}" for kind in schemas.EVENT_TYPES)
     whens = " ".join(f"WHEN {quote_literal(fold(key))} THEN {quote_literal(v)}" for key, v in given if v is not None)
-    return f"CASE WHEN {today} THEN {own} ELSE CASE {_folded('type_name')} {whens} END END"
+    folded = "lower(replace(replace(type_name, '_', ''), ' ', ''))"
+    return f"CASE WHEN {today} THEN {own} ELSE CASE {folded} {whens} END END"
 
 
 _TYPE_OF = _by_name(
@@ -187,28 +153,59 @@ _TYPE_OF = _by_name(
 )
 _ACTION_OF = _by_name(((key, action) for key, (_, action, _) in schemas.LEGACY_EVENTS.items()), own="NULL")
 _STATE_OF = _by_name(((key, state) for key, (_, _, state) in schemas.LEGACY_EVENTS.items()), own="NULL")
+_IS_STATE_CHANGE = (
+    f"(event_type = 'tasks' AND (action = {quote_literal(schemas.STATE_CHANGE)} OR (action IS NULL AND "
+    "(raw_was_commander IS NOT NULL OR raw_was_assignee IS NOT NULL))))"
+)
 
 
-def typed_query(raw: str, *, needs_id: bool) -> str:
-    """Return the query that types the raw records of the relation ``raw`` and says what became of each.
+def _typed(field: Field) -> str:
+    x = f"raw_{field.column}"
+    if field.column == "new_state":
+        states = " ".join(
+            f"WHEN {quote_literal(s)} THEN {quote_literal(m)}" for s, m in schemas.STATE_SPELLINGS.items()
+        )
+        return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
+    return VALUE_KINDS[field.kind].read(x)
+
+
+def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:
+    """Return the query that types the raw records that the query ``raw`` gives, and says what became of each.
 
     ``needs_id`` takes a record without an id as rejected, for a reader that will look at it once more, and leaves to
-    that reader to look for ``NO_TEXT``; otherwise it gets a digest of its content, so that an equal record has an equal
-    id.
+    that reader to look for ``NO_TEXT`` and ``HAS_CONTROL``; otherwise it gets a digest of its content, so that an equal
+    record has an equal id. ``loaded_us`` is the moment of loading: no event comes from the future.
     """
-    named = f"SELECT *, {_TYPE_OF} AS event_type, {_ACTION_OF} AS named_action, {_STATE_OF} AS named_state FROM ({raw})"
-    acted = f"SELECT *, {_typed(_ACTION)} AS action, {_time('received_at')} AS received_time FROM ({named})"
-    changed = f"SELECT *, {_IS_STATE_CHANGE} AS is_state_change FROM ({acted})"
-    values = ", ".join(f"{_typed(field)} AS {quote_identifier(field.column)}" for field in _VALUES)
-    typed = f"SELECT *, {values} FROM ({changed})"
+    typed_fields = [field for field in schemas.FIELDS if field.column not in ("event_type", "action")]
+    values = ", ".join(f"{_typed(field)} AS {quote_identifier(field.column)}" for field in typed_fields)
     without_id = f"WHEN event_id IS NULL THEN {REJECTED}" if needs_id else ""
-    identity = "event_id" if needs_id else f"COALESCE(event_id, {_digest()})"
+    with_id = "" if needs_id else f"REPLACE (COALESCE(event_id, {_digest()}) AS event_id)"
+    status = f"""
+        CASE WHEN type_name IS NULL OR {_is_nested("type_name")} THEN {REJECTED}
+             WHEN event_type IS NULL THEN {OTHER}
+             {without_id}
+             WHEN {_is_faulty(has_rare=not needs_id)} THEN {REJECTED}
+             ELSE {VALID} END
+    """
+    latest = loaded_us + TOLERANCE_US
     return f"""
-        SELECT * REPLACE ({identity} AS event_id),
-            CASE WHEN type_name IS NULL OR {_is_nested("type_name")} THEN {REJECTED}
-                 WHEN event_type IS NULL THEN {OTHER} {without_id}
-                 WHEN {_is_faulty(has_rare=not needs_id)} THEN {REJECTED} ELSE {VALID} END AS status
-        FROM ({typed})
+        WITH raw_records AS ({raw}),
+        named AS (
+            SELECT *, {_TYPE_OF} AS event_type, {_ACTION_OF} AS named_action, {_STATE_OF} AS named_state,
+                epoch_us({time_sql("received_at")}) AS received_us
+            FROM raw_records
+        ),
+        acted AS (
+            SELECT *, COALESCE(NULLIF(raw_action, ''), named_action) AS action, {loaded_us} AS loaded_us,
+                CASE WHEN received_us BETWEEN {EARLIEST_US} AND {latest} THEN received_us END AS arrived_us
+            FROM named
+        ),
+        changed AS (SELECT *, {_IS_STATE_CHANGE} AS is_state_change FROM acted),
+        typed AS (SELECT *, {values} FROM changed),
+        judged AS (
+            SELECT *, {status} AS status, arrived_us - epoch_us(event_timestamp) > {LATE_US} AS is_late FROM typed
+        )
+        SELECT * {with_id} FROM judged
     """
 
 
@@ -222,41 +219,37 @@ def _is_faulty(*, has_rare: bool) -> str:
     for kind in schemas.EVENT_TYPES:
         for fault in faults_of(kind):
             if has_rare or not fault.is_rare:
-                kinds.setdefault(fault.condition, []).append(f"'{kind}'")
+                kinds.setdefault(fault.condition, []).append(quote_literal(kind))
     is_all = len(schemas.EVENT_TYPES)
     shared = [condition for condition, found in kinds.items() if len(found) == is_all]
     others = [f"(event_type IN ({', '.join(found)}) AND {c})" for c, found in kinds.items() if len(found) < is_all]
-    return f"({' OR '.join((*shared, *others))})"
+    return _any((*shared, *others))
 
 
-_ACTION = next(field for field in schemas.FIELDS if field.column == "action")
-_VALUES = [field for field in schemas.FIELDS if field.column not in ("event_type", "action")]
-_IS_STATE_CHANGE = (
-    f"(event_type = 'tasks' AND (action = {quote_literal(schemas.STATE_CHANGE)} OR (action IS NULL AND "
-    "(raw_was_commander IS NOT NULL OR raw_was_assignee IS NOT NULL))))"
-)
+def content_columns() -> list[str]:
+    """Return the columns that make an event what it is, whichever way it came."""
+    return [field.column for field in schemas.FIELDS if field.column not in TRANSPORT]
 
 
 def _digest() -> str:
-    columns = (quote_identifier(field.column) for field in schemas.FIELDS if field.column != "event_id")
-    parts = ", ".join(f"COALESCE(CAST({column} AS VARCHAR), chr(30))" for column in columns)
+    parts = ", ".join(f"COALESCE(CAST({quote_identifier(c)} AS VARCHAR), chr(30))" for c in content_columns())
     return f"md5(concat_ws(chr(31), {parts}))"
 
 
-def reason_query(typed: str) -> str:
-    """Return the query that adds a ``reason``, every fault of the record, to the rejected records of ``typed``."""
+def reason_query(judged: str) -> str:
+    """Return the query that adds a ``reason``, every fault of the record, to the rejected records of a table."""
     reasons = " ".join(
         f"WHEN '{kind}' THEN concat_ws('; ', {', '.join(_told(fault) for fault in faults_of(kind))})"
         for kind in schemas.EVENT_TYPES
     )
     expected = ", expected one of " + ", ".join(schemas.EVENT_TYPES)
     missing = quote_literal("event_type: missing" + expected)
-    untold = f"CASE WHEN type_name IS NULL THEN {missing} ELSE {_wrong_type(expected)} END"
-    return f"SELECT *, CASE event_type {reasons} ELSE {untold} END AS reason FROM ({typed}) WHERE status = {REJECTED}"
-
-
-def _wrong_type(expected: str) -> str:
-    return f"'event_type: got \"' || {_shown('type_name')} || '\"{expected}'"
+    wrong = f"'event_type: got \"' || {shown('type_name')} || '\"{expected}'"
+    untold = f"CASE WHEN type_name IS NULL THEN {missing} ELSE {wrong} END"
+    return f"""
+        SELECT *, CASE event_type {reasons} ELSE {untold} END AS reason
+        FROM {quote_identifier(judged)} AS judged WHERE status = {REJECTED}
+    """
 
 
 def _told(fault: Fault) -> str:

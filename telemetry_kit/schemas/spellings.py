@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import operator
+import re
 from typing import TYPE_CHECKING
 
 from telemetry_kit.schemas.fields import EVENT_TYPES, FIELDS, LEGACY_EVENTS
@@ -34,8 +35,20 @@ _ARRIVAL = ("receivedat", "sentat")
 _NAMES = frozenset(n for field in FIELDS for n in (field.wire, field.column, field.published, *field.aliases))
 
 
+_FLATTENED = re.compile(r"properties(?:\.|_{1,2})(?=.)", re.IGNORECASE)
+
+
+def property_name(key: str) -> str | None:
+    """Return the name of a property whose key tells where it stood, such as ``properties.Action``; null for others."""
+    found = _FLATTENED.match(key)
+    return key[found.end() :] if found else None
+
+
 def is_read(key: str) -> bool:
     """Tell whether a key names a field, or a time at which the record arrived."""
+    name = property_name(key)
+    if name is not None:
+        return is_property(name)
     folded = fold(key)
     return folded in _ARRIVAL or _spelling(folded) is not None
 
@@ -50,6 +63,16 @@ def is_known(key: str) -> bool:
     """Tell whether a key is read, or belongs to the envelope that the pipeline puts around an event."""
     folded = fold(key)
     return folded in _ENVELOPE or folded.startswith("context") or is_read(key)
+
+
+def is_properties(key: str) -> bool:
+    """Tell whether a key names what holds the properties of an event."""
+    return fold(key) == "properties"
+
+
+def not_understood(keys: Iterable[str], properties: Iterable[str] = ()) -> list[str]:
+    """Return the keys that name neither a field nor something that the pipeline puts around an event."""
+    return [k for k in keys if not is_known(k)] + [k for k in properties if not is_property(k)]
 
 
 @functools.cache
@@ -83,14 +106,16 @@ def ways(
 ) -> dict[str, list[tuple[str, str]]]:
     """Return the keys that name each field, with what came along; the first that has a value counts.
 
-    ``keys`` are the names of columns, ``properties`` those of an event's properties. When a record arrived is there
-    as ``received_at``.
+    ``keys`` are the names of columns, those of flattened properties among them, ``properties`` those of an event's
+    properties. When a record arrived is there as ``received_at``.
     """
     found: dict[str, list[tuple[tuple[bool, int, bool], tuple[str, str]]]] = {}
-    for key, x in properties:
-        match = _spelling(fold(key))
+    keys = list(keys)
+    flattened = [(name, way) for way in keys if (name := property_name(way[0])) is not None]
+    for name, (key, x) in [*((key, (key, x)) for key, x in properties), *flattened]:
+        match = _spelling(fold(name))
         if match and match[0] in PROPERTY_COLUMNS:
-            found.setdefault(match[0], []).append(((False, match[1], key not in _NAMES), (key, x)))
+            found.setdefault(match[0], []).append(((False, match[1], name not in _NAMES), (key, x)))
     for key, x in keys:
         folded = fold(key)
         match = _spelling(folded)

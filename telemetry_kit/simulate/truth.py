@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import SourceError
 from telemetry_kit.schemas.names import quote_literal
+from telemetry_kit.schemas.values import VALUE_KINDS
 from telemetry_kit.simulate.delivery import DAMAGE
 from telemetry_kit.simulate.parameters import Effect, Faults, Parameters, Plan
 
@@ -58,9 +59,8 @@ def records_query(container: Container) -> str:
             "current_status": "NULL::VARCHAR",
             "playbook_id": "CASE WHEN event_type = 'playbook' THEN playbook_id END",
         }
-    kinds = {"text": "VARCHAR", "category": "VARCHAR", "count": "BIGINT", "integer": "BIGINT", "flag": "BOOLEAN"}
     values = ", ".join(
-        f"({own.get(declared.column, declared.column)})::{kinds.get(declared.kind, 'TIMESTAMPTZ')} AS {declared.column}"
+        f"({own.get(declared.column, declared.column)})::{VALUE_KINDS[declared.kind].sql_type} AS {declared.column}"
         for declared in schemas.FIELDS
     )
     damage = " ".join(f"WHEN {number} THEN '{kind.name}'" for number, kind in enumerate(DAMAGE))

@@ -307,4 +307,4 @@ def _json(field: schemas.Field, container: Container) -> str:
             return _text_json("strftime(make_timestamp(created_at), '%Y-%m-%dT%H:%M:%S.%gZ')")
     if field.column == "created_at":
         return _number("created_at // 1000")
-    return _text_json(field.column) if field.kind in ("text", "category") else _number(field.column)
+    return _text_json(field.column) if field.kind in ("id", "category") else _number(field.column)

@@ -34,7 +34,7 @@ def carefully(monkeypatch):
 
 
 def assert_equal_logs(left, right):
-    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "notes"):
+    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "findings"):
         pd.testing.assert_frame_equal(getattr(left, part), getattr(right, part))
 
 

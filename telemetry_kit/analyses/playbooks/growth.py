@@ -290,7 +290,7 @@ def playbook_sizes_over_time(
     value, needed = size(measure)
     events = open_events(playbooks, needed=needed, named=engine.names_of(by))
     groups = engine.group_columns(by, events, reserved=[*SIZES, "as_of"])
-    until = None if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
+    until = None if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff", of=playbooks))
     ends = _period_ends(playbooks, freq, until)
     # A state shows at the ends from the first that is not before it to the last that is before the next state.
     keys = dict.fromkeys([*groups, "server_id"])

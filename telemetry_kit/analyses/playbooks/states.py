@@ -140,7 +140,7 @@ def playbook_snapshot(playbooks: IntoFrameT, *, as_of: str | dt.datetime | pd.Ti
     1               4                     28          4
     2               5                     26          2
     """
-    events = open_events(playbooks, until=engine.epoch_us(engine.moment(as_of, parameter="as_of")))
+    events = open_events(playbooks, until=engine.epoch_us(engine.moment(as_of, parameter="as_of", of=playbooks)))
     columns = [name for name in events.columns if name not in ("_from_us", "_row")]
     # What needs no order comes first, so that only the last moment of each playbook has to be sorted.
     sums = {name: mark.sum().over(*KEYS) for name, mark in marks().items()}

@@ -123,7 +123,7 @@ def incident_durations(
     1       2           1        False        True
     2       1           0        False        True
     """
-    until = engine.moment(cutoff, parameter="cutoff")
+    until = engine.moment(cutoff, parameter="cutoff", of=incidents)
     events = open_events(incidents, ["num_checklists"], observed_until=observed_until)
     state = nw.when(is_open(events)).then(OPEN)
     order_by = engine.in_time(incidents, "_us", "_order")

@@ -128,7 +128,7 @@ def stage_visits(
     1      1      1           2   6014.524  returned           0
     2      2      0           2  15119.103  advanced           1
     """
-    until = engine.moment(cutoff, parameter="cutoff")
+    until = engine.moment(cutoff, parameter="cutoff", of=incidents)
     events = open_events(incidents, ["is_active", "active_stage", "num_checklists"], observed_until=observed_until)
     is_staged = nw.col("is_active") & ~nw.col("active_stage").is_null() & (nw.col("num_checklists") > 0)
     changes = find_changes(
@@ -214,7 +214,7 @@ def status_visits(
     0  Reported      0   3600.0  advanced      Active          False
     1    Active      1   3600.0     ended    Archived          False
     """
-    until = engine.moment(cutoff, parameter="cutoff")
+    until = engine.moment(cutoff, parameter="cutoff", of=incidents)
     events = open_events(incidents, ["current_status"], observed_until=observed_until)
     status = nw.col("current_status").cast(nw.String)
     # Archived is the end, and so no state of an incident that is under way.

@@ -98,7 +98,7 @@ def open_task_bounds(
     1           11           11           2           2  from_start
     2           20           20           4          17  from_start
     """
-    events = _events(tasks, incidents, engine.epoch_us(engine.moment(cutoff, parameter="cutoff")))
+    events = _events(tasks, incidents, engine.epoch_us(engine.moment(cutoff, parameter="cutoff", of=incidents)))
     result = _bounds(_walk(events)).select(*INCIDENT, nw.col(*_BOUNDS).cast(nw.Int64), "basis")
     return engine.give_back(result.sort(*INCIDENT), like=tasks)
 
