@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from telemetry_kit import errors, schemas
+from telemetry_kit.analyses.flow import incident_flow
 from telemetry_kit.analyses.periods import add_period, list_periods
 from telemetry_kit.analyses.playbooks import (
     compare_playbook_sizes,
@@ -84,6 +85,10 @@ __all__ += [
     "samples",
     "scan_events",
     "to_pandas",
+]
+# Flow.
+__all__ += [
+    "incident_flow",
 ]
 # Stages.
 __all__ += [

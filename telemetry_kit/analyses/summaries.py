@@ -59,7 +59,7 @@ def tabulate(
     columns: Callable[[pd.DataFrame], Mapping[str, npt.NDArray[Any]]],
     dtypes: Mapping[str, str],
     *,
-    level: float,
+    level: float | None = None,
 ) -> pd.DataFrame:
     """Make a long table out of each group of a frame: as ``summarise``, but of whole columns and not row by row.
 

@@ -72,6 +72,10 @@ SUMMARIES = {
         log["incident"], of="reached_last", cluster="commander_user_id"
     ),
     "server_activity": tk.server_activity,
+    "incident_flow": lambda log: tk.incident_flow(log["incident"], cutoff=log["cutoff"], by="public"),
+    "incident_flow observed": lambda log: tk.incident_flow(
+        log["incident"], cutoff=log["cutoff"], freq="D", observed_until=log["heard"]
+    ),
     "observed_until": lambda log: tk.observed_until(log, silent_after="3D"),
     "stage_funnel statuses": lambda log: tk.stage_funnel(_statuses(log)),
     "stage_transitions statuses": lambda log: tk.stage_transitions(_statuses(log)),

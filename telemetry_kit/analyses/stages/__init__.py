@@ -1,6 +1,7 @@
 """How incidents move through their stages: how far they get, how long each stage holds them, where they go back."""
 
 from telemetry_kit.analyses.stages.arrivals import stage_arrivals, time_to_stage
+from telemetry_kit.analyses.stages.changes import ATTRIBUTES, INCIDENT, NONE, OPEN, find_changes, is_open, open_events
 from telemetry_kit.analyses.stages.counts import visit_counts
 from telemetry_kit.analyses.stages.durations import incident_durations, incident_survival, time_to_end
 from telemetry_kit.analyses.stages.dwell import stage_dwell, stage_survival
@@ -10,8 +11,15 @@ from telemetry_kit.analyses.stages.transitions import stage_transitions
 from telemetry_kit.analyses.stages.visits import stage_visits, status_visits
 
 __all__ = [
+    "ATTRIBUTES",
+    "INCIDENT",
+    "NONE",
+    "OPEN",
+    "find_changes",
     "incident_durations",
     "incident_survival",
+    "is_open",
+    "open_events",
     "stage_arrivals",
     "stage_dwell",
     "stage_funnel",
