@@ -20,6 +20,9 @@ What a user holds: valid events by type, and the account of all that was read.
     scan_events: Open telemetry of any size: the events stay on disk, and every analysis runs on them as on frames in memory
     to_pandas: Collect a frame of any kind as pandas
 
+How incidents come and go: how many started, ended and were open, period by period.
+    incident_flow: How many incidents started, ended and were open, period by period
+
 What is known of playbooks: which there are at a moment, how large they are, and how they change.
     compare_playbook_sizes: How playbooks of one group compare with those of another: which are larger, and by how much
     incident_sizes: How large incidents were when they were created, and how large their playbook was at that moment
