@@ -174,3 +174,7 @@ class UnmatchedKeysWarning(UserWarning):
         self.n_unmatched = n_unmatched
         more = ", …" if n_unmatched > len(first) else ""
         super().__init__(f"table has no row for {n_unmatched} of {n_keys} values of {on}: {', '.join(first)}{more}")
+
+
+class PartialIncidentsWarning(UserWarning):
+    """Incidents were counted by some of their visits alone, as where visits were filtered by their stage."""

@@ -10,6 +10,7 @@ import pandas as pd
 from telemetry_kit import engine
 from telemetry_kit.analyses.stages.changes import INCIDENT
 from telemetry_kit.analyses.stages.curves import QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
+from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import NONE_BEFORE, STAGES_LISTED, find_steps
 from telemetry_kit.analyses.summaries import summarise, tabulate
@@ -217,7 +218,7 @@ def _collect_steps(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Bring home the steps of each incident, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=[*engine.names_of(by), "cutoff"])
+    frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), "cutoff"], are_whole=True)
     groups = engine.group_columns(by, frame, reserved=reserved)
     steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])))
     collected = engine.collect(steps.select(*dict.fromkeys([*groups, "server_id", *_COUNTS, *_TIMES])))

@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
 from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.engine.ordering import sort_rows
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ def visit_counts(visits: IntoFrame, *, by: str | Sequence[str] | None = None) ->
     1    True       686          224         33
     2    <NA>        12            2          1
     """
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
+    frame = open_visits(visits, _NEEDED, named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=[*_COUNTS, "n_servers"])
     flags = {
         name: nw.when(nw.col(column)).then(1).otherwise(0)

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine
 from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
+from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.summaries import summarise, tabulate
 from telemetry_kit.engine.ordering import number_servers
@@ -166,7 +167,7 @@ def _collect_dwells(
 ) -> tuple[pd.DataFrame, list[str]]:
     """Bring home what a curve needs of each visit, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
+    frame = open_visits(visits, _NEEDED, named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)
     dwells = engine.collect_rows(visits, dict.fromkeys([*groups, *_NEEDED]), opened=frame)
     return number_servers(dwells, groups), groups

@@ -10,6 +10,7 @@ import pandas as pd
 
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import STAGES_LISTED, find_steps
 from telemetry_kit.analyses.summaries import summarise
@@ -120,7 +121,7 @@ def stage_funnel(
     """
     check_open_unit("level", level)
     needed, also = (_NEEDED, ()) if within is None else (_NEEDED_IN_TIME, ("cutoff",))
-    frame = engine.open_frame(visits, needed, parameter="visits", named=[*engine.names_of(by), *also])
+    frame = open_visits(visits, needed, named=[*engine.names_of(by), *also], are_whole=True)
     groups = engine.group_columns(by, frame, reserved=_FUNNEL)
     span = None if within is None else engine.span_us(within, parameter="within")
     incident = list(dict.fromkeys([*groups, *INCIDENT]))

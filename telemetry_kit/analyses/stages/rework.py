@@ -9,6 +9,7 @@ import numpy as np
 
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.summaries import summarise
 from telemetry_kit.engine.ordering import sort_rows
 from telemetry_kit.stats.clusters import check_open_unit
@@ -109,7 +110,7 @@ def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, le
     5  restarts_per_incident  0        2       0.0
     """
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
+    frame = open_visits(visits, _NEEDED, named=engine.names_of(by), are_whole=True)
     groups = engine.group_columns(by, frame, reserved=_REWORK)
     totals = sort_rows(engine.collect(_count_per_server(frame, groups)), ["server_id"])
     return summarise(totals, groups, lambda part: _rework(part, level), _REWORK, level=level)

@@ -8,6 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine, stats
+from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.stages.visits import EXITS
 from telemetry_kit.analyses.summaries import summarise
@@ -92,7 +93,7 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
     11      1      open        <NA>    8
     """
     check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=engine.names_of(by))
+    frame = open_visits(visits, _NEEDED, named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=["stage", *_TRANSITIONS])
     keys = dict.fromkeys([*groups, *_NEEDED])
     counts = engine.collect(frame.group_by(*keys).agg(_n=nw.len()))

@@ -77,6 +77,7 @@ def test_counts_are_those_of_the_sender(recordings, oct2020):
     assert table.loc["restarted_share", "n"] == sum(bool(incident["restarts"]) for incident in staged)
 
 
+@pytest.mark.filterwarnings("ignore::telemetry_kit.errors.PartialIncidentsWarning")  # of groups by visit
 @pytest.mark.parametrize("by", ["server_id", "exit", "stage", ["public", "plugin_version"]])
 def test_each_group_is_a_sample_of_its_own(oct2020, by):
     visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)

@@ -1,0 +1,76 @@
+"""The visits that a caller gives: each of them once, and where incidents are counted, all visits of an incident."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+
+from telemetry_kit import engine
+from telemetry_kit.errors import ParameterError, PartialIncidentsWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from narwhals.stable.v2.typing import IntoFrame
+
+_INCIDENT = ("server_id", "incident_id")
+_FRAMES_UP = 4
+"""From the warning up to the call of the public function."""
+
+
+def open_visits(
+    visits: IntoFrame, columns: Collection[str], *, named: Collection[str], are_whole: bool = False
+) -> nw.LazyFrame[Any]:
+    """Open visits as ``engine.open_frame`` does, and see that they are as ``stage_visits`` made them.
+
+    Parameters
+    ----------
+    visits, columns, named
+        As for ``engine.open_frame``.
+    are_whole
+        Whether the question is about incidents, so that it needs all visits of each.
+
+    Raises
+    ------
+    ParameterError
+        As ``engine.open_frame``; and where a visit stands twice.
+
+    Warns
+    -----
+    PartialIncidentsWarning
+        With ``are_whole``, where an incident lacks one of its visits.
+
+    Both are told of frames in memory that have the number of each ``visit``: a lazy one would have to be computed.
+    """
+    opened = engine.check_frame(visits, parameter="visits")
+    is_told = isinstance(opened, nw.DataFrame) and {*_INCIDENT, "visit"} <= {*opened.columns}
+    frame = engine.open_frame(
+        visits, columns, parameter="visits", named=[*named, *((*_INCIDENT, "visit") if is_told else ())]
+    )
+    if is_told:
+        _check(frame, are_whole=are_whole)
+    return frame
+
+
+def _check(visits: nw.LazyFrame[Any], *, are_whole: bool) -> None:
+    # Visits are numbered from 0, so that their number and sum tell whether each stands there once, without a set.
+    n, last, total = nw.col("_n"), nw.col("_last"), nw.col("_sum")
+    each = visits.group_by(*_INCIDENT).agg(_n=nw.len(), _last=nw.col("visit").max(), _sum=nw.col("visit").sum())
+    whole = last * (last + 1)
+    is_twice = nw.when((n > last + 1) | (total * 2 > whole)).then(1).otherwise(0)
+    is_part = nw.when((n <= last) | (total * 2 < whole)).then(1).otherwise(0)
+    found = engine.collect(each.select(n_twice=is_twice.sum(), n_part=is_part.sum())).fillna(0).iloc[0]
+    if n_twice := int(found["n_twice"]):
+        told = f"visits that stand twice, of {n_twice} incident{'' if n_twice == 1 else 's'}"
+        raise ParameterError("visits", told, "each once: a concat overlaps, or a merge matched several rows")
+    # A visit that was left out makes the others look like all that happened.
+    if are_whole and (n_part := int(found["n_part"])):
+        some = "1 incident lacks some of its" if n_part == 1 else f"{n_part:,} incidents lack some of their"
+        advice = "choose whole incidents with tk.filter_incidents, or rows of the result"
+        warnings.warn(
+            f"visits: {some} visits, and {'is' if n_part == 1 else 'are'} counted by the others alone; {advice}",
+            PartialIncidentsWarning,
+            _FRAMES_UP,
+        )
