@@ -124,7 +124,7 @@ ANALYSES = _STAGES | {
         lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]), _on_snapshot(playbooks_sql.WEIGHTINGS)
     ),
     "compare_playbook_sizes": Analysis(
-        lambda log: tk.compare_playbook_sizes(_snapshot(log), by="is_public"), _on_snapshot(playbooks_sql.COMPARE)
+        lambda log: tk.compare_playbook_sizes(_snapshot(log), between="is_public"), _on_snapshot(playbooks_sql.COMPARE)
     ),
     "incident_sizes": Analysis(
         lambda log: tk.incident_sizes(log["incident"], log["playbook"]), playbooks_sql.INCIDENT_SIZES

@@ -147,6 +147,10 @@ class RejectedEventsError(TelemetryKitError):
         super().__init__(f"{n_rejected} record{'s were' if n_rejected != 1 else ' was'} rejected; the first:{lines}")
 
 
+class UnequalObservationWarning(UserWarning):
+    """Two groups that are compared were not watched for equally long, so that one may seem what it is not."""
+
+
 class RejectedEventsWarning(UserWarning):
     """Records were rejected, and what is returned does not tell which."""
 

@@ -33,6 +33,9 @@ from telemetry_kit.analyses.servers import (
     warehouse_metrics,
 )
 from telemetry_kit.analyses.stages import (
+    compare_durations,
+    compare_dwell,
+    compare_funnel,
     incident_durations,
     incident_survival,
     stage_arrivals,
@@ -49,6 +52,7 @@ from telemetry_kit.analyses.stages import (
 )
 from telemetry_kit.analyses.tasks import (
     commander_vs_assignee,
+    compare_completion,
     completion_times,
     detectable_difference,
     open_task_bounds,
@@ -92,6 +96,9 @@ __all__ += [
 ]
 # Stages.
 __all__ += [
+    "compare_durations",
+    "compare_dwell",
+    "compare_funnel",
     "incident_durations",
     "incident_survival",
     "stage_arrivals",
@@ -109,6 +116,7 @@ __all__ += [
 # Tasks.
 __all__ += [
     "commander_vs_assignee",
+    "compare_completion",
     "completion_times",
     "detectable_difference",
     "open_task_bounds",

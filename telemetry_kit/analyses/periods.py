@@ -232,7 +232,7 @@ def _place(rows: nw.LazyFrame[Any], periods: Freq | list[_Span]) -> nw.LazyFrame
     us = nw.col("_us")
     if not isinstance(periods, list):
         rows = calendar.add_first_day(rows.with_columns(_day=us // engine.DAY_US), periods)
-        rows = rows.with_columns(_begin_us=nw.col("_first_day") * engine.DAY_US)
+        rows = rows.with_columns(_begin_us=nw.col("_first_day").cast(nw.Int64) * engine.DAY_US)
         return engine.add_time(rows, **{PERIOD: "_begin_us"})
     made = []
     for span in periods:

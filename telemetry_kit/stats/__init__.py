@@ -12,6 +12,7 @@ from telemetry_kit.stats.comparisons import (
     median_difference,
     probability_of_superiority,
 )
+from telemetry_kit.stats.curve_medians import CurveMedian, compare_curve_medians
 from telemetry_kit.stats.influence import (
     Clusters,
     Estimates,
@@ -60,6 +61,7 @@ from telemetry_kit.stats.two_groups import (
 __all__ = [
     "Clusters",
     "Comparison",
+    "CurveMedian",
     "Differences",
     "EffectiveSample",
     "Estimates",
@@ -69,6 +71,7 @@ __all__ = [
     "as_shares",
     "check_open_unit",
     "clusters_needed",
+    "compare_curve_medians",
     "compare_estimates",
     "count_clusters",
     "curve_quantile_limits",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
@@ -320,11 +320,11 @@ def difference_of_medians(
     b = _Median.of(values_b, codes[n_a:], labels.size)
     estimate = b.median - a.median
     _, _, df = (float(each[0]) for each in compare_estimates(a.shares, b.shares))
-    correlation = _correlation(a.shares, b.shares)
-    lower, upper = _recovered_limits(a, b, correlation, level)
+    correlation = correlation_of(a.shares, b.shares)
+    lower, upper = recovered_limits(a, b, correlation, level)
     if math.isnan(lower) or math.isnan(upper):
         return Comparison(estimate, math.nan, math.nan, math.nan, math.nan, math.nan)
-    p = _p_by_level(a, b, correlation)
+    p = p_by_level(a, b, correlation)
     error = (upper - lower) / (2 * float(t_quantiles(1 - alpha / 2, df)))
     detectable = float(detectable_differences(error, df, level=level))
     return Comparison(estimate, df, lower, upper, p, detectable)
@@ -349,7 +349,19 @@ class _Median(NamedTuple):
         return float(lower[0]), float(upper[0])
 
 
-def _recovered_limits(a: _Median, b: _Median, correlation: float, level: float) -> tuple[float, float]:
+class HasLimits(Protocol):
+    """A median with its limits at any level."""
+
+    @property
+    def median(self) -> float:
+        """The median."""
+
+    def limits(self, level: float) -> tuple[float, float]:
+        """Return its limits."""
+
+
+def recovered_limits(a: HasLimits, b: HasLimits, correlation: float, level: float) -> tuple[float, float]:
+    """Return the limits of the difference of two medians out of those of either and their correlation."""
     (lower_a, upper_a), (lower_b, upper_b) = a.limits(level), b.limits(level)
 
     def reach(down: float, up: float) -> float:
@@ -364,17 +376,18 @@ def _recovered_limits(a: _Median, b: _Median, correlation: float, level: float) 
     )
 
 
-def _p_by_level(a: _Median, b: _Median, correlation: float) -> float:
+def p_by_level(a: HasLimits, b: HasLimits, correlation: float) -> float:
     """Return one less the largest level at which zero is left out; 1 where it is never."""
     low, high = 0.0, 1.0
     for _ in range(_N_HALVINGS):
         level = (low + high) / 2
-        lower, upper = _recovered_limits(a, b, correlation, level)
+        lower, upper = recovered_limits(a, b, correlation, level)
         low, high = (level, high) if lower > 0 or upper < 0 else (low, level)
     return 1 - low
 
 
-def _correlation(a: Estimates, b: Estimates) -> float:
+def correlation_of(a: Estimates, b: Estimates) -> float:
+    """Return the correlation of two estimates, from what each cluster contributes to both."""
     z_a, z_b = (each.influence * np.sqrt(each.clusters.correction) for each in (a, b))
     norm = math.sqrt(float(a.variance[0] * b.variance[0]))
     return float(z_a @ z_b) / norm if norm > 0 else 0.0

@@ -56,7 +56,11 @@ SUMMARIES = {
     "playbook_growth": lambda log: tk.playbook_growth(log["playbook"]),
     "playbook_sizes_over_time": lambda log: tk.playbook_sizes_over_time(log["playbook"], cutoff=log["cutoff"]),
     "playbook_weightings": lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]),
-    "compare_playbook_sizes": lambda log: tk.compare_playbook_sizes(_snapshot(log), by="is_public"),
+    "compare_playbook_sizes": lambda log: tk.compare_playbook_sizes(_snapshot(log), between="is_public"),
+    "compare_completion": lambda log: tk.compare_completion(log["tasks"], between="plugin_version"),
+    "compare_funnel": lambda log: tk.compare_funnel(_visits(log), between="public", within="7D"),
+    "compare_dwell": lambda log: tk.compare_dwell(_visits(log), between="public", at="1min", by="plugin_version"),
+    "compare_durations": lambda log: tk.compare_durations(_durations(log), between="public", measure="median_s"),
     "decompose_difference": lambda log: tk.decompose_difference(
         log["tasks"], of="commander", between="plugin_version", over="user_actual_id"
     ),

@@ -3,9 +3,11 @@
 from telemetry_kit.analyses.stages.arrivals import stage_arrivals, time_to_stage
 from telemetry_kit.analyses.stages.changes import ATTRIBUTES, INCIDENT, NONE, OPEN, find_changes, is_open, open_events
 from telemetry_kit.analyses.stages.counts import visit_counts
+from telemetry_kit.analyses.stages.duration_comparison import compare_durations, compare_dwell
 from telemetry_kit.analyses.stages.durations import incident_durations, incident_survival, time_to_end
 from telemetry_kit.analyses.stages.dwell import stage_dwell, stage_survival
 from telemetry_kit.analyses.stages.funnel import stage_funnel
+from telemetry_kit.analyses.stages.funnel_comparison import compare_funnel
 from telemetry_kit.analyses.stages.rework import stage_rework
 from telemetry_kit.analyses.stages.transitions import stage_transitions
 from telemetry_kit.analyses.stages.visits import stage_visits, status_visits
@@ -15,6 +17,9 @@ __all__ = [
     "INCIDENT",
     "NONE",
     "OPEN",
+    "compare_durations",
+    "compare_dwell",
+    "compare_funnel",
     "find_changes",
     "incident_durations",
     "incident_survival",

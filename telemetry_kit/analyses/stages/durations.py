@@ -42,6 +42,7 @@ _RESULT = (
     "entry_s",
     "num_stages",
     *ATTRIBUTES,
+    "cutoff",
 )
 _TO_END = ("server_id", "first_end_s", "n_ends")
 _NAMES = {"duration": "first_end_s", "is_censored": "_is_censored"}
@@ -106,6 +107,8 @@ def incident_durations(
             The first that is known of it.
         public : boolean
             Likewise; null where its create was not recorded.
+        cutoff : datetime64[us, UTC]
+            When its observation ended, so that an incident tells for how long it was observed.
 
     Raises
     ------
@@ -168,7 +171,7 @@ def incident_durations(
     start_us = nw.col("_start_us")
     first_end_s = seconds(nw.col("_first_end_us").fill_null(until_us) - start_us)
     entry_us = nw.when(from_start).then(nw.lit(0, nw.Int64)).otherwise(nw.col("_first_us") - start_us)
-    result = engine.add_time(ends, started_at="_start_us").with_columns(
+    result = engine.add_time(ends, started_at="_start_us", cutoff="_until_us").with_columns(
         nw.col("n_ends", "n_restarts").cast(nw.Int64),
         first_end_s=nw.when(nw.col("_had_ended") == 0).then(first_end_s),
         last_end_s=seconds(last_us - start_us),

@@ -15,6 +15,8 @@ STAGES_LISTED = 1_000
 """How many stages a table lists at most: a wrong number in one event must not make it endless."""
 NONE_BEFORE = -1
 """What stands for the stage before an incident's lowest."""
+ELIGIBLE, IMMATURE, EXCLUDED = range(3)
+"""Whether an incident counts in a funnel: it does; it is younger than the time given to all; its start is unknown."""
 
 
 def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFrame[Any]:
@@ -62,6 +64,43 @@ def find_steps(visits: nw.LazyFrame[Any], incident: Sequence[str]) -> nw.LazyFra
             _start_us=nw.col("_entered_us").min().over(*incident),
         )
         .with_columns(nw.col("_before").fill_null(NONE_BEFORE))
+    )
+
+
+def find_reach(visits: nw.LazyFrame[Any], incident: Sequence[str], span_us: int | None) -> nw.LazyFrame[Any]:
+    """Return how far each incident came, ever or within a time of its start.
+
+    Parameters
+    ----------
+    visits
+        Visits with the columns of ``stage_visits``.
+    incident
+        The columns that make an incident, and the group that it is looked at in.
+    span_us
+        The time that every incident is given, in microseconds; None for as long as it was observed.
+
+    Returns
+    -------
+    narwhals.LazyFrame
+        One row or more per incident and stage that it visited, to be grouped by ``incident``: ``_came_to`` (the stage;
+        null where that was too late), and alike in all rows or to be taken at most ``_n_stages``, ``_is_open`` (1 where
+        it was open at the cutoff) and ``_status`` (``ELIGIBLE``, ``IMMATURE`` or ``EXCLUDED``).
+    """
+    if span_us is None:
+        is_in_time, has_had_its_time = nw.lit(value=True), nw.lit(value=True)
+        steps, is_unknown = visits, ~nw.col("from_start")
+        flags = {"_n_stages": nw.col("num_stages"), "_is_open": nw.when(nw.col("is_censored")).then(1).otherwise(0)}
+    else:
+        is_in_time = nw.col("_entered_us") - nw.col("_start_us") <= span_us
+        has_had_its_time = nw.col("_start_us") + span_us <= nw.col("_cutoff_us")
+        steps, is_unknown = find_steps(visits, incident), nw.col("_is_unknown") == 1
+        flags = {name: nw.col(name) for name in ("_n_stages", "_is_open")}
+    status = nw.when(has_had_its_time).then(ELIGIBLE).otherwise(IMMATURE)
+    return steps.select(
+        *incident,
+        **flags,
+        _came_to=nw.when(is_in_time).then(nw.col("stage")),
+        _status=nw.when(is_unknown).then(EXCLUDED).otherwise(status),
     )
 
 
