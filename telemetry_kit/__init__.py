@@ -24,7 +24,7 @@ How incidents come and go: how many started, ended and were open, period by peri
     incident_flow: How many incidents started, ended and were open, period by period
 
 What is known of playbooks: which there are at a moment, how large they are, and how they change.
-    compare_playbook_sizes: How playbooks of one group compare with those of another: which are larger, and by how much
+    compare_playbook_sizes: Compare how large the playbooks of two groups are: in which they are larger, and by how much
     incident_sizes: How large incidents were when they were created, and how large their playbook was at that moment
     playbook_ecdf: The share of playbooks up to each size: the empirical distribution function
     playbook_growth: How the size of playbooks changes with every update
@@ -51,6 +51,9 @@ What is known of servers: how active they are, which versions they run, under wh
     warehouse_metrics: The figures of Mattermost's data warehouse for this plugin, so that they can be recognised
 
 How incidents move through their stages: how far they get, how long each stage holds them, where they go back.
+    compare_durations: Compare how long incidents of two groups take to end for the first time
+    compare_dwell: Compare how long visits to each stage last in two groups
+    compare_funnel: Compare how far incidents of two groups get: by how much the share that reaches each stage differs
     incident_durations: How long each incident took to end, for the first and for the last time, and how long it was open
     incident_survival: The share of incidents that have not ended yet as time goes by: the curves of ``time_to_end``
     stage_arrivals: The share of incidents that have come to each stage as time goes by: the curves of ``time_to_stage``
@@ -67,6 +70,7 @@ How incidents move through their stages: how far they get, how long each stage h
 
 What is known of tasks: who completes and reopens them, in which stage, how soon, and how many can be left.
     commander_vs_assignee: How much more often the commander completes a task than its assignee does
+    compare_completion: Compare who completes tasks in two groups of completions: by how much each share differs, and how sure that is
     completion_times: Each completion of a task with the time since its incident's start
     detectable_difference: The smallest differences in who completes tasks that a comparison with this much data could show
     open_task_bounds: The least and the most tasks that can be open, in progress and done in each incident at the cutoff
