@@ -56,6 +56,7 @@ How incidents move through their stages: how far they get, how long each stage h
     compare_funnel: Compare how far incidents of two groups get: by how much the share that reaches each stage differs
     incident_durations: How long each incident took to end, for the first and for the last time, and how long it was open
     incident_survival: The share of incidents that have not ended yet as time goes by: the curves of ``time_to_end``
+    last_stage_reached: How many incidents come to their last stage, with the limits of the share
     stage_arrivals: The share of incidents that have come to each stage as time goes by: the curves of ``time_to_stage``
     stage_dwell: How long visits to each stage last: quartiles, and the limits of the median
     stage_funnel: How many incidents reach each stage, with the limits of the share
@@ -82,6 +83,7 @@ What is known of tasks: who completes and reopens them, in which stage, how soon
 tk.errors: The exceptions a caller can catch; each message names the place, the value and what was expected.
 tk.plots: Pictures: a tidy table in, Matplotlib axes out. A picture computes nothing; it draws what its table says.
 tk.schemas: The one place that knows a field: its names everywhere, its type, its rules and what it means.
+tk.sentences: Sentences: a tidy table in, what it says in words out. A sentence computes nothing that its table does not say.
 """
 
 import importlib as _importlib

@@ -8,19 +8,20 @@ import importlib.metadata
 import os
 import sys
 import warnings
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import pandas as pd
 
 from telemetry_kit import schemas
-from telemetry_kit.errors import ParameterError, TelemetryKitError
+from telemetry_kit.errors import IncompleteReportError, ParameterError, TelemetryKitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
 PROGRAM = "telemetry-kit"
-OK, TOO_MANY_REJECTED, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+MOST_LINES = 12
+OK, FOUND_WANTING, MISTAKE, INTERRUPTED = 0, 1, 2, 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,6 +53,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
+    except IncompleteReportError as error:
+        _complain(str(error))
+        return FOUND_WANTING
     except TelemetryKitError as error:
         return _complain(str(error))
     except OSError as error:
@@ -85,6 +89,7 @@ def _parser() -> argparse.ArgumentParser:
         "--out", required=True, metavar="DIR", help="directory of the report; an earlier one is replaced"
     )
     _add_bounds(report)
+    _add_report_options(report)
     _add_memory_limit(report)
 
     validate = command("validate", _validate, "load a source, and print what became of every record")
@@ -133,6 +138,20 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("source", nargs="+", metavar="SOURCE", help="a file, a directory, a glob or a database URL")
 
 
+def _add_report_options(report: argparse.ArgumentParser) -> None:
+    report.add_argument("--notebooks", metavar="DIR", help="add the notebooks there, or replace those of the same name")
+    report.add_argument(
+        "--exclude-servers", metavar="FILE", help="leave out the servers whose ids stand there, one a line"
+    )
+    report.add_argument(
+        "--min-servers", metavar="N", type=int, default=3, help="add smaller groups to the others (default 3)"
+    )
+    report.add_argument("--with-ids", action="store_true", help="show the ids of servers, and not S01 and so on")
+    report.add_argument("--with-quarantine", action="store_true", help="add the rejected records as they came")
+    report.add_argument("--tables", default="csv", metavar="FORMAT", help="csv (default), xlsx or parquet")
+    report.add_argument("--single-file", action="store_true", help="add report.html, all pages in one file")
+
+
 def _add_bounds(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--since", metavar="T", help="leave out events before this time (ISO 8601, UTC unless it says)")
     parser.add_argument("--cutoff", metavar="T", help="leave out events after this time (ISO 8601, UTC unless it says)")
@@ -148,14 +167,23 @@ def _memory_limit(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _report(options: argparse.Namespace) -> int:
+    from telemetry_kit.eventlog.bundled import notebooks
     from telemetry_kit.reports import write_report
 
+    folders = [notebooks()] + ([] if options.notebooks is None else [options.notebooks])
     with _progress(sys.stderr) as on_progress:
         place = write_report(
             _source(options),
             options.out,
             since=options.since,
             cutoff=options.cutoff,
+            notebooks=folders,
+            exclude_servers=options.exclude_servers,
+            min_servers=options.min_servers,
+            with_ids=options.with_ids,
+            with_quarantine=options.with_quarantine,
+            tables=options.tables,
+            single_file=options.single_file,
             on_progress=on_progress,
             **_memory_limit(options),
         )
@@ -176,7 +204,14 @@ def _validate(options: argparse.Namespace) -> int:
     share = _print_audit(log.audit)
     if len(log.findings):
         print("\n" + _plain_table(log.findings))
-    return TOO_MANY_REJECTED if share > options.max_rejected else OK
+    if not log.audit[["n_incident", "n_tasks", "n_playbook"]].any(axis=None):
+        print("\nexit status 1: no event of these types was read")
+        return FOUND_WANTING
+    if share > options.max_rejected:
+        allowed = f"more than --max-rejected {options.max_rejected:g}"
+        print(f"\nexit status 1: {share:.2%} of the records were rejected, {allowed}")
+        return FOUND_WANTING
+    return OK
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -190,13 +225,34 @@ def _convert(options: argparse.Namespace) -> int:
 
 
 def _print_audit(audit: pd.DataFrame) -> float:
-    """Print what became of every record, and return the share that was rejected."""
+    """Print what became of every record, the total first, and return the share that was rejected."""
     total = audit.sum(numeric_only=True)
-    shown = pd.concat([audit, total.to_frame().T.assign(source="in all")]) if len(audit) > 1 else audit
     share: float = total["n_rejected"] / max(total["n_read"], 1)
-    print(_plain_table(shown))
-    print(f"\n{total['n_rejected']:,} of {total['n_read']:,} records rejected ({share:.2%})")
+    print(f"{total['n_rejected']:,} of {total['n_read']:,} records rejected ({share:.2%})\n")
+    folded = _by_folder(audit)
+    in_all = total.to_frame().T.assign(source="in all")[audit.columns]
+    print(_plain_table(folded if len(audit) == 1 else pd.concat([in_all, folded])))
     return share
+
+
+def _by_folder(audit: pd.DataFrame) -> pd.DataFrame:
+    """Add up the lines of an audit by folder, where there are more than can be looked at."""
+    places = [PurePosixPath(source).parts for source in audit["source"]]
+    deepest = max((len(parts) for parts in places), default=0)
+    for depth in range(deepest, 0, -1):
+        names = pd.Series(
+            ["/".join([*parts[:depth], ""]) if len(parts) > depth else "/".join(parts) for parts in places],
+            index=audit.index,
+            dtype="str",
+        )
+        if depth == 1 or names.nunique() <= MOST_LINES:
+            break
+    else:
+        return audit
+    sums = audit.drop(columns="source").groupby(names, sort=False).sum()
+    n_files = names.value_counts().reindex(sums.index)
+    told = [f"{name} ({n:,} files)" if n > 1 else name for name, n in n_files.items()]
+    return sums.reset_index(drop=True).assign(source=pd.Series(told, dtype="str"))[audit.columns]
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -242,23 +298,20 @@ def _printable(text: str) -> str:
 
 @contextlib.contextmanager
 def _progress(stream: TextIO) -> Iterator[Callable[[int, int, str], None]]:
-    """Show steps as a bar on a terminal, and as a line for each new thing elsewhere."""
+    """Show on a terminal what is done and how long the rest will take, and nothing elsewhere."""
     with contextlib.ExitStack() as stack:
         bar = None
-        last = ""
 
         def show(done: int, total: int, what: str) -> None:
-            nonlocal bar, last
-            if stream.isatty():
-                from tqdm import tqdm
+            nonlocal bar
+            if not stream.isatty():
+                return
+            from tqdm import tqdm
 
-                if bar is None:
-                    bar = stack.enter_context(tqdm(total=total, unit="cell", file=stream, leave=False))
-                bar.set_description(what, refresh=False)
-                bar.update(done - bar.n)
-            elif what != last:
-                print(what, file=stream, flush=True)
-                last = what
+            if bar is None:
+                bar = stack.enter_context(tqdm(total=total, unit="cell", file=stream, leave=False, delay=2))
+            bar.set_description(what, refresh=False)
+            bar.update(done - bar.n)
 
         yield show
 

@@ -132,6 +132,10 @@ class ReportError(TelemetryKitError):
         super().__init__(f"{place}: {fault}")
 
 
+class IncompleteReportError(TelemetryKitError):
+    """A report was made, but a notebook of it failed, or no event was there to report on."""
+
+
 class RejectedEventsError(TelemetryKitError):
     """Records were rejected, and the caller asked for an error instead of a quarantine.
 

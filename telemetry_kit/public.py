@@ -38,6 +38,7 @@ from telemetry_kit.analyses.stages import (
     compare_funnel,
     incident_durations,
     incident_survival,
+    last_stage_reached,
     stage_arrivals,
     stage_dwell,
     stage_funnel,
@@ -68,11 +69,12 @@ from telemetry_kit.eventlog.load import load_events, load_incidents, load_playbo
 from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.eventlog.scan import scan_events
 from telemetry_kit.eventlog.warehouse import open_warehouse
+from telemetry_kit.reports import sentences
 
 if TYPE_CHECKING:
     from telemetry_kit import plots  # noqa: TC004 - plots are imported by themselves, when asked for
 
-__all__ = ["errors", "plots", "schemas"]
+__all__ = ["errors", "plots", "schemas", "sentences"]
 # Events.
 __all__ += [
     "EventLog",
@@ -101,6 +103,7 @@ __all__ += [
     "compare_funnel",
     "incident_durations",
     "incident_survival",
+    "last_stage_reached",
     "stage_arrivals",
     "stage_dwell",
     "stage_funnel",

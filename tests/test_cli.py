@@ -107,7 +107,7 @@ def test_a_place_that_cannot_be_written_is_a_mistake(simulated, capsys, tmp_path
 def test_validate_prints_what_became_of_every_record(simulated, capsys):
     assert main(["validate", str(simulated)]) == 0
     captured = capsys.readouterr()
-    header, counts = (line.split() for line in captured.out.splitlines()[:2])
+    header, counts = (line.split() for line in captured.out.splitlines()[2:4])
     audit = dict(zip(header, counts, strict=True))
     assert audit["source"] == "events.jsonl"
     assert audit["n_read"] == "300"
@@ -118,8 +118,21 @@ def test_validate_prints_what_became_of_every_record(simulated, capsys):
 def test_validate_adds_up_several_files(simulated, damaged, capsys):
     assert main(["validate", str(simulated), str(damaged)]) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert lines[3].split()[:4] == ["in", "all", "600", lines[3].split()[3]]
-    assert "3 of 600 records rejected (0.50%)" in "\n".join(lines)
+    assert lines[0] == "3 of 600 records rejected (0.50%)"
+    assert lines[3].split()[:3] == ["in", "all", "600"]
+    assert lines[-1] == "exit status 1: 0.50% of the records were rejected, more than --max-rejected 0"
+
+
+def test_validate_folds_many_files_by_folder(simulated, tmp_path, capsys):
+    for number in range(30):
+        path = tmp_path / "logs" / f"{number % 2}" / f"{number}.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{{"not an event": {number}}}\n')
+    assert main(["validate", str(tmp_path / "logs")]) == 1
+    captured = capsys.readouterr().out
+    assert "0/ (15 files)" in captured
+    assert "1/ (15 files)" in captured
+    assert "29.jsonl" not in captured
 
 
 @pytest.mark.parametrize(("share", "status"), [("0", 1), ("0.009", 1), ("0.01", 0), ("1", 0)])
@@ -137,8 +150,10 @@ def test_validate_writes_the_rejected_records(damaged, tmp_path):
 
 def test_validate_of_a_source_without_records_rejects_nothing(tmp_path, capsys):
     (tmp_path / "empty.jsonl").touch()
-    assert main(["validate", str(tmp_path / "empty.jsonl")]) == 0
-    assert "0 of 0 records rejected" in capsys.readouterr().out
+    assert main(["validate", str(tmp_path / "empty.jsonl")]) == 1
+    captured = capsys.readouterr().out
+    assert "0 of 0 records rejected" in captured
+    assert "exit status 1: no event of these types was read" in captured
 
 
 def test_a_name_cannot_command_the_terminal(simulated, tmp_path, capsys):
@@ -189,8 +204,9 @@ def test_simulate_writes_any_era_container_and_fault_and_says_how_it_must_load(t
     log = tk.load_events(out)
     assert log.audit["n_duplicate"].sum() > 0
     assert log.audit["n_rejected"].sum() > 0
-    predicted = capsys.readouterr().out.splitlines()[1].split()
-    assert predicted == [str(cell) for cell in log.audit.iloc[0]]
+    header, counts = (line.split() for line in capsys.readouterr().out.splitlines()[2:4])
+    loaded = log.audit.iloc[0]
+    assert counts == [str(loaded[name]) for name in header]
 
 
 def test_schema_prints_every_field_of_every_type(capsys):

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 PARAMETERS_TAG = "parameters"
 EXTENSION = "telemetry_kit.reports.tables"
+OPENING = "from telemetry_kit.reports.prepared import open_prepared as tk_open_prepared"
+"""What the parameters of a report need."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -105,9 +107,7 @@ def execute_notebook(
             try:
                 execution.result()
             except CellExecutionError as error:
-                message = _ANSI.sub("", str(error.evalue)).strip()
-                first = message.splitlines()[0] if message else "no message"
-                raise ReportError(name, f"{_failed_cell(notebook)}: {error.ename}: {first}") from None
+                raise ReportError(name, f"{_failed_cell(notebook)}: {_told(error.ename, error.evalue)}") from None
             except (CellControlSignal, DeadKernelError) as error:
                 raise ReportError(name, f"the kernel died ({error})") from None
             except KeyboardInterrupt:
@@ -133,7 +133,8 @@ def tags_of(cell: NotebookNode) -> list[str]:
 def _set_parameters(notebook: NotebookNode, parameters: Mapping[str, str]) -> None:
     for cell in notebook.cells:
         if PARAMETERS_TAG in tags_of(cell):
-            cell.source = "\n".join(f"{variable} = {expression}" for variable, expression in parameters.items())
+            lines = [f"{variable} = {expression}" for variable, expression in parameters.items()]
+            cell.source = "\n".join([OPENING, *lines])
 
 
 def _environment(folder: Path) -> dict[str, str]:
@@ -146,6 +147,12 @@ def _environment(folder: Path) -> dict[str, str]:
         "MPLBACKEND": "module://matplotlib_inline.backend_inline",
         "PYTHONHASHSEED": "0",
     }
+
+
+def _told(name: str, value: str) -> str:
+    """Return the kind and the first line of an exception."""
+    lines = _ANSI.sub("", str(value)).strip().splitlines()
+    return f"{name}: {lines[0]}" if lines else f"{name} without a message"
 
 
 def _failed_cell(notebook: NotebookNode) -> str:

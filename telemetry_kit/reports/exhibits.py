@@ -1,18 +1,20 @@
 """An executed notebook -> its exhibits: the tables and figures that its cells are tagged to give away.
 
 A cell tagged ``table:NAME`` shows a pandas frame, which becomes ``tables/NAME.csv``; a cell tagged ``figure:NAME``
-draws a figure, which becomes ``figures/NAME.svg``. The tag stands in the notebook's metadata, so the notebook itself
-needs nothing but the public names of the package.
+draws a figure, which becomes ``figures/NAME.svg``. What the cell says as Markdown is the title of its exhibit, and
+after the first paragraph its description. The tag stands in the notebook's metadata, so the notebook itself needs
+nothing but the public names of the package.
 """
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from telemetry_kit.errors import ReportError
 from telemetry_kit.reports.execution import tags_of
+from telemetry_kit.reports.tables import ARROW
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,17 +34,43 @@ class Exhibit:
     kind: Kind
     name: str
     content: str
+    said: str = ""
+    """What its cell says of it, as Markdown: the first paragraph is its title."""
+    code: str = ""
+    bundle: dict[str, str] = field(default_factory=dict)
+    number: str = ""
 
     @property
     def path(self) -> str:
         """Where the exhibit's file lies in the report."""
         return FILES[self.kind].format(self.name)
 
+    def path_as(self, tables: str) -> str:
+        """Where its file lies where tables are written in another format; no table needs one that has no types."""
+        is_other = self.kind == "table" and tables != "csv" and ARROW in self.bundle
+        return self.path.removesuffix("csv") + tables if is_other else self.path
+
+    @property
+    def anchor(self) -> str:
+        """The fragment under which its page has it."""
+        return f"{self.kind}-{self.name}"
+
+    @property
+    def label(self) -> str:
+        """What it is called in the text, with its number."""
+        return f"{self.kind.capitalize()} {self.number}".rstrip()
+
     @property
     def title(self) -> str:
-        """The name in words."""
+        """What it shows, in a sentence where its cell says one, and otherwise its name in words."""
         words = self.name.replace("-", " ")
-        return words[0].upper() + words[1:]
+        first = self.said.strip().partition("\n\n")[0]
+        return " ".join(first.replace("**", "").split()) or words[0].upper() + words[1:]
+
+    @property
+    def description(self) -> str:
+        """What its cell says after the title, as Markdown."""
+        return self.said.strip().partition("\n\n")[2]
 
 
 def exhibits_of(cell: NotebookNode, notebook: str) -> Iterator[Exhibit]:
@@ -58,13 +86,15 @@ def exhibits_of(cell: NotebookNode, notebook: str) -> Iterator[Exhibit]:
     Yields
     ------
     Exhibit
-        One for each tag that names one.
+        One for each tag that names one, without a number.
 
     Raises
     ------
     ReportError
         The cell is tagged for an exhibit that none of its outputs is.
     """
+    outputs = cell.get("outputs", [])
+    said = "\n\n".join(output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {}))
     for tag in tags_of(cell):
         match = _TAG.fullmatch(tag)
         if match is None:
@@ -72,11 +102,7 @@ def exhibits_of(cell: NotebookNode, notebook: str) -> Iterator[Exhibit]:
                 raise ReportError(notebook, f"the tag {tag!r} is no name: expected small letters, digits and hyphens")
             continue
         kind: Kind = "table" if match[1] == "table" else "figure"
-        contents = [
-            output.data[MIMETYPES[kind]]
-            for output in cell.get("outputs", [])
-            if MIMETYPES[kind] in output.get("data", {})
-        ]
-        if len(contents) != 1:
-            raise ReportError(notebook, f"the cell tagged {tag!r} shows {len(contents)} {kind}s, expected one")
-        yield Exhibit(kind, match[2], contents[0])
+        bundles = [output.data for output in outputs if MIMETYPES[kind] in output.get("data", {})]
+        if len(bundles) != 1:
+            raise ReportError(notebook, f"the cell tagged {tag!r} shows {len(bundles)} {kind}s, expected one")
+        yield Exhibit(kind, match[2], bundles[0][MIMETYPES[kind]], said, cell.source.strip(), dict(bundles[0]))

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import functools
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit.reports.exhibits import exhibits_of
+from telemetry_kit.reports import figures
+from telemetry_kit.reports.blocks import blocks_of, headings_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,9 +17,13 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from nbformat import NotebookNode
 
+    from telemetry_kit.reports.blocks import Block
     from telemetry_kit.reports.exhibits import Exhibit
 
 _TITLE = re.compile(r"^# +(.+)$", re.MULTILINE)
+_ANCHOR = re.compile(r'<a class="anchor-link".*?</a>', re.DOTALL)
+_MARK = re.compile(r"[*`]|\[([^\]]*)\]\([^)]*\)")
+_TEMPLATES = Path(__file__).parent / "templates"
 
 
 @dataclass(frozen=True)
@@ -28,6 +32,9 @@ class Chapter:
 
     name: str
     notebook: NotebookNode
+    number: int
+    error: str = ""
+    """Why its execution ended early; empty where it did not."""
 
     @property
     def path(self) -> str:
@@ -52,9 +59,19 @@ class Chapter:
         return next((text.strip() for text in paragraphs if text.strip() and not text.lstrip().startswith("#")), "")
 
     @functools.cached_property
+    def blocks(self) -> list[Block]:
+        """What its page shows, in order."""
+        return blocks_of(self.notebook, self.name, self.number, self.error)
+
+    @functools.cached_property
     def exhibits(self) -> list[Exhibit]:
-        """Its tables and figures, in their order on the page."""
-        return [exhibit for cell in self.notebook.cells for exhibit in exhibits_of(cell, self.name)]
+        """Its tables and figures with a name, in their order on the page."""
+        return [block.exhibit for block in self.blocks if block.exhibit and block.exhibit.name]
+
+    @property
+    def contents(self) -> list[tuple[str, str]]:
+        """The headings of its page, each with its fragment."""
+        return [(heading, _fragment(heading)) for heading in headings_of(self.blocks)]
 
     @property
     def _prose(self) -> str:
@@ -62,7 +79,7 @@ class Chapter:
 
 
 def render_chapter(chapter: Chapter, chapters: Sequence[Chapter], cover: Mapping[str, Any]) -> str:
-    """Return the page of a chapter: prose, tables and figures, without the code.
+    """Return the page of a chapter: prose, figures and tables, the code of each one click away.
 
     Parameters
     ----------
@@ -71,7 +88,7 @@ def render_chapter(chapter: Chapter, chapters: Sequence[Chapter], cover: Mapping
     chapters
         All chapters, for the links between them.
     cover
-        What every page says about the events: ``sources``, ``cutoff``, ``counts`` and ``version``.
+        What every page says about the events, as ``writing`` makes it.
 
     Returns
     -------
@@ -81,8 +98,8 @@ def render_chapter(chapter: Chapter, chapters: Sequence[Chapter], cover: Mapping
     return _environment().get_template("chapter.html").render(chapter=chapter, chapters=chapters, **cover)
 
 
-def render_index(chapters: Sequence[Chapter], cover: Mapping[str, Any]) -> str:
-    """Return the first page of a report: what was read, the chapters, and every file to take away.
+def render_index(chapters: Sequence[Chapter], cover: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """Return the first page of a report: what was found, in numbers and in short, and the way to everything else.
 
     Parameters
     ----------
@@ -90,39 +107,112 @@ def render_index(chapters: Sequence[Chapter], cover: Mapping[str, Any]) -> str:
         All chapters, in their order.
     cover
         What every page says about the events, as for ``render_chapter``.
+    first
+        What the first page alone says: ``findings``, ``cards``, ``alerts``, ``changes``, ``files``.
 
     Returns
     -------
     str
         An HTML document.
     """
-    return _environment().get_template("index.html").render(chapters=chapters, **cover)
+    return _environment().get_template("index.html").render(chapters=chapters, **cover, **first)
+
+
+def render_single(chapters: Sequence[Chapter], cover: Mapping[str, Any], first: Mapping[str, Any]) -> str:
+    """Return all pages of a report in one, for a mail: its links lead within it.
+
+    Parameters
+    ----------
+    chapters, cover, first
+        As for ``render_index``.
+
+    Returns
+    -------
+    str
+        An HTML document.
+    """
+    page = _environment().get_template("single.html").render(chapters=chapters, is_single=True, **cover, **first)
+    for chapter in chapters:
+        page = page.replace(f'href="{chapter.path}#', 'href="#').replace(
+            f'href="{chapter.path}"', f'href="#{chapter.name}"'
+        )
+    return page.replace('href="index.html"', 'href="#content"')
+
+
+def plain_text(markdown: str) -> str:
+    """Return Markdown of a paragraph as plain text.
+
+    Examples
+    --------
+    >>> plain_text("**Half** of [them](a.html) stay in `stage 0`.")
+    'Half of them stay in stage 0.'
+    """
+    return " ".join(_MARK.sub(lambda match: match[1] or "", markdown).split())
 
 
 @functools.cache
 def _environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
     from markupsafe import Markup
-    from nbconvert.filters import markdown2html
 
-    folder = Path(__file__).parent / "templates"
     environment = Environment(
-        loader=FileSystemLoader(folder),
+        loader=FileSystemLoader(_TEMPLATES),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters["prose"] = lambda text: Markup(markdown2html(text))  # noqa: S704 - the notebook's own words
-    environment.filters["shown_prose"] = lambda text: Markup(markdown2html(_without_html(text)))  # noqa: S704 - escaped
-    environment.filters["datauri"] = _data_uri
-    environment.globals["exhibits_of"] = exhibits_of
-    environment.globals["style"] = Markup((folder / "style.css").read_text("utf-8"))  # noqa: S704 - this package's file
+    environment.filters |= {
+        "prose": _prose,
+        "said": lambda text: _prose(_without_html(text)),
+        "sentence": lambda text: Markup(_paragraph(_prose(_without_html(text)))),  # noqa: S704 - escaped before
+        "code": _highlighted,
+        "plain": plain_text,
+        "figure": lambda exhibit: Markup(_figure(exhibit)),  # noqa: S704 - drawn by Matplotlib, which escapes texts
+    }
+    style = (_TEMPLATES / "style.css").read_text("utf-8")
+    environment.globals["is_single"] = False
+    environment.globals["style"] = Markup(style)  # noqa: S704 - this package's file
     return environment
 
 
-def _data_uri(svg: str) -> str:
-    return f"data:image/svg+xml;base64,{base64.b64encode(svg.encode()).decode()}"
+def _figure(exhibit: Exhibit) -> str:
+    return figures.within_page(described(exhibit), exhibit.anchor)
+
+
+def described(exhibit: Exhibit) -> str:
+    """Return the SVG of a figure with its title and its description."""
+    description = plain_text(exhibit.description) or exhibit.title
+    return figures.with_description(exhibit.content, plain_text(exhibit.title), description, exhibit.anchor)
+
+
+def _prose(text: str) -> Any:  # noqa: ANN401 - markupsafe is imported where it is used
+    from markupsafe import Markup
+    from nbconvert.filters import markdown2html
+
+    made = _ANCHOR.sub("", markdown2html(text))
+    made = re.sub(r"<h([123])([^>]*)>", lambda match: f"<h{match[1]}>", made)
+    made = re.sub(
+        r"<h([23])>(.*?)</h\1>", lambda match: f'<h{match[1]} id="{_fragment(match[2])}">{match[2]}</h{match[1]}>', made
+    )
+    return Markup(made)  # noqa: S704 - the notebook's own words, or escaped before
+
+
+def _paragraph(html: str) -> str:
+    return re.sub(r"\A\s*<p>(.*?)</p>\s*\Z", r"\1", str(html), flags=re.DOTALL)
+
+
+def _fragment(heading: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", re.sub("<.*?>", "", heading).lower()).strip("-")
+
+
+def _highlighted(code: str) -> Any:  # noqa: ANN401 - markupsafe is imported where it is used
+    from markupsafe import Markup
+    from pygments import highlight
+    from pygments.formatters import HtmlFormatter
+    from pygments.lexers import PythonLexer
+
+    return Markup(highlight(code, PythonLexer(), HtmlFormatter(nowrap=True)))  # noqa: S704 - Pygments escapes
 
 
 def _without_html(markdown: str) -> str:

@@ -2,94 +2,64 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib.metadata
 import itertools
 import json
 import os
-import platform
 import tempfile
 import warnings
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, TextIO
-from urllib.parse import urlsplit
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any, TextIO
 
 from telemetry_kit import engine
-from telemetry_kit.errors import MissingExtraError, ReportError
+from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ParameterError, ReportError
 from telemetry_kit.eventlog import bundled
 from telemetry_kit.eventlog.convert import convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark
-from telemetry_kit.eventlog.scan import scan_events
-from telemetry_kit.ingest.discovery import find_files, shown
-from telemetry_kit.ingest.formats.database import is_url
-from telemetry_kit.ingest.inputs import digest, list_items
+from telemetry_kit.ingest.discovery import find_files
+from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files
+from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, names_of
+from telemetry_kit.reports.manifest import describe, key_of, make_manifest
+from telemetry_kit.reports.placing import MANIFEST, is_whole, read_manifest, taking_place
+from telemetry_kit.reports.prepared import label_servers, open_prepared, read_server_list, write_key
+from telemetry_kit.reports.takeaway import check_format, write_table
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
 
     from narwhals.stable.v2.typing import IntoFrame
     from nbformat import NotebookNode
 
+    from telemetry_kit.eventlog.log import EventLog
+    from telemetry_kit.reports.cover import Moment, Source
     from telemetry_kit.reports.pages import Chapter
 
-    Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-
 MEMORY_LIMIT = "2GB"
-MANIFEST = "manifest.json"
 QUARANTINE = "quarantine.jsonl"
-PACKAGES = (
-    "telemetry-kit",
-    "duckdb",
-    "matplotlib",
-    "narwhals",
-    "numpy",
-    "pandas",
-    "pandera",
-    "pyarrow",
-    "scipy",
-    "seaborn",
-)
-COUNTS = {
-    "n_read": "Records read",
-    "n_incident": "Incident events",
-    "n_tasks": "Task events",
-    "n_playbook": "Playbook events",
-    "n_duplicate": "Duplicates",
-    "n_rejected": "Rejected",
-    "n_other": "Other types",
-    "n_before_since": "Before the start",
-    "n_after_cutoff": "After the cutoff",
-}
-
-
-class Account(NamedTuple):
-    """What the report itself tells of the events that were read, and where they lie."""
-
-    events: Path
-    since: str | None
-    cutoff: str | None
-    audit: pd.DataFrame
-    quarantine: IntoFrame
-    inputs: list[dict[str, str | int]]
+SINGLE_FILE = "report.html"
 
 
 def write_report(
     source: Source,
     out: str | os.PathLike[str],
     *,
-    since: str | dt.datetime | None = None,
-    cutoff: str | dt.datetime | None = None,
-    notebooks: str | os.PathLike[str] | None = None,
+    since: Moment | None = None,
+    cutoff: Moment | None = None,
+    notebooks: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    exclude_servers: str | os.PathLike[str] | None = None,
+    min_servers: int = MIN_SERVERS,
+    with_ids: bool = False,
+    with_quarantine: bool = False,
+    tables: str = "csv",
+    single_file: bool = False,
     memory_limit: str = MEMORY_LIMIT,
     on_progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> Path:
     """Execute the notebooks on a source, and write what they show as a report that needs nothing else.
 
-    A report is there as a whole or not at all: an earlier one in ``out`` stays until the new one is complete. The
-    events stay on disk, so that a report of any number of them needs bounded memory.
+    A report is there as a whole or not at all: an earlier one in ``out`` stays until the new one is complete, and stays
+    as it is where nothing has changed: neither what was read, nor the code, nor what was asked for. The events stay on
+    disk, so that a report of any number of them needs bounded memory.
 
     Parameters
     ----------
@@ -100,9 +70,24 @@ def write_report(
     since, cutoff
         Events before the one and after the other are left out; by default none, and the newest event's time.
     notebooks
-        A directory of other notebooks than those of the package. Each needs one cell tagged ``parameters`` that sets
-        ``source``, ``cutoff`` and ``load``, which is then called with the two and returns an ``EventLog``; cells tagged
-        ``table:NAME`` and ``figure:NAME`` give their frame or figure away.
+        The directory of the notebooks, or several, of which a later one adds to an earlier one and replaces the
+        notebooks that are called the same; by default those of the package. Each notebook needs one cell tagged
+        ``parameters`` that sets ``source``, ``cutoff``, ``load`` and ``min_servers``, of which ``load`` is called with
+        the first two and returns an ``EventLog``; cells tagged ``table:NAME`` and ``figure:NAME`` give their frame or
+        figure away.
+    exclude_servers
+        A file with the ids of servers that are left out, one a line.
+    min_servers
+        A group with fewer servers is added to the others.
+    with_ids
+        Show the ids of servers. Without it they are called ``S01`` and so on, and which is which is written beside the
+        directory, to ``NAME.servers.csv``, where it does not go along with the report.
+    with_quarantine
+        Add ``quarantine.jsonl``, the rejected records as they came.
+    tables
+        In which format tables are written: ``"csv"``, ``"xlsx"`` or ``"parquet"``.
+    single_file
+        Add ``report.html``, all pages in one file.
     memory_limit
         How much memory DuckDB may use at a time, such as ``"2GB"``; Python and the pictures come on top.
     on_progress
@@ -111,15 +96,18 @@ def write_report(
     Returns
     -------
     pathlib.Path
-        The directory: ``index.html``, one page per notebook, ``tables/*.csv``, ``figures/*.svg``,
-        ``quarantine.jsonl`` and ``manifest.json``.
+        The directory: ``index.html``, one page per notebook, ``tables/*``, ``figures/*.svg`` and ``manifest.json``.
 
     Raises
     ------
     SourceError
         The source cannot be used.
     ReportError
-        A notebook fails, or ``out`` holds anything but an earlier report.
+        ``out`` holds anything but an earlier report, or a notebook is not one for reports.
+    IncompleteReportError
+        The report is there, but it holds no event, or a notebook failed: its page says so.
+    ParameterError
+        A parameter has a value that it cannot take.
     MissingExtraError
         The extra ``lab`` is not installed.
 
@@ -130,110 +118,144 @@ def write_report(
     >>> write_report(tk.samples() / "recorded-autumn", "report")  # doctest: +SKIP
     PosixPath('report')
     """
-    chapters = _read_chapters(bundled.notebooks() if notebooks is None else Path(notebooks))
-    total = 1 + sum(chapter.n_cells for chapter in chapters)
-    with _taking_place(Path(out)) as folder, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch:
+    check_format(tables)
+    if min_servers < 1:
+        raise ParameterError("min_servers", min_servers, "a whole number of servers, 1 or more")
+    excluded = () if exclude_servers is None else tuple(read_server_list(exclude_servers))
+    asked = Asked(
+        since, cutoff, excluded, min_servers, with_ids, with_quarantine, tables, single_file, memory_limit
+    )  # fmt: skip
+    paths = _notebook_files(notebooks)
+    chapters = _read_chapters(paths)
+    place = Path(out)
+    key = _key(source, paths, asked)
+    earlier = read_manifest(place)
+    if key is not None and earlier.get("key") == key and is_whole(place, earlier):
+        on_progress(1, 1, "unchanged")
+        return place
+    with taking_place(place) as folder, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch:
+        total = 1 + sum(chapter.n_cells for chapter in chapters)
         on_progress(0, total, "loading")
-        account = _read(source, since, cutoff, Path(scratch, "events"), memory_limit)
+        account = _read(source, Path(scratch), asked)
         steps = itertools.count(1)
+        executed = []
         for chapter in chapters:
 
             def on_cell(name: str = chapter.name) -> None:
                 on_progress(next(steps), total, name)
 
-            on_cell()
-            _execute(chapter, account, memory_limit, on_cell)
-        _write_pages(folder, chapters, _cover(source, account))
-        with (folder / QUARANTINE).open("w", encoding="utf-8", newline="\n") as stream:
-            write_quarantine(account.quarantine, stream)
-        _write(folder / MANIFEST, json.dumps(_manifest(folder, account), indent=2) + "\n")
-    return Path(out)
+            executed.append(_execute(chapter, account, asked, on_cell))
+        _write_pages(folder, executed, account, names_of(source), asked)
+        failed = [chapter.error for chapter in executed if chapter.error]
+        about = {
+            **({} if failed or key is None else {"key": key}),
+            "since": account.since,
+            "cutoff": account.cutoff,
+            "inputs": account.inputs,
+        }
+        manifest = make_manifest(folder, about, account.log.audit)
+        _write(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        if account.key is not None:
+            _write(place.with_name(f"{place.absolute().name}.servers.csv"), account.key.read_text("utf-8"))
+    if failed:
+        raise IncompleteReportError(failed[0])
+    if account.cutoff is None:
+        raise IncompleteReportError(
+            f"{', '.join(names_of(source))}: no event was read, so there is nothing to report on"
+        )
+    return place
 
 
-@contextlib.contextmanager
-def _taking_place(place: Path) -> Iterator[Path]:
-    """Give a directory to write a report in; what it holds at the end takes the place of an earlier report.
-
-    Nothing changes where an exception ends it. The manifest is the last to go and to come: a report that has one is
-    whole. The directory itself stays, since it may be a mount or the one in which somebody is working.
-    """
-    earlier = _earlier_files(place)
-    is_new = not place.exists()
-    place.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=place) as folder:
-            yield Path(folder)
-            for path in [place / MANIFEST, *(place / name for name in earlier)]:
-                path.unlink(missing_ok=True)
-            for directory in {(place / name).parent for name in earlier} - {place}:
-                directory.rmdir()
-            for path in sorted(Path(folder).iterdir(), key=lambda path: path.name == MANIFEST):
-                path.rename(place / path.name)
-    finally:
-        if is_new and not any(place.iterdir()):
-            place.rmdir()
+def _key(source: Source, notebooks: Sequence[Path], asked: Asked) -> str | None:
+    """Return the digest of all that a report depends on; none where a source does not tell whether it has changed."""
+    if not is_of_files(source):
+        return None
+    inputs = describe_files(input_files(source))
+    return key_of(inputs, notebooks, {"names": names_of(source), **vars(asked)})
 
 
-def _earlier_files(place: Path) -> set[str]:
-    """Return the files of an earlier report, and see that nothing else would be lost or mixed with a new one."""
-    if not place.exists():
-        return set()
-    if not place.is_dir():
-        raise ReportError(str(place), "is a file, expected a directory")
-    found = {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()}
-    try:
-        listed = {MANIFEST} | {entry["path"] for entry in json.loads((place / MANIFEST).read_text("utf-8"))["outputs"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        listed = set()
-    strange = sorted(found - listed)
-    if strange:
-        raise ReportError(str(place), f"holds {strange[0]!r}, expected an empty directory or an earlier report")
-    return found
+def _notebook_files(
+    notebooks: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None,
+) -> list[Path]:
+    """List the notebooks of a report by name, a later directory's in the place of an earlier one's."""
+    if notebooks is None:
+        notebooks = [bundled.notebooks()]
+    elif isinstance(notebooks, str | os.PathLike):
+        notebooks = [notebooks]
+    found: dict[str, Path] = {}
+    for folder in map(Path, notebooks):
+        own = {path.name: path for path in folder.glob("*.ipynb")}
+        if not own:
+            raise ReportError(str(folder), "holds no notebook, expected at least one .ipynb file")
+        found |= own
+    return [found[name] for name in sorted(found)]
 
 
-def _read_chapters(folder: Path) -> list[Chapter]:
+def _read_chapters(paths: Sequence[Path]) -> list[Chapter]:
     try:
         from telemetry_kit.reports.execution import read_notebook
         from telemetry_kit.reports.pages import Chapter
 
-        chapters = [Chapter(path.stem, read_notebook(path)) for path in sorted(folder.glob("*.ipynb"))]
+        return [Chapter(path.stem, read_notebook(path), number) for number, path in enumerate(paths, start=1)]
     except ModuleNotFoundError as error:
         raise MissingExtraError("a report", "lab") from error
-    if not chapters:
-        raise ReportError(str(folder), "holds no notebook, expected at least one .ipynb file")
-    return chapters
 
 
-def _read(
-    source: Source,
-    since: str | dt.datetime | None,
-    cutoff: str | dt.datetime | None,
-    store: Path,
-    memory_limit: str,
-) -> Account:
+def _read(source: Source, scratch: Path, asked: Asked) -> Account:
     """Read a source once for all notebooks: they open the store where it lies."""
     if isinstance(source, str | os.PathLike) and is_saved(source):
         store = Path(source)
-        inputs = [_entry(name, path) for name, path in find_files(store)]
+        inputs = [describe(name, path) for name, path in find_files(store)]
     else:
-        convert_events(source, store, since=since, cutoff=cutoff, memory_limit=memory_limit)
+        store = scratch / "events"
+        convert_events(source, store, since=asked.since, cutoff=asked.cutoff, memory_limit=asked.memory_limit)
         inputs = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in read_mark(store)["inputs"]]
-    log = scan_events(store, since=since, cutoff=cutoff, memory_limit=memory_limit)
-    begin, moment = None if log.since is None else log.since.isoformat(), log.cutoff.isoformat()
-    return Account(store, begin, None if moment == "NaT" else moment, log.audit, log.quarantine, inputs)
+    account = Account(store, None, _open(store, None, asked), inputs)
+    if asked.with_ids:
+        return account
+    key = scratch / "servers.csv"
+    write_key(label_servers(account.log), key)
+    return account._replace(key=key, log=_open(store, key, asked))
 
 
-def _execute(chapter: Chapter, account: Account, memory_limit: str, on_cell: Callable[[], None]) -> None:
+def _open(store: Path, key: Path | None, asked: Asked) -> EventLog[Any]:
+    return open_prepared(str(store.absolute()), **_openings(key, asked))
+
+
+def _openings(key: Path | None, asked: Asked) -> dict[str, Any]:
+    """Return how the events are opened, here and in the notebooks."""
+    texts = {name: None if getattr(asked, name) is None else str(getattr(asked, name)) for name in ("since", "cutoff")}
+    return texts | {
+        "memory_limit": asked.memory_limit,
+        "exclude_servers": list(asked.exclude_servers),
+        "key": None if key is None else str(key.absolute()),
+    }
+
+
+def _execute(chapter: Chapter, account: Account, asked: Asked, on_cell: Callable[[], None]) -> Chapter:
+    """Execute a notebook; one that fails tells why, and the others go on."""
     from telemetry_kit.reports.execution import execute_notebook
 
+    openings = {name: value for name, value in _openings(account.key, asked).items() if name != "cutoff"}
+    opened = ", ".join(f"{name}={value!r}" for name, value in openings.items())
     parameters = {
         "source": repr(str(account.events.absolute())),
         "cutoff": repr(account.cutoff),
-        "load": f"lambda source, cutoff: tk.scan_events(source, cutoff=cutoff, memory_limit={memory_limit!r})",
+        "load": f"lambda source, cutoff: tk_open_prepared(source, cutoff=cutoff, {opened})",
+        "min_servers": repr(asked.min_servers),
     }
-    execute_notebook(chapter.notebook, chapter.name, parameters, on_cell)
+    on_cell()
+    try:
+        execute_notebook(chapter.notebook, chapter.name, parameters, on_cell)
+    except ReportError as error:
+        return replace(chapter, error=str(error))
     for text in _warnings_of(chapter.notebook):
         warnings.warn(f"{chapter.name}: {text}", stacklevel=3)
+    try:
+        _ = chapter.exhibits
+    except ReportError as error:
+        return replace(chapter, error=str(error))
+    return chapter
 
 
 def _warnings_of(notebook: NotebookNode) -> Iterator[str]:
@@ -244,41 +266,33 @@ def _warnings_of(notebook: NotebookNode) -> Iterator[str]:
                 yield output.text.strip()
 
 
-def _cover(source: Source, account: Account) -> dict[str, object]:
-    """Return what every page says about the events."""
-    return {
-        "sources": _names(source),
-        "cutoff": "no events" if account.cutoff is None else f"{pd.Timestamp(account.cutoff):%Y-%m-%d %H:%M:%S} UTC",
-        "counts": {label: int(account.audit[column].sum()) for column, label in COUNTS.items()},
-        "version": importlib.metadata.version("telemetry-kit"),
-    }
+def _write_pages(folder: Path, chapters: list[Chapter], account: Account, names: list[str], asked: Asked) -> None:
+    from telemetry_kit.reports.pages import described, render_chapter, render_index, render_single
+    from telemetry_kit.reports.summary import first_page
 
-
-def _write_pages(folder: Path, chapters: list[Chapter], cover: dict[str, object]) -> None:
-    from telemetry_kit.reports.pages import render_chapter, render_index
-
+    written: set[str] = set()
     for exhibit in (exhibit for chapter in chapters for exhibit in chapter.exhibits):
-        path = folder / exhibit.path
-        if path.exists():
+        path = folder / exhibit.path_as(asked.tables)
+        if path.name in written:
             raise ReportError(exhibit.path, "two cells are tagged for it, expected one")
-        _write(path, exhibit.content)
+        written.add(path.name)
+        path.parent.mkdir(exist_ok=True)
+        if exhibit.kind == "table":
+            write_table(exhibit, path, asked.tables)
+        else:
+            _write(path, described(exhibit))
+    cover = cover_of(names, account, asked)
     for chapter in chapters:
         _write(folder / chapter.path, render_chapter(chapter, chapters, cover))
-    _write(folder / "index.html", render_index(chapters, cover))
-
-
-def _manifest(folder: Path, account: Account) -> dict[str, object]:
-    """Return how the report was made: no time and no place of this machine, so that it is the same again."""
-    outputs = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {
-        "since": account.since,
-        "cutoff": account.cutoff,
-        "counts": {column: int(account.audit[column].sum()) for column in COUNTS},
-        "versions": {"python": platform.python_version()}
-        | {name: importlib.metadata.version(name) for name in PACKAGES},
-        "inputs": account.inputs,
-        "outputs": [_entry(path.relative_to(folder).as_posix(), path) for path in outputs],
-    }
+    if asked.with_quarantine:
+        with (folder / QUARANTINE).open("w", encoding="utf-8", newline="\n") as stream:
+            write_quarantine(account.log.quarantine, stream)
+    files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+    own = {chapter.path for chapter in chapters}
+    first = first_page(account.log, chapters) | {"files": [file for file in files if file not in own] + [MANIFEST]}
+    _write(folder / "index.html", render_index(chapters, cover, first))
+    if asked.single_file:
+        _write(folder / SINGLE_FILE, render_single(chapters, cover, first))
 
 
 def write_quarantine(quarantine: IntoFrame, stream: TextIO) -> None:
@@ -309,17 +323,3 @@ def write_quarantine(quarantine: IntoFrame, stream: TextIO) -> None:
 def _write(path: Path, text: str) -> None:
     path.parent.mkdir(exist_ok=True)
     path.write_text(text, encoding="utf-8", newline="\n")
-
-
-def _entry(name: str, path: Path) -> dict[str, str | int]:
-    return {"path": name, "bytes": path.stat().st_size, "sha256": digest(path)}
-
-
-def _names(source: Source) -> list[str]:
-    """Name what was given without the directories above it, and a database without the account that opens it."""
-    return [
-        urlsplit(item)._replace(netloc=urlsplit(item).hostname or "", query="").geturl()
-        if isinstance(item, str) and is_url(item)
-        else shown(Path(item).absolute().name)
-        for item in list_items(source)
-    ]

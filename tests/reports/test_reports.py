@@ -18,11 +18,13 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import telemetry_kit as tk
-from telemetry_kit.errors import MissingExtraError, ReportError, SourceError
+from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ReportError, SourceError
 from telemetry_kit.reports import write_quarantine, write_report
+from telemetry_kit.reports.cover import names_of
 from telemetry_kit.reports.exhibits import exhibits_of
-from telemetry_kit.reports.tables import duration, table_to_csv, table_to_html
-from telemetry_kit.reports.writing import _names
+from telemetry_kit.reports.reading import table_to_html
+from telemetry_kit.reports.tables import table_to_csv
+from telemetry_kit.reports.wording import duration
 
 HOSTILE = '<script>alert("x")</script>'
 
@@ -99,18 +101,20 @@ def test_a_report_has_a_page_per_notebook_and_every_exhibit_as_a_file(report):
         "figures/a-line.svg",
         "index.html",
         "manifest.json",
-        "quarantine.jsonl",
         "tables/audit.csv",
     ]
 
 
-def test_a_page_shows_prose_and_outputs_but_no_code_and_no_warnings(report):
+def test_a_page_shows_prose_and_outputs_with_the_code_folded_and_no_warnings(report):
     page = (report / "01_picture.html").read_text()
     assert "A line goes up." in page
     assert "seen" in page
-    assert 'alt="A line"' in page
-    for absent in ("plt.plot", "look here", "Line2D", "source ="):
-        assert absent not in page
+    assert '<title id="figure-a-line-title">A line</title>' in page
+    outside_code = re.sub('<details class="code">.*?</details>', "", page, flags=re.DOTALL)
+    assert "plt" in page
+    for absent in ("plt", "look here", "Line2D", "source ="):
+        assert absent not in outside_code
+    assert "source =" not in page
 
 
 def test_every_page_names_the_source_the_cutoff_and_the_counts(report, source):
@@ -143,7 +147,8 @@ def test_pages_fetch_nothing_and_run_nothing(report):
 
 def test_text_from_events_cannot_become_markup(report):
     page = (report / "01_picture.html").read_text()
-    assert page.count("&lt;script&gt;alert") == 2
+    assert page.count("&lt;script&gt;alert") >= 2
+    assert "<script" not in page
     assert "<strong>more</strong>" in page
 
 
@@ -155,9 +160,16 @@ def test_no_file_of_a_report_names_a_place_on_this_machine(report, source):
 
 def test_the_same_input_gives_the_same_bytes_and_replaces_the_report(report, source, chapters):
     before = files_of(report)
+    (report / "index.html").write_text("no longer whole")
     with pytest.warns(UserWarning, match="look here"):
         write_report(source, report, notebooks=chapters)
     assert files_of(report) == before
+
+
+def test_a_report_of_the_same_input_and_code_is_left_as_it_is(report, source, chapters):
+    steps = []
+    write_report(source, report, notebooks=chapters, on_progress=lambda *step: steps.append(step))
+    assert steps == [(1, 1, "unchanged")]
 
 
 def test_the_manifest_has_the_digest_of_everything_read_and_written(report, source):
@@ -172,12 +184,29 @@ def test_the_manifest_has_the_digest_of_everything_read_and_written(report, sour
     assert manifest["versions"]["pandas"] == pd.__version__
 
 
-def test_the_quarantine_of_a_report_has_the_rejected_record_and_its_place(report):
-    (rejected,) = [json.loads(line) for line in (report / "quarantine.jsonl").read_text().splitlines()]
+def test_the_quarantine_goes_along_only_where_it_is_asked_for(source, chapters, tmp_path):
+    out = tmp_path / "out"
+    with pytest.warns(UserWarning, match="look here"):
+        write_report(source, out, notebooks=chapters, with_quarantine=True, tables="parquet", single_file=True)
+    (rejected,) = [json.loads(line) for line in (out / "quarantine.jsonl").read_text().splitlines()]
     assert rejected["record"] == 1
     assert rejected["source"].endswith(".json.gz")
     assert rejected["event_type"] is None
     assert len(rejected["raw"].strip()) == 40
+    assert pd.read_parquet(out / "tables" / "audit.parquet")["n_rejected"].sum() == 1
+    whole = (out / "report.html").read_text()
+    assert "A line goes up." in whole
+    assert "One row per <strong>file</strong>." in whole
+    assert not re.findall('href="(?!#)', whole)
+
+
+def test_servers_have_short_labels_and_the_key_lies_beside_the_report(report, source):
+    key = pd.read_csv(report.parent / "report.servers.csv")
+    log = tk.load_events(source)
+    assert set(key["server_id"]) == {*log.incident["server_id"], *log.tasks["server_id"], *log.playbook["server_id"]}
+    assert list(key["label"][:2]) == ["S01", "S02"]
+    for name, content in files_of(report).items():
+        assert not any(server.encode() in content for server in key["server_id"]), name
 
 
 def test_a_table_leaves_the_notebook_in_full(report, source):
@@ -185,23 +214,45 @@ def test_a_table_leaves_the_notebook_in_full(report, source):
     pd.testing.assert_frame_equal(audit, tk.load_events(source).audit, check_dtype=False)
 
 
-def test_a_failing_notebook_is_told_in_one_line_and_leaves_nothing(source, tmp_path):
-    folder = write_notebook(
-        tmp_path / "n", "00_bad", parameters(), new_code_cell("x = 1\nraise ValueError('no\\nway')")
-    )
+def test_a_failing_notebook_gets_an_error_box_and_the_others_are_made(source, tmp_path):
+    failing = new_code_cell("x = 1\nraise ValueError('no\\nway')")
+    folder = write_notebook(tmp_path / "n", "00_bad", new_markdown_cell("# Bad\n\nSo far."), parameters(), failing)
+    write_notebook(folder, "01_good", new_markdown_cell("# Good"), parameters(), new_code_cell("print('fine')"))
     out = tmp_path / "parent" / "report"
-    with pytest.raises(ReportError) as caught:
+    with pytest.raises(IncompleteReportError) as caught:
         write_report(source, out, notebooks=folder)
-    assert str(caught.value) == "00_bad: cell 2 (x = 1): ValueError: no"
-    assert not out.exists()
+    assert str(caught.value) == "00_bad: cell 3 (x = 1): ValueError: no"
+    page = (out / "00_bad.html").read_text()
+    assert "So far." in page
+    assert "This part could not be finished" in page
+    assert "00_bad: cell 3 (x = 1): ValueError: no" in page
+    assert "fine" in (out / "01_good.html").read_text()
+    assert "key" not in json.loads((out / "manifest.json").read_text())
 
 
-def test_a_failing_notebook_leaves_an_earlier_report_as_it_was(report, source, tmp_path):
-    before = files_of(report)
+def test_a_kernel_that_dies_is_told(source, tmp_path):
     folder = write_notebook(tmp_path / "n", "00_bad", parameters(), new_code_cell("import os\nos._exit(1)"))
-    with pytest.raises(ReportError, match="the kernel died"):
-        write_report(source, report, notebooks=folder)
-    assert files_of(report) == before
+    with pytest.raises(IncompleteReportError, match="the kernel died"):
+        write_report(source, tmp_path / "out", notebooks=folder)
+
+
+def test_a_report_of_no_event_says_so(tmp_path):
+    folder = write_notebook(tmp_path / "n", "00_none", new_markdown_cell("# None"), parameters())
+    (tmp_path / "empty.jsonl").write_text("")
+    with pytest.raises(IncompleteReportError, match=r"empty\.jsonl: no event was read"):
+        write_report(tmp_path / "empty.jsonl", tmp_path / "out", notebooks=folder)
+    assert "There is nothing to tell" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_later_directory_adds_notebooks_and_replaces_those_of_the_same_name(source, chapters, tmp_path):
+    own = write_notebook(tmp_path / "own", "01_picture", new_markdown_cell("# Mine"), parameters())
+    write_notebook(own, "02_more", new_markdown_cell("# More"), parameters())
+    out = write_report(source, tmp_path / "out", notebooks=[chapters, own])
+    page = (out / "index.html").read_text()
+    assert re.findall('aria-current="page">Report</a>.*?</nav>', page, re.DOTALL)
+    assert [path.name for path in sorted(out.glob("0*.html"))] == ["00_counts.html", "01_picture.html", "02_more.html"]
+    assert "Mine" in page
+    assert "A line goes up." not in page
 
 
 def test_an_interrupt_ends_the_kernel_and_leaves_nothing(source, tmp_path):
@@ -229,7 +280,7 @@ def test_a_cutoff_reaches_the_notebooks(source, tmp_path):
     folder = write_notebook(tmp_path / "n", "00_late", parameters(), shown)
     out = write_report(source, tmp_path / "out", cutoff=middle.isoformat(), notebooks=folder)
     n_until = (log.incident["event_timestamp"] <= middle).sum()
-    assert f"<pre>{n_until}\n</pre>" in (out / "00_late.html").read_text()
+    assert f">{n_until}\n</pre>" in (out / "00_late.html").read_text()
 
 
 def test_since_leaves_earlier_events_out_of_the_report_and_its_manifest_says_so(source, tmp_path):
@@ -239,7 +290,7 @@ def test_since_leaves_earlier_events_out_of_the_report_and_its_manifest_says_so(
     folder = write_notebook(tmp_path / "n", "00_early", parameters(), shown)
     out = write_report(source, tmp_path / "out", since=middle.isoformat(), notebooks=folder)
     n_from = (log.incident["event_timestamp"] >= middle).sum()
-    assert f"<pre>{n_from}\n</pre>" in (out / "00_early.html").read_text()
+    assert f">{n_from}\n</pre>" in (out / "00_early.html").read_text()
     assert json.loads((out / "manifest.json").read_text())["since"] == middle.isoformat()
 
 
@@ -284,12 +335,12 @@ def test_a_report_of_a_converted_log_says_the_same_of_its_events(report, source,
     tk.convert_events(source, tmp_path / "log")
     with pytest.warns(UserWarning, match="look here"):
         write_report(tmp_path / "log", tmp_path / "again", notebooks=chapters, memory_limit="500MB")
-    for name in ("tables/audit.csv", "figures/a-line.svg", "quarantine.jsonl"):
+    for name in ("tables/audit.csv", "figures/a-line.svg"):
         assert (tmp_path / "again" / name).read_bytes() == (report / name).read_bytes()
 
 
 def test_a_database_is_named_without_the_account_that_opens_it():
-    names = _names(["postgresql://reader:secret@db.example:5432/telemetry?sslmode=require", "dumps"])
+    names = names_of(["postgresql://reader:secret@db.example:5432/telemetry?sslmode=require", "dumps"])
     assert names == ["postgresql://db.example/telemetry", "dumps"]
 
 
@@ -336,18 +387,45 @@ def test_csv_text_with_quotes_and_line_ends_stays_one_cell():
 def test_a_named_index_becomes_columns():
     frame = pd.DataFrame({"n": [3]}, index=pd.Index(["x"], name="stage"))
     assert table_to_csv(frame) == '"stage","n"\n"x",3\n'
-    assert "<th>stage</th>" in table_to_html(frame)
+    assert ">Stage</th>" in table_to_html(frame)
 
 
-def test_a_long_table_says_how_much_of_it_is_shown():
+def test_a_long_table_shows_ten_rows_and_folds_the_rest():
     shown = table_to_html(pd.DataFrame({"n": range(1000)}))
-    assert shown.count("<tr>") == 61
-    assert "The first 60 of 1,000 rows." in shown
+    assert shown.partition("<details>")[0].count("<tr>") == 11
+    assert shown.count("<tr>") == 202
+    assert "<summary>190 more rows</summary>" in shown
+    assert "The first 200 of 1,000 rows" in shown
+
+
+def test_a_wide_table_shows_seven_columns_and_a_number_with_its_interval_in_one():
+    columns = [
+        "stage",
+        "n_eligible",
+        "n_reached",
+        "n_visited",
+        "n_open",
+        "n_servers",
+        "estimate",
+        "df",
+        "lower",
+        "upper",
+    ]
+    table = pd.DataFrame([[1, 9, 5, 4, 1, 3, 0.56, 5.0, 0.49, 0.63]], columns=columns)
+    shown = table_to_html(table)
+    assert shown.count("<th ") <= 7
+    assert ">56 % (49–63)</td>" in shown
+
+
+def test_a_share_that_is_all_by_definition_has_no_interval():
+    columns = ["stage", "n_eligible", "n_reached", "estimate", "lower", "upper"]
+    assert ">100 %</td>" in table_to_html(pd.DataFrame([[0, 9, 9, 1.0, 0.7, 1.0]], columns=columns))
+    assert ">100 % (70–100)</td>" in table_to_html(pd.DataFrame([[1, 9, 9, 1.0, 0.7, 1.0]], columns=columns))
 
 
 def test_an_empty_table_says_so():
     shown = table_to_html(pd.DataFrame({"n": pd.Series(dtype="int64")}))
-    assert '<th class="n">n</th>' in shown
+    assert ">Number</th>" in shown
     assert "No rows." in shown
 
 
@@ -355,27 +433,25 @@ def test_an_empty_table_says_so():
     ("column", "value", "cell"),
     [
         ("n", 12345, "12,345"),
-        ("estimate", 0.5, "0.500"),
-        ("estimate", 1.0, "1"),
+        ("estimate", 0.5, "50 %"),
+        ("estimate", 1.0, "100 %"),
+        ("estimate", 12.5, "12.5"),
         ("mean", 1234.5, "1,234"),
-        ("mean", 12.25, "12.2"),
         ("rate", 0.00123, "0.00123"),
-        ("rate", float("inf"), "inf"),
+        ("rate", float("inf"), "∞"),
+        ("difference", -0.1, "−10"),
         ("dwell_s", 60.0, "1 min"),
         ("is_censored", True, "yes"),
-        ("entered_at", pd.Timestamp("2020-10-01 08:00", tz="UTC"), "2020-10-01 08:00:00"),
-        ("date", pd.Timestamp("2020-10-01"), "2020-10-01"),
+        ("entered_at", pd.Timestamp("2020-10-01 08:00", tz="UTC"), "1 Oct 2020, 08:00"),
+        ("date", pd.Timestamp("2020-10-02"), "2 Oct 2020"),
+        ("period", pd.Timestamp("2020-10-01"), "Oct 2020"),
+        ("measure", "num_checklists", "stages"),
         ("reason", "x" * 500, "x" * 400 + "…"),
         ("share", float("nan"), "–"),
     ],
 )
 def test_cells_are_written_for_readers(column, value, cell):
     assert f">{cell}</td>" in table_to_html(pd.DataFrame({column: [value]}))
-
-
-def test_the_numbers_of_a_column_have_the_same_decimals():
-    shown = table_to_html(pd.DataFrame({"upper": [0.5, 0.00593, 1.0]}))
-    assert re.findall('<td class="n">(.*?)</td>', shown) == ["0.500", "0.006", "1.000"]
 
 
 @pytest.mark.parametrize(
@@ -386,7 +462,9 @@ def test_the_numbers_of_a_column_have_the_same_decimals():
         (60, "1 min"),
         (3599.9, "1 h"),
         (86_399, "1 d"),
+        (754, "13 min"),
         (90_000, "1 d 1 h"),
+        (950_400, "11 d"),
         (-90, "-1 min 30 s"),
     ],
 )

@@ -38,6 +38,7 @@ SUMMARIES = {
     "stage_dwell": lambda log: tk.stage_dwell(_visits(log)),
     "stage_survival": lambda log: tk.stage_survival(_visits(log)),
     "stage_arrivals": lambda log: tk.stage_arrivals(_visits(log)),
+    "last_stage_reached": lambda log: tk.last_stage_reached(_visits(log), by="public"),
     "stage_transitions": lambda log: tk.stage_transitions(_visits(log), by="plugin_version"),
     "visit_counts": lambda log: tk.visit_counts(_visits(log), by="public"),
     "stage_rework": lambda log: tk.stage_rework(_visits(log)),

@@ -8,6 +8,7 @@ from telemetry_kit.analyses.stages.durations import incident_durations, incident
 from telemetry_kit.analyses.stages.dwell import stage_dwell, stage_survival
 from telemetry_kit.analyses.stages.funnel import stage_funnel
 from telemetry_kit.analyses.stages.funnel_comparison import compare_funnel
+from telemetry_kit.analyses.stages.last import last_stage_reached
 from telemetry_kit.analyses.stages.rework import stage_rework
 from telemetry_kit.analyses.stages.transitions import stage_transitions
 from telemetry_kit.analyses.stages.visits import stage_visits, status_visits
@@ -24,6 +25,7 @@ __all__ = [
     "incident_durations",
     "incident_survival",
     "is_open",
+    "last_stage_reached",
     "open_events",
     "stage_arrivals",
     "stage_dwell",

@@ -1,0 +1,125 @@
+"""The events of a report as its notebooks see them: some servers left out, the others under short labels."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import narwhals.stable.v2 as nw
+import pandas as pd
+
+from telemetry_kit import engine, schemas
+from telemetry_kit.errors import SourceError
+from telemetry_kit.eventlog.scan import scan_events
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from telemetry_kit.eventlog.log import EventLog
+
+KEY_COLUMNS = ("label", "server_id")
+
+
+def open_prepared(
+    store: str,
+    *,
+    since: str | None,
+    cutoff: str | None,
+    memory_limit: str,
+    exclude_servers: Sequence[str] = (),
+    key: str | None = None,
+) -> EventLog[Any]:
+    """Open the events of a report where they lie.
+
+    Parameters
+    ----------
+    store
+        The directory of a saved log.
+    since, cutoff
+        As for ``scan_events``.
+    memory_limit
+        As for ``scan_events``.
+    exclude_servers
+        The ids of servers that are left out.
+    key
+        The file that ``write_key`` wrote, by which servers are called; without it by their ids.
+
+    Returns
+    -------
+    EventLog
+        As ``scan_events`` returns it.
+    """
+    log = scan_events(store, since=since, cutoff=cutoff, memory_limit=memory_limit)
+    if exclude_servers:
+        log = log.filter(exclude_servers=list(exclude_servers))
+    return log if key is None else _relabel(log, read_key(Path(key)))
+
+
+def label_servers(log: EventLog[Any]) -> pd.DataFrame:
+    """Give each server a short label, in the order in which they were first seen, so that labels stay as a log grows.
+
+    Parameters
+    ----------
+    log
+        The events.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``label`` (``S01``, …) and ``server_id``, one row per server.
+    """
+    seen = []
+    for kind in schemas.EVENT_TYPES:
+        events = engine.open_frame(getattr(log, kind), ["server_id", "event_timestamp"], parameter=kind)
+        times = engine.add_epoch_us(events, _us="event_timestamp").group_by("server_id")
+        seen.append(engine.collect(times.agg(first=nw.col("_us").min())))
+    first = pd.concat(seen).groupby("server_id")["first"].min().reset_index()
+    servers = first.sort_values(["first", "server_id"])["server_id"].astype("str").tolist()
+    width = max(2, len(str(len(servers))))
+    return pd.DataFrame({"label": [f"S{n:0{width}}" for n in range(1, len(servers) + 1)], "server_id": servers})
+
+
+def write_key(key: pd.DataFrame, path: Path) -> None:
+    """Write which server each label stands for."""
+    key.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+
+
+def read_key(path: Path) -> pd.DataFrame:
+    """Read what ``write_key`` wrote."""
+    return pd.read_csv(path, dtype="str", keep_default_na=False)
+
+
+def read_server_list(path: str | os.PathLike[str]) -> list[str]:
+    """Read the ids of servers from a file, one a line; blank lines and what follows a ``#`` are passed over.
+
+    Raises
+    ------
+    SourceError
+        Where the file cannot be read, or names no server.
+    """
+    try:
+        lines = Path(path).read_text("utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "is no text"
+        raise SourceError(f"--exclude-servers: {Path(path).name!r} cannot be read: {reason}") from None
+    servers = [name for line in lines if (name := line.partition("#")[0].strip())]
+    if not servers:
+        raise SourceError(f"--exclude-servers: {Path(path).name!r} names no server, expected an id a line")
+    return servers
+
+
+def _relabel(log: EventLog[Any], key: pd.DataFrame) -> EventLog[Any]:
+    frames: dict[str, Any] = {kind: _relabelled(getattr(log, kind), key) for kind in schemas.EVENT_TYPES}
+    return replace(log, **frames)
+
+
+def _relabelled(events: Any, key: pd.DataFrame) -> Any:  # noqa: ANN401 - a DuckDB relation, which has no types of its own
+    """Return the events of a relation with the label in the place of the server's id."""
+    opened = engine.open_frame(events, ["server_id"], parameter="events")
+    labels = engine.open_alike(key, KEY_COLUMNS, parameter="key", like=opened)
+    joined = opened.join(labels, on="server_id", how="left")
+    told = [nw.col("label").alias("server_id") if name == "server_id" else nw.col(name) for name in opened.columns]
+    return engine.give_back(joined.select(*told), like=events)

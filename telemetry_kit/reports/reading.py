@@ -1,0 +1,197 @@
+"""A tidy table -> a table for reading: few columns with human headings, a number and its interval in one cell."""
+
+from __future__ import annotations
+
+import html
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from telemetry_kit.reports import wording
+from telemetry_kit.reports.columns import DIFFERENCES, GIVE_WAY, HEADINGS, INTERVALS, SHARES, VALUES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+MOST_COLUMNS, ROWS_SHOWN, MOST_ROWS = 7, 10, 200
+CHARACTERS_SHOWN = 400
+LONG = 40
+"""A text with more characters may be broken anywhere."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A column for reading."""
+
+    heading: str
+    cells: list[str]
+    is_number: bool
+
+
+def table_to_html(frame: pd.DataFrame) -> str:
+    """Return a table for reading as an HTML element: escaped, with units, its first rows in view and the rest folded.
+
+    Parameters
+    ----------
+    frame
+        Any table; a named index becomes its first columns. Of a table of many columns those that say most are shown.
+
+    Returns
+    -------
+    str
+        One or two ``<table>``, the second in ``<details>``, with a line on what is not shown.
+
+    Examples
+    --------
+    >>> table = table_to_html(pd.DataFrame({"estimate": [0.56], "lower": [0.49], "upper": [0.63]}))
+    >>> "56 % (49–63)" in table
+    True
+    """
+    table = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
+    columns = reading_columns(table.head(MOST_ROWS))
+    parts = [_element(columns, 0, ROWS_SHOWN)]
+    if len(table) > ROWS_SHOWN:
+        rest = min(len(table), MOST_ROWS)
+        more = f"{rest - ROWS_SHOWN:,} more {'row' if rest - ROWS_SHOWN == 1 else 'rows'}"
+        parts.append(f"<details><summary>{more}</summary>{_element(columns, ROWS_SHOWN, rest)}</details>")
+    if len(table) > MOST_ROWS:
+        parts.append(f'<p class="note">The first {MOST_ROWS} of {len(table):,} rows; the file has them all.</p>')
+    elif table.empty:
+        parts.append('<p class="note">No rows.</p>')
+    return "\n".join(parts)
+
+
+def reading_columns(table: pd.DataFrame) -> list[Column]:
+    """Return the columns in which people read a table, at most seven.
+
+    Parameters
+    ----------
+    table
+        A tidy table.
+
+    Returns
+    -------
+    list of Column
+        In the table's order; an estimate and its limits are one column.
+    """
+    limits: dict[str, tuple[str, str]] = {}
+    taken: set[str] = set()
+    for estimate, lower, upper in INTERVALS:
+        if {estimate, lower, upper} <= set(table) and lower not in taken:
+            limits[estimate] = (lower, upper)
+            taken |= {lower, upper}
+    names = [str(name) for name in table if name not in taken]
+    constant = [name for name in names if name == "measure" and len(table[name].unique()) == 1]
+    for name in (*constant, *GIVE_WAY, *reversed(names)):
+        if len(names) > MOST_COLUMNS and name in names:
+            names.remove(name)
+    return [_column(table, name, limits.get(name)) for name in names]
+
+
+def _column(table: pd.DataFrame, name: str, limits: tuple[str, str] | None) -> Column:
+    write = _writer(table, name)
+    values = table[name].astype(object)
+    cells = [wording.NULL if wording.is_null(value) else write(value) for value in values]
+    if limits:
+        lower, upper = (table[limit].astype(object) for limit in limits)
+        certain = _are_certain(table) if name == "estimate" else [False] * len(cells)
+        cells = [
+            cell if sure or wording.is_null(value) else f"{cell} {_interval(first, last, write)}".rstrip()
+            for cell, value, first, last, sure in zip(cells, values, lower, upper, certain, strict=True)
+        ]
+    kinds = pd.api.types
+    is_number = kinds.is_numeric_dtype(table[name].dtype) and not kinds.is_bool_dtype(table[name].dtype)
+    return Column(_heading(name, table), cells, is_number)
+
+
+def _are_certain(table: pd.DataFrame) -> list[bool]:
+    """Tell which shares are all by definition, so that no chance moves them: those that reached the first stage."""
+    if not {"stage", "n_eligible", "n_reached"} <= set(table):
+        return [False] * len(table)
+    is_first = (table["stage"] == 0) & (table["n_eligible"] == table["n_reached"])
+    return [bool(value) for value in is_first.fillna(value=False)]
+
+
+def _heading(name: str, table: pd.DataFrame) -> str:
+    if name == "estimate":
+        return "Share" if _are_shares(table, name) else "Estimate"
+    words = HEADINGS.get(name) or name.removesuffix("_s").removeprefix("n_").removeprefix("is_").replace("_", " ")
+    heading = words[0].upper() + words[1:]
+    return f"{heading} (points)" if name in DIFFERENCES and _are_shares(table, name) else heading
+
+
+def _writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
+    """Return how the values of a column are written."""
+    column, kinds = table[name], pd.api.types
+    if kinds.is_bool_dtype(column.dtype):
+        return lambda value: "yes" if value else "no"
+    if kinds.is_integer_dtype(column.dtype):
+        return lambda value: f"{int(value):,}"
+    if kinds.is_numeric_dtype(column.dtype):
+        return _number_writer(table, name)
+    if kinds.is_datetime64_any_dtype(column.dtype):
+        return _time_writer(name, column.dropna())
+    return _told if name in {"measure", "records", "basis"} else _text
+
+
+def _number_writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
+    if name.endswith("_s"):
+        return lambda value: wording.duration(float(value))
+    if name in SHARES | DIFFERENCES and _are_shares(table, name):
+        return wording.points if name in DIFFERENCES else wording.per_cent
+    return lambda value: wording.number(float(value))
+
+
+def _are_shares(table: pd.DataFrame, name: str) -> bool:
+    """Tell whether a column of estimates holds shares: their values lie in [0, 1], or in [-1, 1] for differences."""
+    if not pd.api.types.is_numeric_dtype(table[name].dtype):
+        return False
+    return bool((table[name].dropna().astype(float).abs() <= 1).all())
+
+
+def _time_writer(name: str, known: pd.Series[Any]) -> Callable[[Any], str]:
+    if len(known) and (known.dt.day == 1).all() and (known == known.dt.normalize()).all() and name != "first_day":
+        return lambda value: f"{value:%b %Y}"
+    if name == "as_of" or (known == known.dt.normalize()).all():
+        return wording.day
+    return lambda value: f"{wording.day(value)}, {value:%H:%M}"
+
+
+def _interval(lower: object, upper: object, write: Callable[[Any], str]) -> str:
+    if wording.is_null(lower) and wording.is_null(upper):
+        return ""
+    first, last = (wording.NULL if wording.is_null(limit) else write(limit) for limit in (lower, upper))
+    first, last = first.removesuffix(" %"), last.removesuffix(" %")
+    is_wide = any(mark in first + last for mark in (" ", "−", "+"))
+    return f"({first} to {last})" if is_wide else f"({first}–{last})"
+
+
+def _told(value: object) -> str:
+    text = _text(value)
+    return VALUES.get(text) or HEADINGS.get(text, text)
+
+
+def _text(value: object) -> str:
+    text = json.dumps(value, default=str) if isinstance(value, dict | list) else str(value)
+    return text if len(text) <= CHARACTERS_SHOWN else text[:CHARACTERS_SHOWN] + "…"
+
+
+def _element(columns: Sequence[Column], begin: int, end: int) -> str:
+    """Return rows as a ``<table>``; each cell carries its heading, which narrow screens show before it."""
+    head = "".join(
+        f'<th scope="col"{" class=n" if column.is_number else ""}>{html.escape(column.heading)}</th>'
+        for column in columns
+    )
+    lines = ['<table class="reading">', f"<thead><tr>{head}</tr></thead>", "<tbody>"]
+    for row in zip(*(column.cells[begin:end] for column in columns), strict=True):
+        cells = (_cell(column, cell) for column, cell in zip(columns, row, strict=True))
+        lines.append(f"<tr>{''.join(cells)}</tr>")
+    lines.append("</tbody></table>")
+    return "\n".join(lines)
+
+
+def _cell(column: Column, cell: str) -> str:
+    kind = " class=n" if column.is_number else " class=long" if len(cell) > LONG else ""
+    return f'<td{kind} data-label="{html.escape(column.heading)}">{html.escape(cell)}</td>'

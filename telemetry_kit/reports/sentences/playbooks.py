@@ -1,0 +1,92 @@
+"""Sentences on how large playbooks are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telemetry_kit.reports.columns import VALUES
+from telemetry_kit.reports.sentences.rows import rows_of
+from telemetry_kit.reports.wording import between, count, is_null, number
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_SIZES = ("measure", "n", "n_servers", "median", "median_lower", "median_upper", "p05", "p95")
+
+
+def playbook_sizes(table: pd.DataFrame) -> str:
+    """Return how large playbooks are, by the first measure of a table.
+
+    Parameters
+    ----------
+    table
+        As ``tk.playbook_sizes`` returns it, without groups.
+
+    Returns
+    -------
+    str
+        Markdown: one sentence.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> playbook_sizes(pd.DataFrame({
+    ...     "measure": ["num_checklists"], "n": [103], "n_servers": [34], "median": [4.0], "median_lower": [4.0],
+    ...     "median_upper": [6.0], "p05": [1.0], "p95": [9.0],
+    ... }))
+    '**Half of the playbooks have at most 4 stages** (4–6), nine in ten between 1 and 9: 103 playbooks on 34 servers.'
+    """
+    rows = [row for row in rows_of(table, _SIZES) if row["n"]]
+    if not rows:
+        return "No playbook is known at the cutoff."
+    row = rows[0]
+    things = VALUES.get(row["measure"], row["measure"])
+    return (
+        f"**Half of the playbooks have at most {number(row['median'])} {things}** "
+        f"({between(row['median_lower'], row['median_upper'], number)}), nine in ten between {number(row['p05'])} and "
+        f"{number(row['p95'])}: {count(row['n'], 'playbook')} on {count(row['n_servers'], 'server')}."
+    )
+
+
+def playbook_growth(table: pd.DataFrame) -> str:
+    """Return how much playbooks have grown after the last update that at least ten of them have.
+
+    Parameters
+    ----------
+    table
+        As ``tk.playbook_growth`` returns it, without groups.
+
+    Returns
+    -------
+    str
+        Markdown: one sentence.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> playbook_growth(pd.DataFrame({
+    ...     "measure": ["total_checklist_items"] * 2, "update": [0, 1], "n": [30, 20], "n_servers": [9, 8],
+    ...     "mean_change": [0.0, 1.5], "lower": [0.0, -0.5], "upper": [0.0, 3.5],
+    ... }))
+    'Not enough to tell if playbooks grow: after the first update, 20 playbooks on 8 servers had changed by ...'
+    """
+    rows = [
+        row
+        for row in rows_of(table, ("measure", "update", "n", "n_servers", "mean_change", "lower", "upper"))
+        if row["n"] and row["update"] == 1
+    ]
+    if not rows:
+        return "No playbook was updated since its creation was recorded."
+    (row,) = rows
+    things = VALUES.get(row["measure"], row["measure"])
+    changed = (
+        f"after the first update, {count(row['n'], 'playbook')} on {count(row['n_servers'], 'server')} had changed by "
+        f"{_signed(row['mean_change'])} {things} on average ({between(row['lower'], row['upper'], _signed)})"
+    )
+    if is_null(row["lower"]) or row["lower"] <= 0 <= row["upper"]:
+        return f"Not enough to tell if playbooks grow: {changed}."
+    return f"**Playbooks {'grow' if row['lower'] > 0 else 'shrink'} when they are updated**: {changed}."
+
+
+def _signed(value: float) -> str:
+    return f"+{number(value)}" if value > 0 else number(value)
