@@ -141,6 +141,7 @@ ROW_BY_ROW = {
     **dict.fromkeys(
         [
             *("stage_dwell", "stage_survival", "stage_arrivals", "incident_survival"),
+            *("stage_occupancy", "stage_occupancy statuses", "stage_exits"),
             *("time_to_stage", "time_to_end", "time_to_completion"),
         ],
         "has a step in its curve at every duration, and no two are alike",

@@ -77,6 +77,9 @@ SUMMARIES = {
         log["incident"], of="reached_last", cluster="commander_user_id"
     ),
     "server_activity": tk.server_activity,
+    "stage_occupancy": lambda log: tk.stage_occupancy(_visits(log), cutoff=log["cutoff"], by="public"),
+    "stage_occupancy statuses": lambda log: tk.stage_occupancy(_statuses(log), cutoff=log["cutoff"], at=["1h", "2D"]),
+    "stage_exits": lambda log: tk.stage_exits(_visits(log), at=["1h", "2D"], by="public"),
     "incident_flow": lambda log: tk.incident_flow(log["incident"], cutoff=log["cutoff"], by="public"),
     "incident_flow observed": lambda log: tk.incident_flow(
         log["incident"], cutoff=log["cutoff"], freq="D", observed_until=log["heard"]
