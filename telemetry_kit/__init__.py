@@ -59,7 +59,9 @@ How incidents move through their stages: how far they get, how long each stage h
     last_stage_reached: How many incidents come to their last stage, with the limits of the share
     stage_arrivals: The share of incidents that have come to each stage as time goes by: the curves of ``time_to_stage``
     stage_dwell: How long visits to each stage last: quartiles, and the limits of the median
+    stage_exits: How visits to each stage end, by time in the stage: the share that has advanced, returned or ended
     stage_funnel: How many incidents reach each stage, with the limits of the share
+    stage_occupancy: Where incidents are by time since their start: the share that is in each stage or status, or closed
     stage_rework: How much incidents go back, with limits: to stages that they had left, and from closed to open
     stage_survival: The share of visits still in each stage as time goes by: Kaplan-Meier curves with their bands
     stage_transitions: Where visits to each stage lead, with the share of each way out and its limits
