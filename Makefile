@@ -14,13 +14,25 @@ SPARK := $(VENV)/.installed-spark
 # The tools that ours is measured against need so much that they have an environment of their own.
 PEERS := $(BENCH)/peers
 
-.PHONY: help report test check docs format lab spark bench lock clean
+# Environments in which other releases than the locked ones are tried: $(call TRIED,name,resolution of uv).
+TRIES := build/environments
+define TRIED
+	$(PYTHON) -m venv $(TRIES)/$(1)
+	$(TRIES)/$(1)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade uv
+	$(TRIES)/$(1)/bin/uv pip install --quiet --python $(TRIES)/$(1)/bin/python --upgrade --resolution $(2) \
+		--requirement pyproject.toml --extra lab --extra polars --extra postgres --extra warehouse \
+		--group build --group check --group test
+	$(TRIES)/$(1)/bin/uv pip install --quiet --python $(TRIES)/$(1)/bin/python --no-deps --no-build-isolation --editable .
+endef
+
+.PHONY: help report test test-newest test-oldest check docs format lab spark bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make report  notebooks executed on SOURCE (default $(SOURCE)), written to OUT (default $(OUT))'
 	@echo 'make lab     JupyterLab on the notebooks'
 	@echo 'make test    every test, warnings as errors'
+	@echo 'make test-newest, make test-oldest   the tests on the newest releases that pyproject.toml allows, and on the oldest'
 	@echo 'make check   ruff, formatting, mypy --strict, the contracts of the imports, what docs say of the code'
 	@echo 'make docs    the manual, in docs/_build/html/index.html, every block of code run; and the lists that the code writes'
 	@echo 'make format  what make check asks for, as far as a tool can do it'
@@ -36,7 +48,19 @@ lab: $(LAB)
 	$(BIN)/jupyter lab notebooks
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto --dist loadfile
+	$(BIN)/python -m pytest -n auto --dist worksteal
+
+# The newest releases that pyproject.toml allows, and the oldest: without hashes, because they are what is being tried.
+test-newest:
+	$(call TRIED,newest,highest)
+	env -u CI $(TRIES)/newest/bin/python -m pytest -n auto --dist worksteal -m 'not spark and not browser'
+
+# Old releases warn of what newer ones of others deprecate.
+test-oldest:
+	$(call TRIED,oldest,lowest-direct)
+	env -u CI $(TRIES)/oldest/bin/python -m pytest -n auto --dist worksteal -m 'not spark and not browser' \
+		-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning \
+		tests/engine tests/eventlog tests/ingest tests/reports tests/schemas
 
 check: $(DEV)
 	$(BIN)/ruff check .

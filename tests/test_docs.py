@@ -21,7 +21,7 @@ PAGE = (DOCS / "engines.md").read_text("utf-8")
 FIVE_LINES = 5
 RESULTS = ("funnel", "completion", "sizes")
 needs_spark = pytest.mark.skipif(not importlib.util.find_spec("pyspark"), reason="the extra spark is not installed")
-ENGINES = ["Polars", "DuckDB", pytest.param("Spark", marks=needs_spark), "A warehouse"]
+ENGINES = ["Polars", "DuckDB", pytest.param("Spark", marks=[needs_spark, pytest.mark.spark]), "A warehouse"]
 
 
 def blocks_of(engine):
@@ -90,6 +90,7 @@ def test_the_same_five_lines_give_the_same_on_every_engine(engine, here, instead
 
 
 @needs_spark
+@pytest.mark.spark
 def test_the_spark_notebook_runs_and_says_the_same(here):
     cells = json.loads((DOCS / "spark.ipynb").read_text("utf-8"))["cells"]
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+import telemetry_kit as tk
+
 CLONE = Path(__file__).parent.parent
 PROJECT = tomllib.loads((CLONE / "pyproject.toml").read_text())["project"]
 LOCKS = sorted((CLONE / "requirements").glob("*.lock"))
@@ -132,6 +134,15 @@ def test_the_locks_agree_so_that_one_environment_holds_them_all():
 
 def test_the_version_is_the_same_wherever_it_stands():
     assert f"\nversion: {PROJECT['version']}\n" in (CLONE / "CITATION.cff").read_text()
+    assert tk.__version__ == PROJECT["version"]
+
+
+def test_the_newest_release_of_the_changelog_is_the_version_with_its_date():
+    headings = re.findall(r"^## \[(.+?)\](?: - (\S+))?$", (CLONE / "CHANGELOG.md").read_text(), re.MULTILINE)
+    released = dict(heading for heading in headings if heading[0] != "Unreleased")
+    told = re.findall(r"^date-released: (\S+)$", (CLONE / "CITATION.cff").read_text(), re.MULTILINE)
+    assert [*released][:1] == ([PROJECT["version"]] if released else [])
+    assert told == [*released.values()][:1]
 
 
 def test_notebooks_are_stored_without_outputs():
