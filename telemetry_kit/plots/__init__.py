@@ -1,5 +1,6 @@
 """Pictures: a tidy table in, Matplotlib axes out. A picture computes nothing; it draws what its table says."""
 
+from telemetry_kit.plots.comparisons import plot_comparison, plot_curve_comparison, plot_over_periods
 from telemetry_kit.plots.playbooks import plot_playbook_ecdf, plot_playbook_growth, plot_playbook_sizes
 from telemetry_kit.plots.servers import plot_server_activity, plot_server_retention, plot_versions
 from telemetry_kit.plots.signals import plot_decomposition, plot_process_chart, plot_server_deviation
@@ -17,10 +18,13 @@ from telemetry_kit.plots.timelines import plot_incident_timelines
 __all__ = [
     "plot_commander_vs_assignee",
     "plot_commander_vs_assignee_over_time",
+    "plot_comparison",
     "plot_completion_by_stage",
     "plot_decomposition",
+    "plot_curve_comparison",
     "plot_incident_survival",
     "plot_incident_timelines",
+    "plot_over_periods",
     "plot_playbook_ecdf",
     "plot_playbook_growth",
     "plot_playbook_sizes",

@@ -119,6 +119,15 @@ def by(table, values, column="team_id"):
     return grouped[[column, *table.columns]]
 
 
+def compared():
+    return pd.DataFrame({
+        "group_a": ["1.0.0"] * 3, "group_b": ["1.1.0"] * 3, "stage": [1, 2, 3], "n_a": [90, 50, 3], "n_b": [80, 40, 2],
+        "estimate_a": [0.5, 0.4, 0.0], "estimate_b": [0.7, 0.38, 0.0], "difference": [0.2, -0.02, 0.0],
+        "df": [12.0, 3.1, None], "lower": [0.1, -0.3, None], "upper": [0.3, 0.26, None],
+        "p_adjusted": [0.01, 0.9, None], "detectable": [0.14, 0.6, None],
+    })  # fmt: skip
+
+
 def first(column, table):
     return table[[column, *table.columns.drop(column)]]
 
@@ -139,6 +148,8 @@ GROUPED = {
     plots.plot_playbook_growth: growth(),
 }
 ALL = GROUPED | {
+    plots.plot_comparison: compared(),
+    plots.plot_over_periods: first("period", with_period(completion())),
     plots.plot_completion_by_stage: by(completion(), pd.array([0, 1, None], dtype="Int64"), "stage"),
     plots.plot_server_activity: activity(),
     plots.plot_versions: versions(),
