@@ -237,7 +237,7 @@ def plot_decomposition(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     tops = [first, *np.maximum(steps[:-1], steps[1:]), last]
     texts = [f"{100 * first:.1f} %", *(f"{100 * part:+.1f}" for part in parts), f"{100 * last:.1f} %"]
     for place, top, text in zip(at, tops, texts, strict=True):
-        ax.text(place, top + gap, text, ha="center", va="bottom", fontsize=style.TEXT, color=style.INK)
+        ax.text(float(place), top + gap, text, ha="center", va="bottom", fontsize=style.TEXT, color=style.INK)
     names = [f"{COMPONENTS[name]}\n({n})" for name, n in zip(rows["component"], rows["n_servers"], strict=True)]
     ax.set_xticks(at, [groups.label(a), *names, groups.label(b)])
     style.share_axis(ax, whole=False)

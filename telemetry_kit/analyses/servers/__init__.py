@@ -8,6 +8,7 @@ from telemetry_kit.analyses.servers.licenses import attach_license
 from telemetry_kit.analyses.servers.lifecycle import server_lifecycle, server_retention
 from telemetry_kit.analyses.servers.overview import server_overview
 from telemetry_kit.analyses.servers.process import process_chart
+from telemetry_kit.analyses.servers.sensitivity import headline_sensitivity
 from telemetry_kit.analyses.servers.silence import observed_until
 from telemetry_kit.analyses.servers.versions import version_adoption, versions_in_use
 from telemetry_kit.analyses.servers.warehouse import warehouse_metrics
@@ -16,6 +17,7 @@ __all__ = [
     "attach_groups",
     "attach_license",
     "decompose_difference",
+    "headline_sensitivity",
     "observed_until",
     "process_chart",
     "server_activity",

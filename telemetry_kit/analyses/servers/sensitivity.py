@@ -1,0 +1,225 @@
+"""How firm the headline numbers are: the same numbers without what could carry them alone."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import narwhals.stable.v2 as nw
+import numpy as np
+import pandas as pd
+
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.playbooks import playbook_sizes, playbook_snapshot
+from telemetry_kit.analyses.servers.logs import open_log
+from telemetry_kit.analyses.servers.outcomes import N, X, count_outcomes
+from telemetry_kit.analyses.stages import incident_durations, time_to_end
+from telemetry_kit.analyses.tasks import commander_vs_assignee
+from telemetry_kit.errors import ParameterError
+from telemetry_kit.eventlog.frames import filter_incidents
+from telemetry_kit.stats.limits import check_open_unit
+
+if TYPE_CHECKING:
+    from telemetry_kit.analyses.servers.outcomes import Outcome
+    from telemetry_kit.eventlog.log import EventLog
+
+SHARES: dict[str, Outcome] = {
+    "incidents that came to their last stage": "reached_last",
+    "incidents that ended": "ended",
+    "tasks completed by the commander": "commander",
+    "tasks completed by the assignee": "assignee",
+}
+DIFFERENCE = "tasks completed by the commander, less those by the assignee"
+TIME, SIZE = "median time until an incident ends", "median number of tasks of a playbook"
+LOST = "events probably lost, at least"
+"""The finding by which a log tells that deliveries of a server have gaps; its detail names the server."""
+
+_SERVER = "server "
+_COLUMNS = {
+    "number": "str",
+    "unit": "str",
+    "estimate": "float64",
+    "lower": "float64",
+    "upper": "float64",
+    "n_servers": "Int64",
+    "without_largest": "float64",
+    "without_gaps": "float64",
+    "complete_only": "float64",
+    "turns_over": "boolean",
+    "largest_server": "str",
+    "n_servers_with_gaps": "Int64",
+}
+
+
+class _Number(NamedTuple):
+    """A headline number with its limits, and of how many servers it is."""
+
+    unit: str
+    estimate: float
+    lower: float
+    upper: float
+    n_servers: int
+
+
+def headline_sensitivity(log: EventLog, *, level: float = 0.95) -> pd.DataFrame:
+    """Return the headline numbers of a log, and each of them again without what could carry it alone.
+
+    Parameters
+    ----------
+    log
+        An event log.
+    level
+        Confidence level of the limits.
+
+    Returns
+    -------
+    pandas.DataFrame
+        One row per number that the log can tell, in a fixed order:
+
+        number, unit : str
+            What it is, in words; and ``share``, ``difference`` (of shares), ``seconds`` or ``tasks``.
+        estimate, lower, upper : float64
+            The number and its limits, all servers together.
+        n_servers : Int64
+            Servers that it is of.
+        without_largest : float64
+            The number without the server that sent the most events.
+        without_gaps : float64
+            The number without the servers of which ``log.findings`` tells that events were probably lost.
+        complete_only : float64
+            The number of incidents whose create and whose end were recorded; null where incidents do not matter, and
+            for what would be known beforehand of such incidents: that they ended, and how soon.
+        turns_over : boolean
+            Whether one of the three lies outside the limits, or a difference has another sign: then say so beside the
+            number. Null where none of the three is known, or the limits are not.
+        largest_server : str
+            The server that ``without_largest`` leaves out.
+        n_servers_with_gaps : Int64
+            How many ``without_gaps`` leaves out.
+
+    Raises
+    ------
+    ParameterError
+        Where ``log`` is no event log, or ``level`` not between 0 and 1.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> table = tk.headline_sensitivity(log)
+    >>> table[["unit", "estimate", "without_largest", "complete_only", "turns_over"]].round(3)
+             unit   estimate  without_largest  complete_only  turns_over
+    0       share      0.524            0.519          0.528       False
+    1       share      0.889            0.884            NaN       False
+    2       share      0.509            0.512          0.511       False
+    3       share      0.075            0.076          0.076       False
+    4  difference      0.434            0.435          0.436       False
+    5     seconds  22186.956        21628.296            NaN       False
+    6       tasks     22.000           22.500            NaN       False
+    """
+    check_open_unit("level", level)
+    if not hasattr(log, "filter") or not hasattr(log, "findings"):
+        raise ParameterError("log", type(log).__name__, "an EventLog, as tk.load_events(source) returns it")
+    counts = engine.collect(open_log(log, ["server_id"]).group_by("server_id").agg(n=nw.len()))
+    servers = counts.sort_values(["n", "server_id"], ascending=[False, True])["server_id"].to_list()
+    gaps = _servers_with_gaps(log, servers)
+    with warnings.catch_warnings():
+        # That a part has one server or none is what its nulls say.
+        warnings.simplefilter("ignore")
+        numbers = _numbers(log, level)
+        without_largest = _estimates(log.filter(exclude_servers=servers[:1]), level) if len(servers) > 1 else {}
+        without_gaps = _estimates(log.filter(exclude_servers=gaps), level) if gaps and len(gaps) < len(servers) else {}
+        complete = _complete_estimates(log, level) if numbers else {}
+    rows = []
+    for name, number in numbers.items():
+        again = {
+            "without_largest": without_largest.get(name, math.nan),
+            "without_gaps": number.estimate if not gaps else without_gaps.get(name, math.nan),
+            "complete_only": complete.get(name, math.nan),
+        }
+        told = {"largest_server": servers[0], "n_servers_with_gaps": len(gaps)}
+        turns_over = _turns_over(number, [*again.values()])
+        rows.append({"number": name, **number._asdict(), **again, "turns_over": turns_over, **told})
+    table = pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
+    table.attrs["level"] = level
+    return table
+
+
+def _turns_over(number: _Number, again: list[float]) -> bool | None:
+    known = [value for value in again if not math.isnan(value)]
+    if not known or math.isnan(number.lower + number.upper):
+        return None
+    is_outside = any(value < number.lower or value > number.upper for value in known)
+    has_other_sign = number.unit == "difference" and any(value * number.estimate < 0 for value in known)
+    return is_outside or has_other_sign
+
+
+def _servers_with_gaps(log: EventLog, servers: list[str]) -> list[str]:
+    details = log.findings.loc[log.findings["finding"] == LOST, "detail"]
+    return sorted({str(detail).removeprefix(_SERVER) for detail in details} & {*servers})
+
+
+def _estimates(log: EventLog, level: float) -> dict[str, float]:
+    return {name: number.estimate for name, number in _numbers(log, level).items()}
+
+
+def _complete_estimates(log: EventLog, level: float) -> dict[str, float]:
+    """Return the numbers of incidents whose create and end were recorded."""
+    durations = incident_durations(log.incident, cutoff=log.cutoff)
+    opened = engine.open_frame(durations, [], parameter="durations")
+    is_over = nw.col("from_start") & ~nw.col("is_censored")
+    over = engine.give_back(opened.filter(is_over.fill_null(value=False)), like=durations)
+    parts = {kind: filter_incidents(getattr(log, kind), over) for kind in ("incident", "tasks")}
+    numbers = _shares(parts["incident"], parts["tasks"], level) | _difference(parts["tasks"], level)
+    return {name: number.estimate for name, number in numbers.items() if SHARES.get(name) != "ended"}
+
+
+def _numbers(log: EventLog, level: float) -> dict[str, _Number]:
+    shares = _shares(log.incident, log.tasks, level)
+    return shares | _difference(log.tasks, level) | _time(log, level) | _size(log, level)
+
+
+def _shares(incidents: Any, tasks: Any, level: float) -> dict[str, _Number]:  # noqa: ANN401 - frames of any kind
+    numbers = {}
+    for name, of in SHARES.items():
+        try:
+            frame = tasks if of in ("commander", "assignee") else incidents
+            counted = count_outcomes(frame, of, ["server_id"], parameter="log")
+        except ParameterError:
+            # Incidents of versions without stages have no last one.
+            continue
+        if len(counted):
+            clusters = stats.count_clusters(counted[N], stats.one_group(len(counted)))
+            share = stats.estimate_shares(counted[X], clusters)
+            lower, upper = stats.share_limits(share, level=level)
+            limits = [float(values[0]) for values in (share.estimate, lower, upper)]
+            numbers[name] = _Number("share", *limits, len(counted))
+    return numbers
+
+
+def _difference(tasks: Any, level: float) -> dict[str, _Number]:  # noqa: ANN401 - a frame of any kind
+    return _of_row(
+        commander_vs_assignee(tasks, level=level),
+        DIFFERENCE,
+        "difference",
+        ["difference", "lower", "upper", "n_clusters"],
+    )
+
+
+def _time(log: EventLog, level: float) -> dict[str, _Number]:
+    table = time_to_end(incident_durations(log.incident, cutoff=log.cutoff), level=level)
+    return _of_row(table, TIME, "seconds", ["median_s", "median_lower_s", "median_upper_s", "n_servers"])
+
+
+def _size(log: EventLog, level: float) -> dict[str, _Number]:
+    table = playbook_sizes(playbook_snapshot(log.playbook, as_of=log.cutoff), level=level)
+    return _of_row(table, SIZE, "tasks", ["median", "median_lower", "median_upper", "n_servers"])
+
+
+def _of_row(table: pd.DataFrame, name: str, unit: str, columns: list[str]) -> dict[str, _Number]:
+    """Return the number that the only row of a table tells; none where it has none."""
+    if not len(table) or pd.isna(table[columns[0]].iloc[0]):
+        return {}
+    told = table[columns].iloc[0].to_numpy(np.float64, na_value=np.nan)
+    return {name: _Number(unit, *map(float, told[:3]), int(told[3]))}
