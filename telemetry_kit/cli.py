@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import pandas as pd
 
 from telemetry_kit import schemas
-from telemetry_kit.errors import IncompleteReportError, ParameterError, TelemetryKitError
+from telemetry_kit.errors import IncompleteReportError, ParameterError, RejectedEventsWarning, TelemetryKitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        The exit status: 0, or 1 when ``validate`` found too many rejected records, or 2 for a user's mistake, which
-        one line on standard error explains.
+        The exit status: 0, or 1 when no event is there or ``validate`` found too many rejected records, or 2 for a
+        user's mistake, which one line on standard error explains.
 
     Examples
     --------
@@ -197,6 +197,8 @@ def _validate(options: argparse.Namespace) -> int:
 
     if not 0 <= options.max_rejected <= 1:
         raise ParameterError("--max-rejected", options.max_rejected, "a share between 0 and 1")
+    # The audit that is printed says it.
+    warnings.simplefilter("ignore", RejectedEventsWarning)
     log = load_events(_source(options), since=options.since, cutoff=options.cutoff)
     if options.quarantine is not None:
         with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
@@ -204,7 +206,7 @@ def _validate(options: argparse.Namespace) -> int:
     share = _print_audit(log.audit)
     if len(log.findings):
         print("\n" + _plain_table(log.findings))
-    if not log.audit[["n_incident", "n_tasks", "n_playbook"]].any(axis=None):
+    if _is_empty(log.audit):
         print("\nexit status 1: no event of these types was read")
         return FOUND_WANTING
     if share > options.max_rejected:
@@ -221,7 +223,14 @@ def _convert(options: argparse.Namespace) -> int:
         _source(options), options.out, since=options.since, cutoff=options.cutoff, **_memory_limit(options)
     )
     _print_audit(audit)
+    if _is_empty(audit):
+        _complain("warning: no event is there")
+        return FOUND_WANTING
     return OK
+
+
+def _is_empty(audit: pd.DataFrame) -> bool:
+    return not audit[["n_incident", "n_tasks", "n_playbook"]].any(axis=None)
 
 
 def _print_audit(audit: pd.DataFrame) -> float:

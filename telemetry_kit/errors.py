@@ -6,7 +6,7 @@ import difflib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 MOST_SHOWN = 80
 """Up to how many characters a message shows of a value; of a longer one it names the type."""
@@ -156,12 +156,25 @@ class UnequalObservationWarning(UserWarning):
 
 
 class RejectedEventsWarning(UserWarning):
-    """Records were rejected, and what is returned does not tell which."""
+    """Records were rejected: how many, the first of them and why, and where the others are told."""
 
-    def __init__(self, n_rejected: int) -> None:
+    def __init__(self, n_rejected: int, first: str) -> None:
         self.n_rejected = n_rejected
         were = "record was" if n_rejected == 1 else "records were"
-        super().__init__(f"{n_rejected} {were} rejected; load_events(source).quarantine tells which, and why")
+        super().__init__(
+            f"{n_rejected} {were} rejected; the first: {first}. load_events(source).quarantine tells each, and why"
+        )
+
+
+class NoEventsWarning(UserWarning):
+    """A log has no event at all."""
+
+    def __init__(self, account: Mapping[str, int]) -> None:
+        words = {"n_rejected": "rejected", "n_duplicate": "duplicates", "n_other": "of other types"}
+        words |= {"n_before_since": "before since", "n_after_cutoff": "after the cutoff"}
+        told = ", ".join(f"{account[name]} {word}" for name, word in words.items() if account.get(name))
+        read = f"{account['n_read']} records were read" + (f": {told}" if told else "")
+        super().__init__(f"no event is there: {read}; the audit of the log tells what became of each file")
 
 
 class FewServersWarning(UserWarning):

@@ -148,12 +148,14 @@ def test_validate_writes_the_rejected_records(damaged, tmp_path):
     assert list(rejected[0]) == ["source", "record", "event_type", "reason", "raw"]
 
 
-def test_validate_of_a_source_without_records_rejects_nothing(tmp_path, capsys):
+def test_a_source_without_events_has_status_1(tmp_path, capsys):
     (tmp_path / "empty.jsonl").touch()
     assert main(["validate", str(tmp_path / "empty.jsonl")]) == 1
     captured = capsys.readouterr().out
     assert "0 of 0 records rejected" in captured
     assert "exit status 1: no event of these types was read" in captured
+    assert main(["convert", str(tmp_path / "empty.jsonl"), "--out", str(tmp_path / "store")]) == 1
+    assert "no event is there" in capsys.readouterr().err
 
 
 def test_a_name_cannot_command_the_terminal(simulated, tmp_path, capsys):

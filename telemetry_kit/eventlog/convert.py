@@ -15,9 +15,10 @@ from telemetry_kit.errors import SourceError
 from telemetry_kit.eventlog.saved import is_saved, write_mark
 from telemetry_kit.eventlog.store import open_store
 from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
+from telemetry_kit.ingest.duplicates import ARRIVAL
 from telemetry_kit.ingest.inputs import describe_files, input_files
-from telemetry_kit.ingest.intake import ARRIVAL, Intake
-from telemetry_kit.ingest.sources import take
+from telemetry_kit.ingest.intake import Intake
+from telemetry_kit.ingest.sources import settle, take
 from telemetry_kit.schemas.log_tables import MARK
 from telemetry_kit.schemas.names import quote_literal
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "400MB"
 """What comes on top, Python and the readers of DuckDB, is as much again at most."""
 ROWS_AT_A_TIME = 100_000
+_UNSORTED = "rejected.parquet"
 _QUARANTINE = ("source", "record", "event_type", "reason", "raw")
 
 
@@ -95,11 +97,11 @@ def convert_events(
         with closing as connection, connections.within_memory(memory_limit):
             # Told before they are read, so that a file which changes meanwhile is not taken for unchanged.
             inputs = describe_files(input_files(source))
-            with _quarantine(made) as quarantine:
+            with _quarantine(folder) as quarantine:
                 intake = Intake(connection, quarantine.append)
-                quarantine.names = intake.names
                 take(intake, source, folder)
-            intake.mark_duplicates()
+                settle(intake, source, folder)
+            _sort_quarantine(intake, folder / _UNSORTED, made / "quarantine.parquet")
             moment = newest(intake) if until is None else until
             for event_type, (cells, where) in typed_cells(intake, first, moment).items():
                 _write(intake, event_type, cells, where, made)
@@ -146,14 +148,13 @@ class _Quarantine:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
-        self.names: list[str] = []
         self.rows: list[dict[str, Any]] = []
-        types = {"record": pa.int64()}
+        types = {"source": pa.int32(), "record": pa.int64()}
         self.schema = pa.schema([(column, types.get(column, pa.string())) for column in _QUARANTINE])
         self.writer = pq.ParquetWriter(path, self.schema, compression="zstd")
 
     def append(self, row: dict[str, Any]) -> None:
-        self.rows.append(row | {"source": self.names[row["source"]]})
+        self.rows.append(row)
         if len(self.rows) >= ROWS_AT_A_TIME // 100:
             self.flush()
 
@@ -168,12 +169,29 @@ class _Quarantine:
 
 @contextlib.contextmanager
 def _quarantine(folder: Path) -> Iterator[_Quarantine]:
-    quarantine = _Quarantine(folder / "quarantine.parquet")
+    quarantine = _Quarantine(folder / _UNSORTED)
     try:
         yield quarantine
         quarantine.flush()
     finally:
         quarantine.writer.close()
+
+
+def _sort_quarantine(intake: Intake, rejected: Path, path: Path) -> None:
+    """Write the rejected records in the order of their sources, whose numbers become names."""
+    import pyarrow as pa
+
+    names = pa.table({"number": pa.array(range(len(intake.names)), pa.int32()), "name": pa.array(intake.names)})
+    intake.connection.register("names", names)
+    intake.connection.execute(f"""
+        COPY (
+            SELECT name AS source, record, event_type, reason, raw
+            FROM read_parquet({quote_literal(str(rejected))}, file_row_number=true) AS rejected
+            JOIN names ON names.number = rejected.source
+            ORDER BY names.number, record, file_row_number
+        ) TO {quote_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)
+    """)
+    intake.connection.unregister("names")
 
 
 def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str, folder: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -13,13 +12,14 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.engine import connections
-from telemetry_kit.errors import ParameterError, RejectedEventsError, RejectedEventsWarning
+from telemetry_kit.errors import ParameterError, RejectedEventsError
 from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.eventlog.saved import is_saved
 from telemetry_kit.eventlog.store import read_saved
+from telemetry_kit.eventlog.warned import warn_of
 from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.ingest.intake import Intake
-from telemetry_kit.ingest.sources import take
+from telemetry_kit.ingest.sources import settle, take
 from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
 from telemetry_kit.schemas.names import quote_literal
 
@@ -59,6 +59,13 @@ def load_events(
     EventLog
         The events by type as validated pandas DataFrames, the quarantine, the audit and the findings.
 
+    Warns
+    -----
+    RejectedEventsWarning
+        Where records were rejected; it names the first, and how many there are.
+    NoEventsWarning
+        Where no event is there, or none is left between ``since`` and ``cutoff``.
+
     Raises
     ------
     SourceError
@@ -73,6 +80,17 @@ def load_events(
     >>> len(log.incident), len(log.tasks), len(log.playbook)
     (1873, 5811, 480)
     """
+    log = _load(source, since, cutoff, on_error)
+    warn_of(log, is_stored=is_saved(source))
+    return log
+
+
+def _load(
+    source: Any,  # noqa: ANN401 - as load_events
+    since: str | dt.datetime | pd.Timestamp | None,
+    cutoff: str | dt.datetime | pd.Timestamp | None,
+    on_error: OnError,
+) -> EventLog[pd.DataFrame]:
     if on_error not in ("quarantine", "raise"):
         raise ParameterError("on_error", on_error, ("quarantine", "raise"))
     first, until = engine.moments(since, cutoff)
@@ -87,7 +105,7 @@ def load_events(
             connection.execute(f"SET temp_directory = {quote_literal(str(Path(folder, 'spill')))}")
             intake = Intake(connection)
             take(intake, source, Path(folder))
-            intake.mark_duplicates()
+            settle(intake, source, Path(folder))
             log = _log(intake, first, until)
     if on_error == "raise" and len(log.quarantine):
         rows = log.quarantine.head(_FAULTS_SHOWN).itertuples()
@@ -137,7 +155,9 @@ def load_incidents(
     >>> len(tk.load_incidents(tk.samples() / "recorded-autumn"))
     1873
     """
-    return _load_one("incident", source, since, cutoff, on_error)
+    log = _load(source, since, cutoff, on_error)
+    warn_of(log, is_stored=is_saved(source))
+    return log.incident
 
 
 def load_tasks(
@@ -170,7 +190,9 @@ def load_tasks(
     >>> len(tk.load_tasks(tk.samples() / "recorded-autumn"))
     5811
     """
-    return _load_one("tasks", source, since, cutoff, on_error)
+    log = _load(source, since, cutoff, on_error)
+    warn_of(log, is_stored=is_saved(source))
+    return log.tasks
 
 
 def load_playbooks(
@@ -203,21 +225,9 @@ def load_playbooks(
     >>> len(tk.load_playbooks(tk.samples() / "recorded-autumn"))
     480
     """
-    return _load_one("playbook", source, since, cutoff, on_error)
-
-
-def _load_one(
-    event_type: EventType,
-    source: Any,  # noqa: ANN401 - as load_events
-    since: str | dt.datetime | pd.Timestamp | None,
-    cutoff: str | dt.datetime | pd.Timestamp | None,
-    on_error: OnError,
-) -> pd.DataFrame:
-    log = load_events(source, since=since, cutoff=cutoff, on_error=on_error)
-    if len(log.quarantine):
-        warnings.warn(RejectedEventsWarning(len(log.quarantine)), stacklevel=3)
-    frame: pd.DataFrame = getattr(log, event_type)
-    return frame
+    log = _load(source, since, cutoff, on_error)
+    warn_of(log, is_stored=is_saved(source))
+    return log.playbook
 
 
 def _log(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[pd.DataFrame]:

@@ -14,6 +14,7 @@ from telemetry_kit.errors import ParameterError
 from telemetry_kit.eventlog.convert import MEMORY_LIMIT, convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark, read_table
 from telemetry_kit.eventlog.store import open_store
+from telemetry_kit.eventlog.warned import warn_of
 from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files, list_items
 
 if TYPE_CHECKING:
@@ -62,6 +63,11 @@ def scan_events(
         event in the order of time and arrival. Everything else is as from ``load_events``, but after a ``since`` or
         a ``cutoff`` that leaves out events of a store: its ``audit`` then has one line, for the store.
 
+    Warns
+    -----
+    RejectedEventsWarning, NoEventsWarning
+        As ``load_events``.
+
     Raises
     ------
     SourceError
@@ -94,7 +100,9 @@ def scan_events(
         folder = _cached(source) if store is None else Path(store)
         if not _is_current(folder, source):
             convert_events(source, folder, memory_limit=memory_limit or MEMORY_LIMIT)
-    return open_store(connection, folder, first, until)
+    log = open_store(connection, folder, first, until)
+    warn_of(log, is_stored=is_saved(source))
+    return log
 
 
 def _cached(source: Any) -> Path:  # noqa: ANN401 - as load_events

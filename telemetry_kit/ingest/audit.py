@@ -99,6 +99,11 @@ def make_seen(intake: Intake) -> pd.DataFrame:
     ).fetchall()
     rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
     rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(intake.unknown.items())]
+    late = intake.connection.execute(
+        "SELECT event_type, server_id, count(*) FROM events "
+        f"WHERE is_late AND status = {VALID} GROUP BY ALL ORDER BY ALL"
+    ).fetchall()
+    rows += [("arrived more than 90 days after its time", kind, f"server {server}", n) for kind, server, n in late]
     if intake.beside:
         shown = ", ".join(sorted(set(intake.beside))[:BESIDE_SHOWN])
         rows.append(("files passed over beside the data", None, shown, len(intake.beside)))

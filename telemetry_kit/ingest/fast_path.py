@@ -161,7 +161,7 @@ def unknown_query(path: Path, keys: Iterable[str]) -> str:
     """Return the query for ``type_name`` and ``key`` of every property that is no field of ours."""
     wanted = ", ".join(quote_literal(key) for key in keys if not is_property(key))
     return (
-        "SELECT *, true AS is_nested FROM ("
+        "SELECT *, true AS is_nested, 1 AS n FROM ("
         "SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
         f"FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})) AS keyed WHERE key IN ({wanted})"
     )

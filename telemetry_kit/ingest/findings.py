@@ -78,6 +78,9 @@ def _of_incident_events(incident: nw.LazyFrame[Any]) -> Iterator[Finding]:
             "beyond": (nw.col("num_checklists") > 0) & (nw.col("active_stage") >= nw.col("num_checklists")),
         },
     )
+    n_tied = _count_ties(incident)
+    if n_tied:
+        yield "incident events at one moment", "incident", "ordered by what they say, then by arrival", n_tied
     # Up to v1.2 incidents have a stage, from v1.3 on a status instead.
     if n["staged"] and n["with_status"]:
         yield "eras mixed", "incident", "with a stage (up to v1.2)", n["staged"]
@@ -86,6 +89,13 @@ def _of_incident_events(incident: nw.LazyFrame[Any]) -> Iterator[Finding]:
         yield "event before its incident was created", "incident", "created_at", n["early"]
     if n["beyond"]:
         yield "stage beyond the number of stages", "incident", "active_stage", n["beyond"]
+
+
+def _count_ties(incident: nw.LazyFrame[Any]) -> int:
+    """Count the events that share their time with another one of their incident."""
+    times = engine.add_epoch_us(incident, _us="event_timestamp")
+    shared = times.group_by("server_id", "incident_id", "_us").agg(n=nw.len()).filter(nw.col("n") > 1)
+    return int(engine.collect(shared.select(nw.col("n").sum()))["n"].fillna(0).iloc[0])
 
 
 def _values(events: nw.LazyFrame[Any], column: str) -> list[tuple[str, int]]:

@@ -10,8 +10,13 @@ from typing import TYPE_CHECKING, NamedTuple
 from telemetry_kit.ingest.lines import RAW_LIMIT, as_text
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
+NAME_LIMIT = 64
+NAMES_SHOWN = 10
+"""How much of a name, and how many names, are shown: they could hold content."""
 _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s"\[\]{},:]+|"', re.DOTALL)
 
 
@@ -32,6 +37,7 @@ def text_table(texts: list[Text]) -> pa.Table:
         {
             "number": pa.array(range(len(texts)), pa.int64()),
             "source": pa.array([text.source for text in texts], pa.int32()),
+            "record": pa.array([text.record for text in texts], pa.int64()),
             "place": pa.array([text.place for text in texts], pa.int64()),
             "json": pa.array([_decoded(text.raw) for text in texts], pa.large_string()),
         }
@@ -87,3 +93,17 @@ def elements(body: bytes) -> list[bytes]:
         elif depth == 1 and token.startswith(b'"'):
             key = token
     return [part for part in found if part]
+
+
+def with_names(reason: str, names: Sequence[str]) -> str:
+    """Return a reason and, where it is that something is missing, the names that were not understood."""
+    if not names or ": missing" not in reason:
+        return reason
+    shown = ", ".join(f'"{name[:NAME_LIMIT]}"' for name in names[:NAMES_SHOWN])
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return f"{reason}; not understood: {shown}{more}"
+
+
+def twice(keys: str) -> str:
+    """Return SQL for the first of an object's keys that it has twice."""
+    return f"list_filter({keys}, lambda key: list_count(list_filter({keys}, lambda other: other = key)) > 1)[1]"

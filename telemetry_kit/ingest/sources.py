@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.ingest.conflicts import Finder, reject_conflicts
 from telemetry_kit.ingest.detection import read_files
 from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
+from telemetry_kit.ingest.duplicates import mark_duplicates
 from telemetry_kit.ingest.formats.csv import Rows
 from telemetry_kit.ingest.formats.database import database, is_url
 from telemetry_kit.ingest.formats.duckdb_file import duckdb_tables
@@ -16,6 +18,7 @@ from telemetry_kit.ingest.formats.tables import Table, arrow_table, table_errors
 from telemetry_kit.ingest.inputs import files_of, list_items
 from telemetry_kit.ingest.lines import Damage, Lines
 from telemetry_kit.ingest.opening import why
+from telemetry_kit.ingest.ties import order_ties
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -28,7 +31,7 @@ if TYPE_CHECKING:
     from telemetry_kit.ingest.intake import Intake
 
 
-def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
+def take(intake: Intake | Finder, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
     """Take everything that a source holds into ``intake``; ``folder`` is for temporary files."""
     items = list(list_items(source))
     if not items:
@@ -49,7 +52,20 @@ def take(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - a
     _take_files(intake, files, folder)
 
 
-def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> None:
+def settle(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
+    """Tell duplicates among all that was taken, reject what has the id of another event, and put ties in order.
+
+    The text of such an event is found by going through the source once more.
+    """
+    conflicts = mark_duplicates(intake.connection)
+    if conflicts:
+        finder = Finder(intake, {row for conflict in conflicts for row in (conflict.row, conflict.first)})
+        take(finder, source, folder)
+        reject_conflicts(intake, conflicts, finder)
+    order_ties(intake.connection)
+
+
+def _take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: Path) -> None:
     for unit in read_files(files, folder, intake.names, intake.beside):
         if isinstance(unit, Lines):
             intake.take_lines(unit)
@@ -61,7 +77,7 @@ def _take_files(intake: Intake, files: list[tuple[str, Path]], folder: Path) -> 
             _take_table_file(intake, unit)
 
 
-def _take_given(intake: Intake, table_name: str, table: pa.Table | str) -> None:
+def _take_given(intake: Intake | Finder, table_name: str, table: pa.Table | str) -> None:
     """Take a table in memory, or the reason why it could not be brought there."""
     source = intake.add_source(table_name)
     if isinstance(table, str):
@@ -70,7 +86,7 @@ def _take_given(intake: Intake, table_name: str, table: pa.Table | str) -> None:
         intake.take_relation(source, arrow_table(intake.connection, table_name, table))
 
 
-def _take_table_file(intake: Intake, file: TableFile) -> None:
+def _take_table_file(intake: Intake | Finder, file: TableFile) -> None:
     try:
         for table in _tables(intake.connection, file):
             source = intake.add_source(table.name)
@@ -93,7 +109,7 @@ def _tables(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[
         yield from duckdb_tables(connection, file)
 
 
-def _take_pieces(intake: Intake, source: int, file: TableFile, error: Exception) -> None:
+def _take_pieces(intake: Intake | Finder, source: int, file: TableFile, error: Exception) -> None:
     """Take what can be read of a damaged table."""
     try:
         if file.form != "parquet":

@@ -10,7 +10,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit import schemas
-from telemetry_kit.errors import ParameterError, RejectedEventsError, RejectedEventsWarning
+from telemetry_kit.errors import NoEventsWarning, ParameterError, RejectedEventsError, RejectedEventsWarning
 
 ERAS = ("prev", "oct2020", "later")
 KINDS = ("incident", "tasks", "playbook")
@@ -255,3 +255,32 @@ def test_one_type_is_loaded_alone_with_a_warning_where_records_were_rejected(mak
         pd.testing.assert_frame_equal(load(damaged), getattr(whole, kind))
     with pytest.raises(RejectedEventsError):
         load(damaged, on_error="raise")
+
+
+def test_rejected_records_are_told_once_with_the_first_and_where_to_look(make_event, tmp_path):
+    lines = [make_event(0), make_event(1) | {"userId": None}, make_event(2) | {"userId": None}]
+    (tmp_path / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    told = r"2 records were rejected; the first: a.jsonl, record 2: server_id: missing.*\.quarantine tells each"
+    for load in (tk.load_events, lambda source: tk.scan_events(source, store=tmp_path / "store")):
+        with pytest.warns(RejectedEventsWarning, match=told) as caught:
+            log = load(tmp_path / "a.jsonl")
+        assert (len(caught), caught[0].filename) == (1, __file__)
+    log.save(tmp_path / "saved")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tk.load_events(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("between", [{"since": "2021-01-01"}, {"cutoff": "2020-01-01"}])
+def test_a_log_of_nothing_is_said_to_be_one(make_event, between):
+    with pytest.warns(NoEventsWarning, match="no event is there: 1 records were read: 1 (before|after)"):
+        tk.load_events(pd.DataFrame([make_event()]), **between)
+    with pytest.warns(NoEventsWarning, match="0 records were read"):
+        tk.load_events(pd.DataFrame([make_event()]).head(0))
+
+
+@pytest.mark.parametrize("value", [20201201, 1.6e9, "20201201T0000", "05/11/2020", "now", "NaT", "soon", pd.NaT, True])
+@pytest.mark.parametrize("parameter", ["since", "cutoff"])
+def test_what_is_no_point_in_time_is_an_error(make_event, parameter, value):
+    with pytest.raises(ParameterError, match=f"{parameter}: got .*, expected a datetime, or a text such as"):
+        tk.load_events(pd.DataFrame([make_event()]), **{parameter: value})

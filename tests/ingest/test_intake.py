@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit.ingest import fast_path, intake
+from telemetry_kit.ingest import duplicates, fast_path, intake
 
 
 @pytest.fixture
@@ -132,14 +132,15 @@ def test_a_record_without_an_id_gets_one_from_its_content(load, make_event, acco
 
 
 def test_the_first_arrival_of_an_id_is_kept(load, make_event, account):
-    first, again = make_event(1, "incident"), make_event(1, "incident", NumChecklists=9)
+    first, again = make_event(1, "incident"), make_event(1, "incident") | {"originalTimestamp": "2020-12-02T00:00:00Z"}
     log = load(make_event(0), first, again, {"batch": [again]}, make_event(1))
-    assert account(log) == {"read": 5, "valid": 2, "duplicate": 3, "rejected": 0, "other": 0}
-    assert log.incident["num_checklists"].to_list() == [3]
+    assert account(log) == {"read": 5, "valid": 2, "duplicate": 2, "rejected": 1, "other": 0}
+    assert log.incident["original_timestamp"].isna().all()
+    assert log.quarantine["reason"].item().startswith('event_id: "message-1" is the id of record 2 of events.jsonl')
 
 
 def test_ids_that_repeat_are_found_though_only_some_are_looked_at_at_a_time(load, make_event, account, monkeypatch):
-    monkeypatch.setattr(intake, "IDS_AT_A_TIME", 3)
+    monkeypatch.setattr(duplicates, "IDS_AT_A_TIME", 3)
     log = load(*(make_event(number % 7) for number in range(20)))
     assert account(log) == {"read": 20, "valid": 7, "duplicate": 13, "rejected": 0, "other": 0}
 

@@ -1,0 +1,152 @@
+"""Rows of tables and of delimited files -> an ``Intake``: texts under names of columns, properties nested or not."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from telemetry_kit.ingest.records import NAME_LIMIT, twice, with_names
+from telemetry_kit.schemas import rules, spellings
+from telemetry_kit.schemas.names import fold, quote_literal
+from telemetry_kit.schemas.rules import OTHER, REJECTED
+from telemetry_kit.schemas.spellings import expressions, raw_columns
+from telemetry_kit.schemas.values import NULL_WORDS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from telemetry_kit.ingest.formats.csv import Rows
+    from telemetry_kit.ingest.formats.tables import Table
+    from telemetry_kit.ingest.intake import Intake
+
+KNOWN_COLUMNS = 2
+"""How many columns of a table must be known, so that it can hold events."""
+ENVELOPES = ("tracks",)
+"""Tables that repeat the envelope of every event, without what the event says."""
+
+
+def take_rows(intake: Intake, rows: Rows) -> None:
+    """Take rows of a delimited file, in which a whole cell may be a word for null."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    if not rows.records:
+        return
+    words = pa.array(NULL_WORDS, pa.string())
+    null = pa.scalar(None, pa.string())
+    cells = [pc.if_else(pc.is_in(column, words), null, column) for column in rows.cells]
+    numbers = pa.array(range(len(rows.records)), pa.int64())
+    names = ["number", "record", *(f"c{n}" for n in range(len(rows.header)))]
+    table = pa.table([numbers, pa.array(rows.records, pa.int64()), *cells], names=names)
+    intake.connection.register("cells", table)
+    for number, event_type, reason in _take(intake, rows.source, rows.name, "SELECT * FROM cells", rows.header):
+        intake.reject(rows.source, rows.records[number], event_type, reason, rows.raw[number])
+    intake.connection.unregister("cells")
+
+
+def take_relation(intake: Intake, source: int, table: Table) -> None:
+    """Take a relation whose cells are text in the columns ``c0``, ``c1``, …; ``number`` counts its rows from 0."""
+    connection = intake.connection
+    n_known = sum(spellings.is_read(name) or spellings.is_properties(name) for name in table.columns)
+    if n_known < KNOWN_COLUMNS and not spellings.event_type_of(_stem(table.name)):
+        ((n_rows,),) = connection.execute(f"SELECT count(*) FROM ({table.query}) AS given").fetchall()
+        reason = (
+            f"record: the table of {n_rows} rows holds no events, expected columns such as event, user_id and timestamp"
+        )
+        intake.reject(source, 1, None, reason, ", ".join(table.columns).encode())
+        return
+    numbered = f"SELECT *, {table.first} + number + 1 AS record FROM ({table.query}) AS given"
+    faults = _take(intake, source, table.name, numbered, table.columns)
+    if not faults:
+        return
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS SELECT number FROM careful WHERE status = {REJECTED}")
+    raw = connection.execute(
+        f"SELECT {row_json(table.columns)} FROM ({table.query}) AS given SEMI JOIN refused USING (number) "
+        "ORDER BY number"
+    ).fetchall()
+    for (number, event_type, reason), (text,) in zip(faults, raw, strict=True):
+        intake.reject(source, table.first + number + 1, event_type, reason, text.encode())
+
+
+def row_json(columns: Sequence[str]) -> str:
+    """Return SQL for a row of a relation as the text of a JSON object."""
+    return f"json_object({', '.join(f'{quote_literal(column)}, c{n}' for n, column in enumerate(columns))})"
+
+
+def _stem(table_name: str) -> str:
+    return table_name.rsplit("/", 1)[-1].split(".", 1)[0]
+
+
+def _take(
+    intake: Intake, source: int, table_name: str, relation: str, columns: Sequence[str]
+) -> list[tuple[int, str | None, str]]:
+    """Take the rows that a query gives; return number, event type and reason of each that is rejected."""
+    stem = _stem(table_name)
+    unclear = spellings.not_understood(name for name in columns if not spellings.is_properties(name))
+    nested = [f"c{n}" for n, name in enumerate(columns) if spellings.is_properties(name)]
+    relation, properties = _unnest(intake, relation, nested)
+    own = [key for key in properties if spellings.is_property(key)]
+    made = expressions(
+        [(name, f"c{n}") for n, name in enumerate(columns)],
+        [(key, f"json_extract_string(properties, {quote_literal('/' + key)})") for key in own],
+    )
+    our_type = spellings.event_type_of(stem)
+    is_envelope = not (unclear or nested or spellings.PROPERTY_COLUMNS & made.keys())
+    if not our_type and ("type_name" not in made or is_envelope or fold(stem) in ENVELOPES):
+        intake.connection.execute(
+            "INSERT INTO events (source, status, type_name) "
+            f"SELECT {source}, {OTHER}, {quote_literal(stem[:NAME_LIMIT])} FROM ({relation}) AS given"
+        )
+        return []
+    if our_type:
+        made["type_name"] = f"COALESCE({made.get('type_name', 'NULL')}, {quote_literal(stem)})"
+    raw = f"SELECT number, record, fault, {raw_columns(made)} FROM ({relation}) AS given"
+    typed = rules.typed_query(raw, needs_id=False, loaded_us=intake.loaded_us)
+    refused = f"CASE WHEN fault IS NOT NULL AND event_type IS NOT NULL THEN {REJECTED} ELSE status END AS status"
+    intake.take_careful(f"SELECT * REPLACE ({refused}) FROM ({typed}) AS typed", source=str(source), place="NULL")
+    _note_unknown(intake, relation, made.get("type_name", "NULL"), columns, has_properties=bool(nested))
+    names = unclear + [key for key in properties if not spellings.is_property(key)]
+    return [
+        (number, event_type, fault or with_names(reason, names))
+        for number, event_type, fault, reason in intake.faults("event_type", "fault", "reason")
+    ]
+
+
+def _unnest(intake: Intake, relation: str, nested: list[str]) -> tuple[str, list[str]]:
+    """Add to a relation the ``properties`` that cells hold as text, and a ``fault``; return the keys that occur."""
+    if not nested:
+        return f"SELECT *, CAST(NULL AS VARCHAR) AS fault FROM ({relation}) AS given", []
+    cell = f"COALESCE({', '.join(nested)})"
+    is_object = f"CASE WHEN json_valid({cell}) THEN json_type({cell}) = 'OBJECT' END"
+    added = f"""
+        SELECT *, 'properties: the key "' || {twice("json_keys(properties)")} || '" stands twice' AS fault
+        FROM (SELECT *, CASE WHEN {is_object} THEN CAST({cell} AS JSON) END AS properties FROM ({relation}) AS given)
+            AS opened
+    """
+    keys = intake.connection.execute(
+        "SELECT DISTINCT unnest(keys) FROM (SELECT DISTINCT json_keys(properties) AS keys "
+        f"FROM ({added}) AS opened) AS shapes"
+    ).fetchall()
+    return added, sorted(key for (key,) in keys)
+
+
+def _note_unknown(
+    intake: Intake, relation: str, type_name: str, columns: Sequence[str], *, has_properties: bool
+) -> None:
+    """Count the values of columns and properties that no field of ours has, all in one pass."""
+    unknown = {n: name for n, name in enumerate(columns) if not spellings.is_known(name)}
+    if unknown:
+        counts = ", ".join(f"count(c{n}) AS n{n}" for n in unknown)
+        intake.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE counted AS SELECT {type_name} AS type_name, {counts} "
+            f"FROM ({relation}) AS given GROUP BY ALL"
+        )
+        parts = [
+            f"SELECT type_name, {quote_literal(x)} AS key, false AS is_nested, n{n} AS n" for n, x in unknown.items()
+        ]
+        rows = [f"{part} FROM counted WHERE n{n} > 0" for part, n in zip(parts, unknown, strict=True)]
+        intake.note_unknown(" UNION ALL ".join(rows))
+    if has_properties:
+        intake.note_unknown(
+            f"SELECT {type_name} AS type_name, unnest(json_keys(properties)) AS key, true AS is_nested, 1 AS n "
+            f"FROM ({relation}) AS given"
+        )
