@@ -50,9 +50,9 @@ def execute(path, source, load="tk.load_events"):
     return names, [getattr(text, "data", "") for text in shown]
 
 
-def test_there_are_four_chapters_in_order():
+def test_there_are_five_chapters_in_order():
     assert [path.stem for path in PATHS] == [
-        "00_overview", "01_stage_progression", "02_task_completion", "03_playbook_sizes",
+        "00_overview", "01_stage_progression", "02_task_completion", "03_playbook_sizes", "04_servers",
     ]  # fmt: skip
 
 
