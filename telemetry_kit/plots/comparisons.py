@@ -248,7 +248,7 @@ def plot_curve_comparison(curves: pd.DataFrame, comparison: pd.DataFrame, *, ax:
         curves = curves[(curves["stage"] == row["stage"].iloc[0]).fillna(value=False)]
     draw = survival.plot_stage_survival if "stage" in curves else survival.plot_incident_survival
     ax = draw(curves, ax=ax)
-    place = ax.child_axes[0] if ax.child_axes else ax
+    place: Any = ax.child_axes[0] if ax.child_axes else ax
     if row.empty:
         return ax
     unit = _unit_of(row)

@@ -143,6 +143,7 @@ ROW_BY_ROW = {
             *("stage_dwell", "stage_survival", "stage_arrivals", "incident_survival"),
             *("stage_occupancy", "stage_occupancy statuses", "stage_exits"),
             *("time_to_stage", "time_to_end", "time_to_completion"),
+            *("compare_dwell", "compare_durations"),
         ],
         "has a step in its curve at every duration, and no two are alike",
     ),
