@@ -104,6 +104,7 @@ def make_seen(intake: Intake) -> pd.DataFrame:
         f"WHERE is_late AND status = {VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
     rows += [("arrived more than 90 days after its time", kind, f"server {server}", n) for kind, server, n in late]
+    rows += [("generated column that was not read", None, column, 1) for column in intake.generated]
     if intake.beside:
         shown = ", ".join(sorted(set(intake.beside))[:BESIDE_SHOWN])
         rows.append(("files passed over beside the data", None, shown, len(intake.beside)))

@@ -40,6 +40,7 @@ class Finder:
         self.connection: duckdb.DuckDBPyConnection = intake.connection
         self.names: list[str] = []
         self.beside: list[str] = []
+        self.generated: list[str] = []
         self.found: dict[int, Found] = {}
         self.n_files = 0
         self._lines: dict[int, dict[int, int]] = {}

@@ -56,6 +56,7 @@ class Intake:
         self.beside: list[str] = []
         self.n_files = 0
         self.read_at_once: list[tuple[int, int]] = []
+        self.generated: list[str] = []
         typed = ", ".join(f"{quote_identifier(f.column)} {VALUE_KINDS[f.kind].sql_type}" for f in schemas.FIELDS)
         self.connection.execute(
             "CREATE TEMP TABLE events (source INTEGER, record BIGINT, place BIGINT, position INTEGER, status TINYINT, "

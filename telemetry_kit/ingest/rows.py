@@ -43,16 +43,23 @@ def take_rows(intake: Intake, rows: Rows) -> None:
     intake.connection.unregister("cells")
 
 
+def holds_events(table_name: str, columns: Sequence[str]) -> bool:
+    """Tell by the name of a table and its columns whether it can hold events."""
+    n_known = sum(spellings.is_read(name) or spellings.is_properties(name) for name in columns)
+    return n_known >= KNOWN_COLUMNS or spellings.event_type_of(_stem(table_name)) is not None
+
+
+def no_events(n_rows: int) -> str:
+    """Return the reason why a table of so many rows is rejected as a whole."""
+    return f"record: the table of {n_rows} rows holds no events, expected columns such as event, user_id and timestamp"
+
+
 def take_relation(intake: Intake, source: int, table: Table) -> None:
     """Take a relation whose cells are text in the columns ``c0``, ``c1``, …; ``number`` counts its rows from 0."""
     connection = intake.connection
-    n_known = sum(spellings.is_read(name) or spellings.is_properties(name) for name in table.columns)
-    if n_known < KNOWN_COLUMNS and not spellings.event_type_of(_stem(table.name)):
+    if not holds_events(table.name, table.columns):
         ((n_rows,),) = connection.execute(f"SELECT count(*) FROM ({table.query}) AS given").fetchall()
-        reason = (
-            f"record: the table of {n_rows} rows holds no events, expected columns such as event, user_id and timestamp"
-        )
-        intake.reject(source, 1, None, reason, ", ".join(table.columns).encode())
+        intake.reject(source, 1, None, no_events(n_rows), ", ".join(table.columns).encode())
         return
     numbered = f"SELECT *, {table.first} + number + 1 AS record FROM ({table.query}) AS given"
     faults = _take(intake, source, table.name, numbered, table.columns)

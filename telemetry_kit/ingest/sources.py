@@ -11,20 +11,18 @@ from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
 from telemetry_kit.ingest.duplicates import mark_duplicates
 from telemetry_kit.ingest.formats.csv import Rows
 from telemetry_kit.ingest.formats.database import database, is_url
-from telemetry_kit.ingest.formats.duckdb_file import duckdb_tables
 from telemetry_kit.ingest.formats.frames import frames
-from telemetry_kit.ingest.formats.parquet import parquet_table, row_groups
-from telemetry_kit.ingest.formats.tables import Table, arrow_table, table_errors
+from telemetry_kit.ingest.formats.table_reader import Begun, Rejected, TableReader
+from telemetry_kit.ingest.formats.tables import arrow_table, numbered_table
 from telemetry_kit.ingest.inputs import files_of, list_items
 from telemetry_kit.ingest.lines import Damage, Lines
-from telemetry_kit.ingest.opening import why
+from telemetry_kit.ingest.rows import holds_events, no_events
 from telemetry_kit.ingest.ties import order_ties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
     from pathlib import Path
 
-    import duckdb
     import pyarrow as pa
 
     from telemetry_kit.ingest.formats.tables import TableFile
@@ -66,15 +64,16 @@ def settle(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 -
 
 
 def _take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: Path) -> None:
-    for unit in read_files(files, folder, intake.names, intake.beside):
-        if isinstance(unit, Lines):
-            intake.take_lines(unit)
-        elif isinstance(unit, Rows):
-            intake.take_rows(unit)
-        elif isinstance(unit, Damage):
-            intake.take_damage(unit)
-        else:
-            _take_table_file(intake, unit)
+    with TableReader() as reader:
+        for unit in read_files(files, folder, intake.names, intake.beside):
+            if isinstance(unit, Lines):
+                intake.take_lines(unit)
+            elif isinstance(unit, Rows):
+                intake.take_rows(unit)
+            elif isinstance(unit, Damage):
+                intake.take_damage(unit)
+            else:
+                _take_table_file(intake, reader, unit)
 
 
 def _take_given(intake: Intake | Finder, table_name: str, table: pa.Table | str) -> None:
@@ -86,40 +85,23 @@ def _take_given(intake: Intake | Finder, table_name: str, table: pa.Table | str)
         intake.take_relation(source, arrow_table(intake.connection, table_name, table))
 
 
-def _take_table_file(intake: Intake | Finder, file: TableFile) -> None:
-    try:
-        for table in _tables(intake.connection, file):
-            source = intake.add_source(table.name)
-            try:
-                intake.take_relation(source, table)
-            except table_errors() as error:
-                _take_pieces(intake, source, file, error)
-    except table_errors() as error:
-        _take_pieces(intake, intake.add_source(file.name), file, error)
+def _take_table_file(intake: Intake | Finder, reader: TableReader, file: TableFile) -> None:
+    source, begun, n_rows = -1, Begun(file.name, [], []), 0
+    for part in reader.read(file):
+        if isinstance(part, Begun):
+            _take_no_events(intake, source, begun, n_rows)
+            source, begun, n_rows = intake.add_source(part.name), part, 0
+            intake.generated += [f"{part.name}.{column}" for column in part.generated]
+        elif isinstance(part, Rejected):
+            intake.take_damage(Damage(source, part.record, part.reason, part.raw.encode()))
+        else:
+            n_rows += part.rows.num_rows
+            if holds_events(begun.name, begun.columns):
+                intake.take_relation(source, numbered_table(intake.connection, begun.name, part.rows, begun.columns))
+    _take_no_events(intake, source, begun, n_rows)
 
 
-def _tables(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[Table]:
-    if file.form == "parquet":
-        yield parquet_table(connection, file)
-    elif file.form == "arrow":
-        import pyarrow.feather
-
-        yield arrow_table(connection, file.name, pyarrow.feather.read_table(file.path))
-    else:
-        yield from duckdb_tables(connection, file)
-
-
-def _take_pieces(intake: Intake | Finder, source: int, file: TableFile, error: Exception) -> None:
-    """Take what can be read of a damaged table."""
-    try:
-        if file.form != "parquet":
-            raise error
-        for piece in row_groups(intake.connection, file):
-            if isinstance(piece, Table):
-                intake.take_relation(source, piece)
-            else:
-                intake.take_damage(Damage(source, *piece, b""))
-    except table_errors():
-        # The words of the error may name the place of the file on this machine.
-        reason = why(error).replace(str(file.path), file.name)
-        intake.take_damage(Damage(source, 1, f"record: the {file.form} file cannot be read: {reason}", b""))
+def _take_no_events(intake: Intake | Finder, source: int, begun: Begun, n_rows: int) -> None:
+    """Tell of a table as a whole that it holds no events."""
+    if n_rows and not holds_events(begun.name, begun.columns):
+        intake.take_damage(Damage(source, 1, no_events(n_rows), ", ".join(begun.columns).encode()))

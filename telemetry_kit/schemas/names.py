@@ -5,6 +5,10 @@ from __future__ import annotations
 import functools
 import re
 
+from telemetry_kit.quoting import quote_identifier, quote_literal
+
+__all__ = ["fold", "natural_key", "quote_identifier", "quote_literal"]
+
 _NUMBERS = re.compile(r"(\d+)")
 
 
@@ -20,13 +24,3 @@ def natural_key(text: str) -> tuple[str | int, ...]:
 def fold(name: str) -> str:
     """Return ``name`` without case, underscores and spaces, in which the spellings of one field differ."""
     return re.sub(r"[_\s]", "", name).lower()
-
-
-def quote_literal(text: str) -> str:
-    """Return a text as an SQL literal."""
-    return "'" + text.replace("'", "''") + "'"
-
-
-def quote_identifier(name: str) -> str:
-    """Return the name of a column, table or file as an SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'

@@ -1,46 +1,100 @@
-"""Parquet files -> tables, and what can be read of a damaged one."""
+"""Parquet and Arrow files -> batches of bounded size, and what of a damaged file cannot be read."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from telemetry_kit.ingest.formats.tables import arrow_table, as_text, table_errors
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from telemetry_kit.ingest.opening import why
-from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-    import duckdb
-
-    from telemetry_kit.ingest.formats.tables import Table, TableFile
-
-
-def parquet_table(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Table:
-    """Give the table of a Parquet file."""
-    import pyarrow.parquet
-
-    columns = pyarrow.parquet.read_schema(file.path).names
-    rows = f"read_parquet({quote_literal(str(file.path))}, hive_partitioning=false)"
-    return as_text(connection, file.name, rows, columns)
+BATCH_ROWS = (32_768, 1024, 32, 1)
+"""How many rows are read at a time; fewer, where so many do not fit into memory or one of them is damaged."""
+HEAVY = 4096
+"""From how many bytes a cell on average a column is read as its different values, which rows may share."""
 
 
-def row_groups(connection: duckdb.DuckDBPyConnection, file: TableFile) -> Iterator[Table | tuple[int, str]]:
-    """Give a damaged Parquet file piece by piece, and in the place of a damaged piece its first record and the reason.
+class Unread(NamedTuple):
+    """Rows that cannot be read: the first, counted from 0, how many they are said to be, and why."""
 
-    Raises
-    ------
-    pyarrow.ArrowException, OSError, ValueError
-        Where not even the list of its pieces can be read.
-    """
-    import pyarrow.parquet
+    row: int
+    n: int
+    reason: str
 
-    with pyarrow.parquet.ParquetFile(file.path) as parquet:
-        first = 0
-        for n in range(parquet.num_row_groups):
-            n_rows = parquet.metadata.row_group(n).num_rows
+
+def parquet_names(path: Path) -> list[str]:
+    """Return the names of the columns of a Parquet file."""
+    names: list[str] = pq.read_schema(path).names
+    return names
+
+
+def parquet_batches(path: Path) -> Iterator[tuple[int, pa.RecordBatch] | Unread]:
+    """Give the rows of a Parquet file batch by batch, each with the number of its first row."""
+    first = 0
+    with pq.ParquetFile(path) as whole:
+        metadata = whole.metadata
+    for group in range(metadata.num_row_groups):
+        claimed = max(metadata.row_group(group).num_rows, 0)
+        done, reason = 0, ""
+        for size in BATCH_ROWS:
             try:
-                yield arrow_table(connection, file.name, parquet.read_row_group(n))._replace(first=first)
-            except table_errors() as error:
-                yield first + 1, f"record: rows {first + 1} to {first + n_rows} cannot be read: {why(error)}"
-            first += n_rows
+                for at, batch in _group_batches(path, group, metadata.row_group(group), size):
+                    end = at + len(batch)
+                    if end > done:
+                        part = batch.slice(max(done - at, 0))
+                        done = end
+                        yield first + end - len(part), part
+                break
+            except _ERRORS as error:
+                reason = why(error)
+        if done < claimed:
+            yield Unread(first + done, claimed - done, reason or "there are fewer rows than the file says")
+        first += max(claimed, done)
+
+
+_ERRORS = (pa.ArrowException, OSError, ValueError, MemoryError, TypeError, KeyError, IndexError)
+"""What hostile bytes make the reader raise."""
+
+
+def _group_batches(
+    path: Path, group: int, about: pq.RowGroupMetaData, size: int
+) -> Iterator[tuple[int, pa.RecordBatch]]:
+    heavy = [
+        chunk.path_in_schema
+        for chunk in map(about.column, range(about.num_columns))
+        if chunk.physical_type == "BYTE_ARRAY" and chunk.total_uncompressed_size > HEAVY * max(about.num_rows, 1)
+    ]
+    at = 0
+    with pq.ParquetFile(path, read_dictionary=heavy, buffer_size=1024 * 1024) as file:
+        for batch in file.iter_batches(batch_size=size, row_groups=[group], use_threads=False):
+            yield at, batch
+            at += len(batch)
+
+
+def arrow_names(path: Path) -> list[str]:
+    """Return the names of the columns of an Arrow file."""
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+        names: list[str] = file.schema.names
+        return names
+
+
+def arrow_batches(path: Path) -> Iterator[tuple[int, pa.RecordBatch] | Unread]:
+    """Give the rows of an Arrow file batch by batch, each with the number of its first row."""
+    first = 0
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+        for number in range(file.num_record_batches):
+            try:
+                batch = file.get_batch(number)
+            except _ERRORS as error:
+                yield Unread(first, 1, f"batch {number + 1} of {file.num_record_batches}: {why(error)}")
+                first += 1
+                continue
+            for at in range(0, len(batch), BATCH_ROWS[0]):
+                part = batch.slice(at, BATCH_ROWS[0])
+                yield first + at, part
+            first += len(batch)

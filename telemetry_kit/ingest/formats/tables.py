@@ -39,29 +39,28 @@ class Table(NamedTuple):
     first: int = 0
 
 
-def table_errors() -> tuple[type[Exception], ...]:
-    """Return what a damaged table raises while it is read."""
-    import duckdb
-    import pyarrow as pa
-
-    return duckdb.Error, pa.ArrowException, OSError, ValueError
-
-
 def arrow_table(connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table) -> Table:
     """Give an Arrow table under a name; DuckDB reads it where it lies."""
     if table.num_columns:
         connection.register("given_table", table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
-    return as_text(connection, table_name, "given_table", table.column_names)
+    return _as_text(connection, table_name, table.column_names, "row_number() OVER () - 1")
 
 
-def as_text(connection: duckdb.DuckDBPyConnection, table_name: str, rows: str, columns: list[str]) -> Table:
+def numbered_table(
+    connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table, columns: list[str]
+) -> Table:
+    """Give an Arrow table of which the last column is the ``number`` of each row, and the others have these names."""
+    connection.register("given_table", table)
+    return _as_text(connection, table_name, columns, "number")
+
+
+def _as_text(connection: duckdb.DuckDBPyConnection, table_name: str, columns: list[str], number: str) -> Table:
     """Give the rows of a relation under a name, each cell as text; or, where some are nested, each row as JSON."""
     if not columns:
         return Table(table_name, "SELECT 0 AS number WHERE false", [])
     cells = [f"c{n}" for n in range(len(columns))]
-    relation = f"(FROM {rows} AS given({', '.join(cells)}))"
-    kinds = [kind for _, kind, *_ in connection.execute(f"DESCRIBE {relation}").fetchall()]
-    numbered = f"SELECT row_number() OVER () - 1 AS number, {{}} FROM {relation}"
+    kinds = [kind for _, kind, *_ in connection.execute("DESCRIBE given_table").fetchall()][: len(columns)]
+    numbered = f"SELECT {number} AS number, {{}} FROM given_table AS given"
     if any(map(_is_nested, kinds, columns)):
         members = ", ".join(
             f"{quote_literal(column)}, {_json(*cell)}"

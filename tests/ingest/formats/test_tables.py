@@ -4,6 +4,7 @@ import gzip
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -16,6 +17,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.errors import ParameterError, SourceError
+from telemetry_kit.ingest.formats import table_reader
 from telemetry_kit.ingest.formats.database import is_url
 
 ALL_VALID = {"read": 3, "valid": 3, "duplicate": 0, "rejected": 0, "other": 0}
@@ -209,7 +211,8 @@ def test_a_damaged_piece_of_a_parquet_file_costs_no_other_piece(tmp_path, make_e
     data[begin : begin + 400] = b"\xa5" * 400
     path.write_bytes(bytes(data))
     log = tk.load_events(path)
-    assert account(log) == {"read": 3001, "valid": 3000, "duplicate": 0, "rejected": 1, "other": 0}
+    assert account(log) == {"read": 4000, "valid": 3000, "duplicate": 0, "rejected": 1000, "other": 0}
+    assert list(reasons(log)) == list(range(1001, 2001))
     assert reasons(log)[1001].startswith("record: rows 1001 to 2000 cannot be read: ")
     assert "message-2500" in set(log.tasks["event_id"])
 
@@ -223,6 +226,92 @@ def test_a_duckdb_file_has_a_source_for_each_table(tmp_path, events, account):
     log = tk.load_events(tmp_path)
     assert account(log) == {"read": 5, "valid": 3, "duplicate": 1, "rejected": 1, "other": 0}
     assert log.audit["source"].to_list() == ["a.db/events", "a.db/nothing", "a.db/old.incident"]
+
+
+def test_a_cell_that_is_no_text_or_too_long_costs_its_row(tmp_path, make_event, account):
+    frame = flat([make_event(n) for n in range(200)])
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    texts = [text.encode() for text in frame["IncidentID"]]
+    texts[7], texts[9] = b"\xff\xfe", b"x" * 20_000_000
+    cells = pa.array(texts, pa.binary()).view(pa.string())
+    table = table.set_column(table.column_names.index("IncidentID"), "IncidentID", cells)
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    pyarrow.feather.write_feather(
+        table.set_column(0, "messageId", pa.array([f"a{n}" for n in range(200)])), tmp_path / "b"
+    )
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 400, "valid": 396, "duplicate": 0, "rejected": 4, "other": 0}
+    assert log.quarantine["record"].to_list() == [8, 10, 8, 10]
+    assert set(log.quarantine["reason"]) == {
+        "IncidentID: the cell cannot be read, expected text in UTF-8",
+        "IncidentID: a cell of 20000000 bytes, expected at most 16777215",
+    }
+
+
+def test_a_long_value_that_many_rows_share_takes_no_more_than_itself(tmp_path, make_event, account):
+    frame = pd.concat([flat([make_event()])] * 200, ignore_index=True)
+    frame["messageId"] = [f"m{n}" for n in range(200)]
+    values = pa.DictionaryArray.from_arrays(pa.array([1] * 150 + [0] * 50), pa.array(["incident", "x" * 50_000_000]))
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    table = table.set_column(table.column_names.index("IncidentID"), "IncidentID", values)
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    with duckdb.connect(str(tmp_path / "b.duckdb")) as connection:
+        arrow = pa.Table.from_pandas(frame.assign(messageId=[f"d{n}" for n in range(200)]), preserve_index=False)
+        connection.from_arrow(arrow).create("events")
+        connection.execute("UPDATE events SET IncidentID = repeat('x', 50_000_000) WHERE messageId IN ('d0', 'd5')")
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 400, "valid": 50 + 198, "duplicate": 0, "rejected": 152, "other": 0}
+
+
+def test_an_arrow_file_with_other_offsets_gives_nothing_of_the_memory_around_it(tmp_path, make_event, account):
+    frame = flat([make_event(n) for n in range(50)])
+    pyarrow.feather.write_feather(
+        pa.Table.from_pandas(frame, preserve_index=False), tmp_path / "a", compression="uncompressed"
+    )
+    data = bytearray((tmp_path / "a").read_bytes())
+    offsets = np.cumsum([0, *map(len, frame["messageId"])]).astype(np.int64)
+    at = data.find(offsets.tobytes())
+    assert at > 0
+    offsets[30:] = 60_000
+    data[at : at + offsets.nbytes] = offsets.tobytes()
+    (tmp_path / "a").write_bytes(bytes(data))
+    log = tk.load_events(tmp_path)
+    assert account(log)["read"] == 50
+    assert account(log)["rejected"] >= 20
+    assert set(log.tasks["event_id"]) <= set(frame["messageId"])
+
+
+def test_only_base_tables_of_a_database_are_read_and_what_is_computed_is_told(tmp_path, make_event, account):
+    with duckdb.connect(str(tmp_path / "a.duckdb")) as connection:
+        connection.from_arrow(pa.Table.from_pandas(flat([make_event(n) for n in range(3)]))).create("events")
+        columns = ", ".join(f'"{name}" {kind}' for name, kind, *_ in connection.execute("DESCRIBE events").fetchall())
+        connection.execute(f"CREATE TABLE computed ({columns}, secret AS (current_setting('temp_directory')))")
+        connection.execute("INSERT INTO computed FROM events")
+        connection.execute("CREATE VIEW seen AS FROM events")
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 7, "valid": 3, "duplicate": 3, "rejected": 1, "other": 0}
+    assert log.audit["source"].to_list() == ["a.duckdb/computed", "a.duckdb/events", "a.duckdb/seen"]
+    assert log.quarantine["reason"].item().startswith("record: a view, which is not read")
+    told = log.findings.set_index("finding")["detail"]
+    assert told["generated column that was not read"] == "a.duckdb/computed.secret"
+
+
+def test_a_database_without_tables_is_told(tmp_path, account):
+    duckdb.connect(str(tmp_path / "a.duckdb")).close()
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 1, "valid": 0, "duplicate": 0, "rejected": 1, "other": 0}
+    assert reasons(log)[1] == "record: the duckdb file holds no tables"
+
+
+def test_a_file_that_makes_the_reader_stop_costs_no_other(tmp_path, events, account, monkeypatch):
+    flat(events).to_parquet(tmp_path / "a.parquet")
+    flat([event | {"messageId": f"b{n}"} for n, event in enumerate(events)]).to_parquet(tmp_path / "b.parquet")
+    crash = "import os, signal; from {0} import serve\nline = open(0).readline()\nos.kill(os.getpid(), signal.SIGSEGV)"
+    codes = iter([crash, table_reader._CODE])
+    monkeypatch.setattr(table_reader, "_CODE", SimpleNamespace(format=lambda module: next(codes).format(module)))
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 4, "valid": 3, "duplicate": 0, "rejected": 1, "other": 0}
+    assert reasons(log)[1] == "record: the parquet file cannot be read: it makes the reader stop (SIGSEGV)"
 
 
 # PostgreSQL -----------------------------------------------------------------------------------------------------------
