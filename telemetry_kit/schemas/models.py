@@ -58,12 +58,18 @@ MODELS: dict[EventType, type[pa.DataFrameModel]] = {
 def with_categories(frame: pd.DataFrame, event_type: EventType) -> pd.DataFrame:
     """Return a frame of text with its category columns as such: the declared values, or those that occur, in order."""
     for field in fields_of(event_type):
+        if field.kind != "category":
+            continue
+        cells = frame[field.column]
         # Of no rows, Arrow brings no categories either.
-        is_done = isinstance(frame[field.column].dtype, pd.CategoricalDtype) and len(frame) > 0
-        if field.kind == "category" and not is_done:
-            text = frame[field.column].astype("str")
+        if not isinstance(cells.dtype, pd.CategoricalDtype) or not len(frame):
+            text = cells.astype("str")
             levels = field.levels or sorted(text.dropna().unique(), key=natural_key)
-            frame[field.column] = pd.Categorical(text, pd.Index(levels, dtype="str"))
+            frame[field.column] = cells = pd.Series(pd.Categorical(text, pd.Index(levels, dtype="str")), frame.index)
+        # Versions have an order, so that one can ask for what is later than 1.9.0; what was done has none.
+        if field.column.endswith("_version"):
+            levels = sorted(cells.cat.categories, key=natural_key)
+            frame[field.column] = cells.cat.set_categories(pd.Index(levels, dtype="str"), ordered=True)
     return frame
 
 
