@@ -1,0 +1,172 @@
+"""The mistakes that a person makes, in every public function: each is told with its parameter and what comes next."""
+
+import inspect
+
+import pandas as pd
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit.errors import MissingColumnError, TelemetryKitError
+
+FUNCTIONS = {name: getattr(tk, name) for name in sorted(tk.__all__) if inspect.isfunction(getattr(tk, name))}
+PARAMETERS = {name: inspect.signature(function).parameters for name, function in FUNCTIONS.items()}
+# What is passed where a frame of some kind is needed, and a frame of another kind that a hurried person passes.
+KINDS = {
+    "incidents": "visits",
+    "tasks": "visits",
+    "playbooks": "snapshot",
+    "visits": "incidents",
+    "durations": "visits",
+    "snapshot": "playbooks",
+}
+# Any frame with the columns it is about will do there.
+ANY_INCIDENTS = {
+    ("filter_incidents", "incidents"),
+    ("completion_times", "incidents"),
+    ("time_to_completion", "incidents"),
+}
+NEEDED = {"cutoff": "2020-12-01T00:00:00Z", "as_of": "2020-12-01T00:00:00Z", "between": "plugin_version"}
+WRONG_VALUES = {
+    "by": ["plugin_verson", 3, ["server_id", "server_id"]],
+    "between": ["plugin_verson"],
+    "measure": ["total_checklist_item"],
+    "cluster": ["server"],
+    "freq": ["quarter"],
+    "level": [95, 0, "high"],
+    "within": ["-4h", "soon", 0],
+    "cutoff": ["yesterday", "2020-13-45", object()],
+    "as_of": ["yesterday", "2020-13-45", object()],
+    "since": ["yesterday", "2020-13-45", object()],
+    "component": ["plugin"],
+    "limit": [-1],
+    "memory_limit": ["much"],
+    "on_error": ["ignore"],
+}
+NEAREST = {"plugin_verson": "plugin_version", "total_checklist_item": "total_checklist_items"}
+
+
+@pytest.fixture(scope="module")
+def frames():
+    log = tk.load_events(tk.samples() / "recorded-autumn")
+    return {
+        "log": log,
+        "incidents": log.incident,
+        "tasks": log.tasks,
+        "playbooks": log.playbook,
+        "visits": tk.stage_visits(log.incident, cutoff=log.cutoff),
+        "durations": tk.incident_durations(log.incident, cutoff=log.cutoff),
+        "snapshot": tk.playbook_snapshot(log.playbook, as_of=log.cutoff),
+        "frame": log.tasks,
+        "source": tk.samples() / "recorded-autumn",
+    }
+
+
+def call(name, frames, tmp_path, **given):
+    """Call a function with what it needs, but for what is given."""
+    needed = {p.name for p in PARAMETERS[name].values() if p.default is p.empty and p.kind is not p.VAR_POSITIONAL}
+    right = {**frames, **NEEDED, "directory": tmp_path / "store", "version": "1.1.0"}
+    if "freq" not in given:  # which stands in its place
+        needed |= {"between"} & {*PARAMETERS[name]}
+    arguments = {parameter: right[parameter] for parameter in needed - set(given)} | given
+    first = [
+        arguments.pop(p) for p in PARAMETERS[name] if PARAMETERS[name][p].kind is inspect.Parameter.POSITIONAL_ONLY
+    ]
+    return FUNCTIONS[name](*first, **arguments)
+
+
+def can_be_called(name):
+    """Tell whether the table knows what a function needs; the others have their mistakes in tests of their own."""
+    known = {*KINDS, *NEEDED, "log", "frame", "source", "directory", "version"}
+    return all(
+        p.name in known or p.default is not p.empty or p.kind is p.VAR_POSITIONAL for p in PARAMETERS[name].values()
+    )
+
+
+CALLED = [name for name in FUNCTIONS if can_be_called(name) and PARAMETERS[name]]
+
+
+def told(name, frames, tmp_path, parameter, **given):
+    """The message of a mistake, of which every one has to be in words and short enough to be read."""
+    with pytest.raises(TelemetryKitError) as caught:
+        call(name, frames, tmp_path, **given)
+    message = str(caught.value)
+    assert message.startswith(parameter), message
+    assert " object at 0x" not in message
+    assert "Implementation." not in message
+    return message
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [(name, kind) for name in CALLED for kind in KINDS if kind in PARAMETERS[name]]
+)
+def test_a_frame_of_another_kind_without_columns_or_none_is_told(frames, tmp_path, name, parameter):
+    if (name, parameter) not in ANY_INCIDENTS:
+        message = told(name, frames, tmp_path, parameter, **{parameter: frames[KINDS[parameter]]})
+        assert "tk." in message, message
+    with pytest.raises(MissingColumnError, match=f"^{parameter} has no column"):
+        call(name, frames, tmp_path, **{parameter: frames[parameter][["plugin_version"]]})
+    told(name, frames, tmp_path, parameter, **{parameter: "events.csv"})
+    assert "log." in told(name, frames, tmp_path, parameter, **{parameter: frames["log"]})
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [(name, wrong) for name in CALLED for wrong in WRONG_VALUES if wrong in PARAMETERS[name]]
+)
+def test_a_value_that_cannot_be_is_told_with_the_nearest_name(frames, tmp_path, name, parameter):
+    for value in WRONG_VALUES[parameter]:
+        message = told(name, frames, tmp_path, parameter, **{parameter: value})
+        assert "expected" in message, message
+        near = NEAREST.get(str(value), "")
+        assert f"did you mean '{near}'" in message or f"'{near}'" not in message, message
+
+
+# Another kind of source, and visits that end where their cutoff says.
+ELSEWHERE = {"open_warehouse", "stage_occupancy"}
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in CALLED if {"cutoff", "as_of"} & {*PARAMETERS[name]} and name not in ELSEWHERE]
+)
+def test_a_time_without_a_zone_is_in_utc(frames, tmp_path, name):
+    (parameter,) = {"cutoff", "as_of"} & {*PARAMETERS[name]}
+    naive, aware = (call(name, frames, tmp_path, **{parameter: f"2020-11-20T00:00:00{zone}"}) for zone in ("", "Z"))
+    if isinstance(naive, pd.DataFrame):
+        pd.testing.assert_frame_equal(naive, aware)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [(name, kind) for name in CALLED for kind in KINDS if kind in PARAMETERS[name]]
+)
+def test_an_empty_frame_has_an_empty_answer(frames, tmp_path, name, parameter):
+    call(name, frames, tmp_path, **{parameter: frames[parameter].head(0)})
+
+
+@pytest.mark.parametrize("name", [name for name in CALLED if "log" in PARAMETERS[name]])
+def test_a_frame_in_place_of_a_log_is_told(frames, tmp_path, name):
+    told(name, frames, tmp_path, "log", log=frames["tasks"])
+
+
+def test_times_as_text_are_told(frames):
+    text = frames["incidents"].assign(event_timestamp=frames["incidents"]["event_timestamp"].astype(str))
+    with pytest.raises(TelemetryKitError, match=r"^incidents\['event_timestamp'\]: got 'text', expected times"):
+        tk.stage_visits(text, cutoff="2020-12-01T00:00:00Z")
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "ns"])
+def test_times_of_any_unit_are_read(frames, unit):
+    given = frames["incidents"]
+    times = given["event_timestamp"].astype(f"datetime64[{unit}, UTC]")
+    found = tk.stage_visits(given.assign(event_timestamp=times), cutoff=frames["log"].cutoff)
+    if unit == "ns":
+        pd.testing.assert_frame_equal(found, frames["visits"])
+    assert len(found) == len(frames["visits"])
+
+
+def test_columns_that_were_made_an_index_are_told(frames):
+    with pytest.raises(MissingColumnError, match=r"'stage'; it is in the index: pass visits.reset_index\(\)"):
+        tk.stage_funnel(frames["visits"].set_index("stage"))
+
+
+def test_an_empty_folder_is_told(tmp_path):
+    with pytest.raises(TelemetryKitError, match=r"^source: "):
+        tk.load_events(tmp_path)
