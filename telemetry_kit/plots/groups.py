@@ -119,6 +119,21 @@ def first_stages(table: pd.DataFrame, most: int = MOST_STAGES) -> tuple[pd.DataF
     return (table[~is_later], f"stages from {most} on are not shown") if is_later.any() else (table, "")
 
 
+def stage_names(table: pd.DataFrame, n_stages: int) -> list[str]:
+    """Return what stages are called: the statuses that a table names beside them, or their numbers."""
+    names = {stage: str(stage) for stage in range(n_stages)}
+    for place, status in (("stage", "status"), ("next_stage", "next_status")):
+        if status in table:
+            told = table[[place, status]].dropna().drop_duplicates()
+            names |= {int(stage): str(name) for stage, name in told.itertuples(index=False)}
+    return [names[stage] for stage in range(n_stages)]
+
+
+def stage_word(table: pd.DataFrame) -> str:
+    """Return what stages are: stages, or statuses where a table names them."""
+    return "status" if "status" in table else "stage"
+
+
 def numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
     """Return a column as floats, its nulls as NaN."""
     return column.to_numpy(dtype=np.float64, na_value=np.nan)

@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from telemetry_kit.plots.groups import Group
 
-STAGE = "Stage (counted from 0)"
+STAGE, STATUS = "Stage (counted from 0)", "Status"
 MOST_ANNOTATED_BARS, MOST_LEVEL_COUNTS = 40, 6
+MOVES = ("advanced", "returned")
 STILL_OPEN = "not reached, still open at the cutoff"
 
 
@@ -60,13 +61,18 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
     columns = ["stage", "n_eligible", "n_reached", "n_open", "n_servers", "estimate", "lower", "upper"]
     table, later = groups.first_stages(groups.need(table, columns))
+    word = groups.stage_word(table)
+    if word == "status":
+        # The last status is the end: nobody visits it, and its row says nothing.
+        table = table[table["estimate"].notna()]
     parts = groups.split(table, "stage", size="n_eligible", things="incidents")
     n_stages = groups.largest(table["stage"]) + 1
     ax = style.open_axes(ax, width=min(14.0, 5.5 + 0.28 * n_stages * max(len(parts), 1)))
-    title, ylabel = "How far incidents get", "Incidents that reached the stage (%)"
+    title, ylabel = "How far incidents get", f"Incidents that reached the {word} (%)"
+    xlabel = STATUS if word == "status" else STAGE
     if not len(parts):
         return style.say_empty(
-            ax, later or "no incidents whose start was recorded", title=title, xlabel=STAGE, ylabel=ylabel
+            ax, later or "no incidents whose start was recorded", title=title, xlabel=xlabel, ylabel=ylabel
         )
     width = 0.8 / len(parts)
     for position, group in enumerate(parts.shown):
@@ -82,7 +88,7 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
             _write_counts(ax, at, rows, n_stages * len(parts))
     style.share_axis(ax)
     style.grid(ax, "y")
-    ax.set_xticks(range(n_stages))
+    ax.set_xticks(range(n_stages), groups.stage_names(table, n_stages))
     ax.set_xlim(-0.6, n_stages - 0.4)
     handles = [Patch(color=group.color, label=_incidents(group)) for group in parts.shown if parts.title]
     if groups.total(table["n_open"]):
@@ -90,10 +96,10 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     handles.append(style.limits_handle(groups.limits_name(table)))
     style.legend(ax, handles, parts.title)
     told = "" if parts.title else f"n = {_incidents(parts.shown[0])}"
-    counted = "in the bars: reached / with that stage" if n_stages * len(parts) <= MOST_ANNOTATED_BARS else ""
+    counted = f"in the bars: reached / with that {word}" if n_stages * len(parts) <= MOST_ANNOTATED_BARS else ""
     n_immature = groups.total(table["n_immature"].groupby(table["stage"]).sum().head(1)) if "n_immature" in table else 0
     young = f"{groups.count(n_immature, 'incident')} too young to count" if n_immature else ""
-    style.describe(ax, title, groups.joined([told, counted, young, later, parts.note()]), STAGE, ylabel)
+    style.describe(ax, title, groups.joined([told, counted, young, later, parts.note()]), xlabel, ylabel)
     return ax
 
 
@@ -136,9 +142,11 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     n_stages = groups.largest(table["stage"]) + 1
     n_rows = n_stages * max(len(parts), 1)
     ax = style.open_axes(ax, width=9.0, height=min(14.0, 1.8 + 0.24 * n_rows + 0.1 * n_stages))
-    title, xlabel = "How long incidents stay in each stage", "Dwell time (log axis)"
+    word = groups.stage_word(table)
+    title, xlabel = f"How long incidents stay in each {word}", "Dwell time (log axis)"
+    ylabel = STATUS if word == "status" else STAGE
     if not len(parts):
-        return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=STAGE)
+        return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
     step = 0.8 / len(parts)
     for position, group in enumerate(parts.shown):
         rows = group.rows
@@ -155,7 +163,7 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     known = np.concatenate([groups.numbers(table[column]) for column in quantiles])
     known = known[known > 0]
     style.duration_axis(ax, *style.log_limits(known), log=True)
-    ax.set_yticks(range(n_stages))
+    ax.set_yticks(range(n_stages), groups.stage_names(table, n_stages))
     ax.set_ylim(n_stages - 0.5, -0.5)
     style.grid(ax, "x")
     handles = [
@@ -169,7 +177,7 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ]
     style.legend(ax, handles, parts.title, below=True)
     note = "Kaplan–Meier over the visits whose start was recorded; what was not reached by the cutoff is not drawn"
-    style.describe(ax, title, groups.joined([note, later, parts.note()]), xlabel, STAGE)
+    style.describe(ax, title, groups.joined([note, later, parts.note()]), xlabel, ylabel)
     return ax
 
 
@@ -208,11 +216,15 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     stages = list(range(max(groups.largest(table["stage"]), groups.largest(table["next_stage"])) + 1))
     n_rows, n_columns = style.panel_shape(max(len(parts), 1))
     size = (max(3.0, 0.62 * (len(stages) + 2)), max(2.0, 0.42 * len(stages)))
+    word, names = groups.stage_word(table), groups.stage_names(table, len(stages))
+    if word == "status":
+        # Names are wider than numbers.
+        size = (size[0] + 0.3 * len(stages), size[1])
     ax = style.open_axes(ax, width=size[0] * n_columns + 2.0, height=(size[1] + 0.6) * n_rows + 1.2)
     title, xlabel, ylabel = (
-        "Where incidents go from each stage",
-        "Next stage, or how the visit ended",
-        "Stage of the visit (counted from 0)",
+        f"Where incidents go from each {word}",
+        f"Next {word}, or how the visit ended",
+        f"{word.capitalize()} of the visit" + ("" if word == "status" else " (counted from 0)"),
     )
     if not len(parts):
         return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
@@ -222,13 +234,13 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     else:
         places = [ax]
     for place, group in zip(places, parts.shown, strict=True):
-        _draw_heat_map(place, group.rows, stages)
-    _draw_share_scale(ax)
+        _draw_heat_map(place, group.rows, names)
+    _draw_share_scale(ax, word)
     told = "" if len(parts) > 1 else f"n = {groups.count(groups.total(table['n']), 'visit')}"
     if "n_servers" in table:
         servers = groups.count(groups.largest(table["n_servers"]), "server")
-        told = groups.joined([told, f"at most {servers} in a stage"])
-    cells = "in the cells: share of the stage's visits, and their number; open: still there at the cutoff"
+        told = groups.joined([told, f"at most {servers} in a {word}"])
+    cells = f"in the cells: share of the {word}'s visits, and their number; open: still there at the cutoff"
     by = f"by {parts.title}" if parts.title else ""
     style.describe(ax, title, groups.joined([by, told, cells, later, parts.note()]), xlabel, ylabel)
     return ax
@@ -255,16 +267,16 @@ def _write_counts(ax: Axes, at: npt.NDArray[np.float64], rows: pd.DataFrame, n_b
         )  # fmt: skip
 
 
-def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[int]) -> None:
+def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[str]) -> None:
     """Draw one group's transitions: a row for each stage, a column for each way out of it."""
     import seaborn as sns
 
-    ways = [*map(str, stages), "ended", "open"]
+    ways = [*stages, "ended", "open"]
     share = np.full((len(stages), len(ways)), np.nan)
     text = np.full(share.shape, "", dtype=object)
     cells = zip(rows["stage"], rows["exit"], rows["next_stage"], rows["n"], groups.numbers(rows["share"]), strict=True)
     for stage, way, next_stage, n, part in cells:
-        column = ways.index(way if way in ways else str(int(next_stage)))
+        column = int(next_stage) if way in MOVES else ways.index(way)
         share[int(stage), column] = part
         text[int(stage), column] = f"{part:.0%}\n{int(n):,}"
     sns.heatmap(
@@ -281,12 +293,12 @@ def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[int]) -> None:
         linecolor="white",
     )
     ax.set_xticks(np.arange(len(ways)) + 0.5, ways, rotation=0, fontsize=style.SMALL)
-    ax.set_yticks(np.arange(len(stages)) + 0.5, list(map(str, stages)), rotation=0, fontsize=style.SMALL)
+    ax.set_yticks(np.arange(len(stages)) + 0.5, list(stages), rotation=0, fontsize=style.SMALL)
     ax.axvline(len(stages), color=style.INK, linewidth=1.2)
     ax.tick_params(length=0)
 
 
-def _draw_share_scale(ax: Axes) -> None:
+def _draw_share_scale(ax: Axes, word: str) -> None:
     """Draw what the colours of the heat map mean beside the axes."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.ticker import PercentFormatter
@@ -294,5 +306,5 @@ def _draw_share_scale(ax: Axes) -> None:
     scale = ax.inset_axes((1.03, 0.0, 0.025, 1.0))
     bar = ax.figure.colorbar(ScalarMappable(cmap="cividis"), cax=scale, format=PercentFormatter(1, symbol=" %"))
     scale.spines[:].set_visible(False)
-    bar.set_label("Share of the stage's visits", fontsize=style.SMALL, color=style.INK)
+    bar.set_label(f"Share of the {word}'s visits", fontsize=style.SMALL, color=style.INK)
     scale.tick_params(labelsize=style.SMALL, length=0)

@@ -179,12 +179,15 @@ def _draw_stages(table: pd.DataFrame, look: _Look, ax: Axes | None) -> Axes:
     table, later = groups.first_stages(
         groups.need(table, ["stage", *_COUNTS, look.column, "lower", "upper"]), most=MOST_PANELS
     )
+    word = groups.stage_word(table)
+    if word == "status":
+        look = _of_statuses(look)
     parts = groups.split(table, "stage", size="n_at_risk", things=f"{look.thing}s")
     stages = sorted(int(stage) for stage in table["stage"].dropna().unique())
     if len(parts) > 1 or len(stages) > MOST_CURVES:
         return _draw(table, parts, look, ax, title=parts.title, curves=parts.shown, stages=stages, later=later)
     curves = [_stage_as_group(table, stage) for stage in stages]
-    return _draw(table, parts, look, ax, title="stage", curves=curves, later=later)
+    return _draw(table, parts, look, ax, title=word, curves=curves, later=later)
 
 
 def _draw(
@@ -211,7 +214,8 @@ def _draw(
     name_width = 16 + 0.6 * style.SMALL * max(len(curve.label) for curve in curves)
     places, drawn = [ax], [list(curves)]
     if stages:
-        titles = [f"Stage {stage}" for stage in stages]
+        names = groups.stage_names(table, max(stages) + 1)
+        titles = [names[stage] if "status" in table else f"Stage {stage}" for stage in stages]
         places = style.panels(ax, titles, below=below, down=24, across=max(44, name_width))
         drawn = [[replace(curve, rows=_of_stage(curve.rows, stage)) for curve in curves] for stage in stages]
     times = groups.numbers(table["time_s"])
@@ -252,7 +256,15 @@ def _of_stage(rows: pd.DataFrame, stage: int) -> pd.DataFrame:
 def _stage_as_group(table: pd.DataFrame, stage: int) -> Group:
     """Return a stage of the only group as a group of its own, so that its curve has its own looks."""
     looks = (groups.COLORS[stage % groups.MOST_COLORS], "", groups.LINE_STYLES[stage % groups.MOST_COLORS])
-    return Group(str(stage), _of_stage(table, stage), *looks)
+    return Group(groups.stage_names(table, stage + 1)[stage], _of_stage(table, stage), *looks)
+
+
+def _of_statuses(look: _Look) -> _Look:
+    """Return the words of a picture for incidents that have statuses and no stages."""
+    told = {name: getattr(look, name) for name in ("title", "xlabel", "ylabel", "note")}
+    return replace(
+        look, **{name: text.replace("stages", "statuses").replace("stage", "status") for name, text in told.items()}
+    )
 
 
 def _draw_curve(ax: Axes, curve: Group, look: _Look, begin: float, end: float, *, log: bool) -> None:
