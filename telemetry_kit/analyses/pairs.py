@@ -59,7 +59,7 @@ def pair_up(
     Parameters
     ----------
     rows
-        What was brought home: units, or sums of them.
+        What was collected: units, or sums of them.
     by
         The columns within whose values groups are compared.
     between

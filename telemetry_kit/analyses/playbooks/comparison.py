@@ -78,7 +78,7 @@ def compare_playbook_sizes(
             For the medians, either of them in the measure's unit. For the probability, that a playbook of the first
             group is larger than one of the second, and the other way round, ties counting half: they add up to 1.
         difference, df, lower, upper : float64
-            ``estimate_b`` - ``estimate_a``, its degrees of freedom and its limits: of the medians in the measure's
+            ``estimate_b`` - ``estimate_a``, its degrees of freedom and its interval: of the medians in the measure's
             unit; of the probabilities in [-1, 1], where 0 says that neither group has the larger playbooks. Null where
             there are too few servers to tell.
         p_value, p_adjusted : float64

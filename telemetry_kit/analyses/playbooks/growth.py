@@ -162,7 +162,7 @@ def playbook_growth(
         mean, median : float64
             Of their sizes after it, in the measure's unit.
         mean_change, lower, upper : float64
-            Mean of the size after it less the size at create, and its limits; null with fewer than two servers.
+            Mean of the size after it less the size at create, and its interval; null with fewer than two servers.
         n_larger, n_smaller : Int64
             Playbooks that are larger, and smaller, after it than at create.
 
@@ -173,7 +173,7 @@ def playbook_growth(
 
     Notes
     -----
-    Limits are those of a mean in clustered data, with servers as clusters: see
+    Intervals are those of a mean in clustered data, with servers as clusters: see
     ``telemetry_kit.stats.difference_interval``.
 
     Examples

@@ -160,7 +160,7 @@ def playbook_weightings(
         n, n_servers, n_runs : Int64
             Playbooks with a weight, the servers they are on, and the incidents made from them.
         mean, lower, upper : float64
-            The weighted mean and its limits, in the measure's unit; null with fewer than two servers.
+            The weighted mean and its interval, in the measure's unit; null with fewer than two servers.
         p25, median, p75 : float64
             Weighted quantiles: the smallest size that, with all below it, has that part of the weight.
 
@@ -171,7 +171,7 @@ def playbook_weightings(
 
     Notes
     -----
-    Limits are those of a weighted mean with servers as clusters: see
+    Intervals are those of a weighted mean with servers as clusters: see
     ``telemetry_kit.stats.difference_interval``.
 
     Examples

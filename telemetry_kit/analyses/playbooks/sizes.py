@@ -90,9 +90,9 @@ def playbook_sizes(
     by: str | Sequence[str] | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Return how large playbooks are: mean, quantiles and the limits of the median.
+    """Return how large playbooks are: mean, quantiles and the interval of the median.
 
-    Every playbook counts once, so that a server with many of them weighs much; the limits of the median allow for
+    Every playbook counts once, so that a server with many of them weighs much; the interval of the median allows for
     it, because they take servers as independent and not playbooks.
 
     Parameters
@@ -122,7 +122,7 @@ def playbook_sizes(
             Of the values, in the measure's unit. Quantiles interpolate between neighbours as
             ``pandas.Series.quantile`` does; ``sd`` divides by n - 1 and is null for one value.
         median_lower, median_upper : float64
-            Limits of the median; null with fewer than two servers.
+            Interval of the median; null with fewer than two servers.
         n_missing : Int64
             Playbooks of the group without a value, which are in no other number.
 
@@ -133,7 +133,7 @@ def playbook_sizes(
 
     Notes
     -----
-    The limits are those of Woodruff (1952): the limits of the share of values at or below the median, with the
+    The intervals are those of Woodruff (1952): the interval of the share of values at or below the median, with the
     linearised variance between servers, carried back through the distribution of the values.
 
     Examples

@@ -53,7 +53,7 @@ _COLUMNS = {
 
 
 class _Number(NamedTuple):
-    """A headline number with its limits, and of how many servers it is."""
+    """A headline number with its interval, and of how many servers it is."""
 
     unit: str
     estimate: float
@@ -80,7 +80,7 @@ def headline_sensitivity(log: EventLog, *, level: float = 0.95) -> pd.DataFrame:
         number, unit : str
             What it is, in words; and ``share``, ``difference`` (of shares), ``seconds`` or ``tasks``.
         estimate, lower, upper : float64
-            The number and its limits, all servers together.
+            The number and its interval, all servers together.
         n_servers : Int64
             Servers that it is of.
         without_largest : float64

@@ -60,7 +60,7 @@ class _Arrivals(NamedTuple):
 
 
 def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how long incidents take from their start to each stage: quartiles, and the limits of the median.
+    """Return how long incidents take from their start to each stage: quartiles, and the interval of the median.
 
     The time ends with the first visit to the stage or a later one. An incident that has not come so far counts as
     not there yet from its start to the cutoff, whether it is open or has ended: an end is no arrival, and a restart
@@ -101,7 +101,7 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
             Seconds from the start by which a quarter, one half and three quarters of the incidents were there; null
             where that was not reached by the cutoff.
         median_lower_s, median_upper_s : float64
-            Limits of the median in seconds; null where the band does not come to one half, and with fewer than two
+            Interval of the median in seconds; null where the band does not come to one half, and with fewer than two
             servers.
 
     Raises
@@ -174,7 +174,7 @@ def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
         estimate : float64
             Estimated share of incidents that are there by then, in [0, 1].
         lower, upper : float64
-            Its limits; null where the share is 0 or 1, and with fewer than two servers.
+            Its interval; null where the share is 0 or 1, and with fewer than two servers.
         n_servers : Int64
             Servers of the curve, the same in all its rows.
 
@@ -216,7 +216,7 @@ def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
 def _collect_steps(
     visits: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Bring home the steps of each incident, and return the names of the columns that make a group."""
+    """Collect the steps of each incident, and return the names of the columns that make a group."""
     check_open_unit("level", level)
     frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), "cutoff"], are_whole=True)
     groups = engine.group_columns(by, frame, reserved=reserved)

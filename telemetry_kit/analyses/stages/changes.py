@@ -1,4 +1,4 @@
-"""Where the state of an incident changed: the one walk over events that visits, durations and flow share."""
+"""Where the state of an incident changed: the one pass over events that visits, durations and flow share."""
 
 from __future__ import annotations
 

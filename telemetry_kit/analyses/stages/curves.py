@@ -46,6 +46,6 @@ def points_of(durations: pd.DataFrame, *, duration: str, is_censored: str, level
 
 
 def quartiles_of(curve: stats.SurvivalCurve) -> dict[str, float]:
-    """Return the quartiles of a curve and the limits of its median, by the names of their columns."""
+    """Return the quartiles of a curve and the interval of its median, by the names of their columns."""
     quantiles = stats.survival_quantiles(curve, list(QUARTILES.values()))
     return dict(zip(QUARTILE_COLUMNS, (*quantiles, *stats.median_limits(curve)), strict=True))

@@ -184,7 +184,7 @@ def incident_durations(
 
 
 def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how long incidents take to end for the first time: quartiles, and the limits of the median.
+    """Return how long incidents take to end for the first time: quartiles, and the interval of the median.
 
     Incidents that had not ended by the cutoff count as lasting at least until then; those whose create was not
     recorded are left out and counted.
@@ -215,7 +215,7 @@ def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, 
             Seconds by which a quarter, one half and three quarters of the incidents have ended; null where that was
             not reached by the cutoff.
         median_lower_s, median_upper_s : float64
-            Limits of the median in seconds; null where the band does not fall to one half, and with fewer than two
+            Interval of the median in seconds; null where the band does not fall to one half, and with fewer than two
             servers.
 
     Raises
@@ -278,7 +278,7 @@ def incident_survival(
         survival : float64
             Estimated share of incidents that take longer to end, in [0, 1].
         lower, upper : float64
-            Its limits; null where the curve is 1 or 0, and with fewer than two servers.
+            Its interval; null where the curve is 1 or 0, and with fewer than two servers.
         n_servers : Int64
             Servers of the curve, the same in all its rows.
 
@@ -314,7 +314,7 @@ def incident_survival(
 def _collect_ends(
     durations: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Bring home how long each incident took to end, and return the names of the columns that make a group."""
+    """Collect how long each incident took to end, and return the names of the columns that make a group."""
     check_open_unit("level", level)
     frame = engine.open_frame(durations, _TO_END, parameter="durations", named=[*engine.names_of(by), "entry_s"])
     groups = engine.group_columns(by, frame, reserved=reserved)

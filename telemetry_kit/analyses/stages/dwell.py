@@ -27,7 +27,7 @@ _DWELL = {
 
 
 def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how long visits to each stage last: quartiles, and the limits of the median.
+    """Return how long visits to each stage last: quartiles, and the interval of the median.
 
     Visits that were open at the cutoff count as lasting at least that long; leaving them out, or taking them as
     ended, would make stages look shorter than they are. Visits whose beginning was not recorded are left out and
@@ -61,7 +61,7 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
             Seconds by which a quarter, one half and three quarters of the visits have ended; null where that was
             not reached by the cutoff.
         median_lower_s, median_upper_s : float64
-            Limits of the median in seconds; null where the band does not fall to one half, and with fewer than two
+            Interval of the median in seconds; null where the band does not fall to one half, and with fewer than two
             servers.
 
     Raises
@@ -72,7 +72,7 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
     Notes
     -----
     The quantiles are those of the Kaplan-Meier curve (1958, JASA 53:457-481), the midpoint where it is level at
-    exactly that height; the limits are where the band of ``stage_survival`` falls to one half (Brookmeyer and
+    exactly that height; the interval is where the band of ``stage_survival`` falls to one half (Brookmeyer and
     Crowley 1982, Biometrics 38:29-41), servers being independent and not visits.
 
     Examples
@@ -125,7 +125,7 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
         survival : float64
             Estimated share of visits that last longer, in [0, 1].
         lower, upper : float64
-            Its limits; null where the curve is 1 or 0, and with fewer than two servers.
+            Its interval; null where the curve is 1 or 0, and with fewer than two servers.
         n_servers : Int64
             Servers of the curve, the same in all its rows.
 
@@ -165,7 +165,7 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
 def _collect_dwells(
     visits: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Bring home what a curve needs of each visit, and return the names of the columns that make a group."""
+    """Collect what a curve needs of each visit, and return the names of the columns that make a group."""
     check_open_unit("level", level)
     frame = open_visits(visits, _NEEDED, named=engine.names_of(by))
     groups = engine.group_columns(by, frame, reserved=reserved)

@@ -43,7 +43,7 @@ def stage_funnel(
     within: str | dt.timedelta | None = None,
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Return how many incidents reach each stage, with the limits of the share.
+    """Return how many incidents reach each stage, with the interval of the share.
 
     Only incidents whose create was recorded count, each towards the stages that it has. An incident that was still
     open at the cutoff may reach further stages later, so ``estimate`` is what was reached by then, and the youngest
@@ -83,7 +83,7 @@ def stage_funnel(
         n_servers : Int64
             Servers of the ``n_eligible``.
         estimate, lower, upper : float64
-            ``n_reached / n_eligible`` and its limits, shares in [0, 1]; the limits are null with fewer than two
+            ``n_reached / n_eligible`` and its interval, shares in [0, 1]; the interval is null with fewer than two
             servers, all three where no incident is eligible.
         step_estimate : float64
             Share of incidents that reached this stage, of those among the ``n_eligible`` that reached the one before;
@@ -101,7 +101,7 @@ def stage_funnel(
 
     Notes
     -----
-    The limits are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters.
+    The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters.
 
     Examples
     --------

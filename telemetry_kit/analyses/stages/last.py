@@ -29,7 +29,7 @@ _LAST = {
 def last_stage_reached(
     visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95
 ) -> pd.DataFrame:
-    """Return how many incidents come to their last stage, with the limits of the share.
+    """Return how many incidents come to their last stage, with the interval of the share.
 
     Only incidents count whose create was recorded and that have more than one stage. Of incidents that have a status
     and no stages, those count as having come to the last one that were resolved.
@@ -67,7 +67,7 @@ def last_stage_reached(
 
     Notes
     -----
-    The limits are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters.
+    The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters.
 
     Examples
     --------

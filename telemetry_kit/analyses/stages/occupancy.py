@@ -158,7 +158,7 @@ def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> None:
 
 
 def _collect(frame: nw.LazyFrame[Any], groups: Sequence[str], cluster: str, until_us: int) -> pd.DataFrame:
-    """Bring home the visits of incidents that are known from their start, in the order of time, times in seconds."""
+    """Collect the visits of incidents that are known from their start, in the order of time, times in seconds."""
     known = nw.col("from_start") & ~nw.col("is_left_truncated")
     times = {"_entered_us": "entered_at", "_left_us": "left_at"}
     if "cutoff" in frame.columns:

@@ -43,7 +43,7 @@ _ADDED = ("_n_back", "_n_moves", "_n_ended")
 
 
 def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how much incidents go back, with limits: to stages that they had left, and from closed to open.
+    """Return how much incidents go back, with intervals: to stages that they had left, and from closed to open.
 
     Only incidents whose create was recorded count, because the others may have gone back before. What is open at
     the cutoff may still go back.
@@ -88,7 +88,7 @@ def stage_rework(visits: IntoFrame, *, by: str | Sequence[str] | None = None, le
 
     Notes
     -----
-    Servers are the clusters. The limits of shares are those of Korn and Graubard (1998, Survey Methodology
+    Servers are the clusters. The intervals of shares are those of Korn and Graubard (1998, Survey Methodology
     24:193-201), those of means per incident the linearised ones with Student's t (Binder 1983, Int. Stat. Rev.
     51:279-292), which may lie below 0. An incident that was restarted without having stages has no visit to show it.
 

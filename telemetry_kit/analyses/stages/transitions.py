@@ -75,7 +75,7 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
 
     Notes
     -----
-    The limits are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters, each
+    The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters, each
     share by itself.
 
     Examples

@@ -107,8 +107,8 @@ def task_completion(
         n_clusters : Int64
             Clusters with a completion in the group.
         estimate, lower, upper : float64
-            Share of the group's completions, in [0, 1], and its limits; null in a group without completions. The
-            limits are null with fewer than two clusters.
+            Share of the group's completions, in [0, 1], and its interval; null in a group without completions. The
+            intervals are null with fewer than two clusters.
         n_unknown : Int64
             Completions of the group that lack a flag. They are in no other number.
         largest_cluster_share : float64
@@ -123,7 +123,7 @@ def task_completion(
 
     Notes
     -----
-    Limits are those of Korn and Graubard (1998) for a share in clustered data: the interval of Clopper and Pearson
+    Intervals are those of Korn and Graubard (1998) for a share in clustered data: the interval of Clopper and Pearson
     at the effective sample size :math:`n^* = p(1 - p) / v`, where :math:`v` is the linearised variance between
     clusters. At shares of 0 and 1, where that has no meaning, each cluster counts as one observation.
 
@@ -212,7 +212,7 @@ def commander_vs_assignee(
             Shares of the completions made by the commander and by the assignee, in [0, 1]; those made by one
             person who is both are in each.
         difference, lower, upper : float64
-            ``commander`` - ``assignee``, in [-1, 1], and its limits; null with fewer than two clusters.
+            ``commander`` - ``assignee``, in [-1, 1], and its interval; null with fewer than two clusters.
         n_unknown : Int64
             Completions of the group that lack a flag. They are in no other number.
         largest_cluster_share : float64
@@ -314,8 +314,8 @@ def task_reopening(
         n_clusters : Int64
             Clusters with either.
         estimate, lower, upper : float64
-            Reopenings per completion, at least 0 and possibly above 1, and its limits; null without completions. The
-            limits are null with fewer than two clusters, the upper one also where it has no bound.
+            Reopenings per completion, at least 0 and possibly above 1, and its interval; null without completions. The
+            intervals are null with fewer than two clusters, the upper one also where it has no bound.
         n_unknown : Int64
             Changes to done or open of the group that lack a flag. They are counted in ``any`` alone.
         largest_cluster_share : float64
@@ -331,7 +331,7 @@ def task_reopening(
     Notes
     -----
     With the share :math:`p` of reopenings among reopenings and completions, the estimate is the odds
-    :math:`p / (1 - p)`, and its limits are the odds of the Korn-Graubard limits of :math:`p`, which stay above zero
+    :math:`p / (1 - p)`, and its interval are the odds of the Korn-Graubard limits of :math:`p`, which stay above zero
     and say something even where nothing was reopened.
 
     Examples

@@ -56,7 +56,7 @@ def detectable_difference(
 
     Each value of a column, or each period, is compared with the one before it. Where ``detectable`` is larger than
     any difference that would matter, the comparison cannot answer the question, whatever its result; a difference
-    seen that is smaller, with limits that include zero, is no finding and no proof that nothing changed.
+    seen that is smaller, with intervals that include zero, is no finding and no proof that nothing changed.
 
     Parameters
     ----------
@@ -95,7 +95,7 @@ def detectable_difference(
         estimate_a, estimate_b : float64
             The measure on either side; null without completions.
         difference, lower, upper : float64
-            ``estimate_b`` - ``estimate_a`` and its limits; they are null where a side has fewer than two clusters or
+            ``estimate_b`` - ``estimate_a`` and its interval; they are null where a side has fewer than two clusters or
             both together fewer than three.
         detectable : float64
             The smallest true difference, in either direction, that would be told from none with this power; null

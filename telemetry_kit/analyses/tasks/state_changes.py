@@ -113,7 +113,7 @@ def cluster_totals(
     reserved
         The columns of the caller's result, which ``by`` must not name.
     names_clusters
-        Whether the column ``cluster`` comes home too: there can be very many clusters, and few callers ask which.
+        Whether the column ``cluster`` is collected too: there can be very many clusters, and few callers ask which.
 
     Returns
     -------

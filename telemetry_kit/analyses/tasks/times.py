@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
 _ADDED = ("completer", "started_at", "elapsed_s")
-# Completions come home with a number for who made them, and another for the same where the time is unknown.
+# Completions are collected with a number for who made them, and another for the same where the time is unknown.
 _NOBODY = len(COMPLETERS)
 _UNTIMED = _NOBODY + 1
 _N_KINDS = _UNTIMED + len(COMPLETERS)
@@ -154,7 +154,7 @@ def time_to_completion(
         q25_s, median_s, q75_s : float64
             Quantiles of the seconds from the incident's start to the completion; null without completions.
         median_lower_s, median_upper_s : float64
-            Limits of the median in seconds; null with fewer than two clusters, and where they have no bound.
+            Interval of the median in seconds; null with fewer than two clusters, and where they have no bound.
         n_excluded : Int64
             Completions by this kind of completer in incidents of which no event was recorded.
         n_unknown : Int64
@@ -169,7 +169,7 @@ def time_to_completion(
 
     Notes
     -----
-    Quantiles are type 7 of Hyndman and Fan (1996); the limits of the median are those of Woodruff (1952).
+    Quantiles are type 7 of Hyndman and Fan (1996); the interval of the median are those of Woodruff (1952).
 
     Examples
     --------
