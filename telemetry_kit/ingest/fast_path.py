@@ -3,8 +3,8 @@
 A typed read passes over keys that it was not told of: an unknown property, another spelling, a key that stands twice.
 To list the keys of every line costs as much as the read itself. Instead the commas are counted. A line of objects with
 n members that are no objects themselves has at least n - 1 commas, and each key that the read passed over brings one
-more. Where the members that were read account for every comma of the file, nothing else stands in it. Where they do
-not, the keys are listed after all.
+more. Where the members that were read account for every comma of the file, nothing else stands in it; the commas of
+lines that are no JSON are taken out of the count. Where they do not, the keys are listed after all.
 """
 
 from __future__ import annotations
@@ -146,15 +146,23 @@ def _bounded(forms: Forms | None) -> Forms | None:
     return forms if forms is not None and sum(1 for _ in _leaves(forms, "x")) <= KEYS_LIMIT else None
 
 
-def n_commas(lines: Lines) -> int:
-    """Count the commas of a file."""
-    n = 0
+class Marks(NamedTuple):
+    """How many commas a file has, and whether it has a backslash."""
+
+    n_commas: int
+    has_escapes: bool
+
+
+def count_marks(lines: Lines) -> Marks:
+    """Count the commas of a file, and see whether anything in it is escaped."""
+    n, has_escapes = 0, False
     block = bytearray(COUNT_BLOCK)
     seen = np.frombuffer(block, np.uint8)
     with lines.path.open("rb", buffering=0) as stream:
         while size := stream.readinto(block):
             n += int(np.count_nonzero(seen[:size] == ord(",")))
-    return n
+            has_escapes = has_escapes or block.find(b"\\", 0, size) >= 0
+    return Marks(n, has_escapes)
 
 
 def unknown_query(path: Path, keys: Iterable[str]) -> str:

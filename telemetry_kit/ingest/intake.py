@@ -15,7 +15,17 @@ from telemetry_kit import schemas
 from telemetry_kit.ingest import fast_path
 from telemetry_kit.ingest.formats.json_documents import documents_of
 from telemetry_kit.ingest.lines import fetch_lines
-from telemetry_kit.ingest.records import NAME_LIMIT, Text, elements, json_fault, kept, text_table, twice, with_names
+from telemetry_kit.ingest.records import (
+    NAME_LIMIT,
+    Text,
+    elements,
+    is_broken,
+    json_fault,
+    kept,
+    text_table,
+    twice,
+    with_names,
+)
 from telemetry_kit.ingest.rows import take_relation, take_rows
 from telemetry_kit.schemas import rules, spellings
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
@@ -33,6 +43,8 @@ if TYPE_CHECKING:
     from telemetry_kit.ingest.formats.tables import Table
     from telemetry_kit.ingest.lines import Damage, Lines
 
+BROKEN_LIMIT = 20_000
+"""How many lines may be no JSON, so that they are taken out of the count of a file."""
 CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
 _COLUMNS = [field.column for field in schemas.FIELDS]
@@ -99,13 +111,17 @@ class Intake:
         self.connection.execute(f"{insert} FROM ({typed}) AS typed")
         rows = f"rowid >= {first}"
         n, members = self.connection.execute(f"SELECT count(*), sum(n_members) FROM events WHERE {rows}").fetchall()[0]
-        # A line of n members has n - 1 commas at least.
-        is_proven = n and members == fast_path.n_commas(lines) + n
+        marks = fast_path.count_marks(lines)
+        broken = self._broken(lines, first)
+        n_commas = marks.n_commas - sum(text.raw.count(b",") for text in broken.values())
+        # A line of n members has n - 1 commas at least; what is no JSON has no members.
+        is_proven = n and members == n_commas + n - len(broken)
         if not (is_proven or has_all_keys or fast_path.list_keys(self.connection, lines.path).within(keys)):
             self.connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
             return False
-        # Such records are looked at once more, as all that are rejected here.
-        is_no_text = f"({rules.NO_TEXT} OR {rules.HAS_CONTROL})"
+        # Such records are looked at once more, as all that are rejected here. Without escapes there are no control
+        # characters.
+        is_no_text = f"({rules.NO_TEXT} OR {rules.HAS_CONTROL})" if marks.has_escapes else rules.NO_TEXT
         self.connection.execute(
             f"UPDATE events SET status = {REJECTED} WHERE {rows} AND status = {VALID} AND {is_no_text}"
         )
@@ -114,12 +130,31 @@ class Intake:
         doubtful = self.connection.execute(
             f"SELECT rowid - {first} FROM events WHERE {rows} AND status = {REJECTED} ORDER BY 1"
         ).fetchall()
-        if doubtful:
-            found = fetch_lines(lines, [row for (row,) in doubtful])
+        others = [row for (row,) in doubtful if row not in broken]
+        self._take_texts(broken.values())
+        if others:
+            found = fetch_lines(lines, others)
             self._take_texts(Text(source, record, first + row, line) for row, source, record, line in found)
         if not all(map(spellings.is_property, keys.properties)):
             self.note_unknown(fast_path.unknown_query(lines.path, keys.properties))
         return True
+
+    def _broken(self, lines: Lines, first: int) -> dict[int, Text]:
+        """Return the lines that are no JSON, by their rows; none where they are too many to be held at once."""
+        empty = self.connection.execute(
+            f"SELECT rowid - {first} FROM events WHERE rowid >= {first} AND n_members = 0 LIMIT {BROKEN_LIMIT + 1}"
+        ).fetchall()
+        if not empty or len(empty) > BROKEN_LIMIT:
+            return {}
+        broken: dict[int, Text] = {}
+        size = 0
+        for row, source, record, line in fetch_lines(lines, [row for (row,) in empty]):
+            size += len(line)
+            if size > CHUNK_BYTES:
+                return {}
+            if is_broken(line):
+                broken[row] = Text(source, record, first + row, line)
+        return broken
 
     def _n_rows(self) -> int:
         (n,) = self.connection.execute("SELECT count(*) FROM events").fetchall()[0]

@@ -51,6 +51,15 @@ def _decoded(raw: bytes) -> str:
         return ""
 
 
+def is_broken(raw: bytes) -> bool:
+    """Tell that a line is no JSON at all."""
+    try:
+        json.loads(raw)
+    except (ValueError, RecursionError):
+        return True
+    return False
+
+
 def json_fault(raw: bytes) -> str:
     """Tell why a text is not JSON."""
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from telemetry_kit.ingest.records import NAME_LIMIT, twice, with_names
 from telemetry_kit.schemas import rules, spellings
@@ -14,9 +14,10 @@ from telemetry_kit.schemas.values import NULL_WORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    import duckdb
+
     from telemetry_kit.ingest.formats.csv import Rows
     from telemetry_kit.ingest.formats.tables import Table
-    from telemetry_kit.ingest.intake import Intake
 
 KNOWN_COLUMNS = 2
 """How many columns of a table must be known, so that it can hold events."""
@@ -24,7 +25,26 @@ ENVELOPES = ("tracks",)
 """Tables that repeat the envelope of every event, without what the event says."""
 
 
-def take_rows(intake: Intake, rows: Rows) -> None:
+class RecordTaker(Protocol):
+    """What takes records: an ``Intake``."""
+
+    connection: duckdb.DuckDBPyConnection
+    loaded_us: int
+
+    def reject(self, source: int, record: int, event_type: str | None, reason: str, raw: bytes) -> None:
+        """Put a record into the quarantine."""
+
+    def take_careful(self, typed: str, *, source: str = ..., place: str = ..., position: str = ...) -> None:
+        """Take the records that a query types, and leave them in ``careful``."""
+
+    def faults(self, *columns: str) -> list[tuple[Any, ...]]:
+        """Return the rejected records of ``careful``: the number of each, and what is wanted of it."""
+
+    def note_unknown(self, query: str) -> None:
+        """Count the keys that a query gives, where no field of ours has such a key."""
+
+
+def take_rows(intake: RecordTaker, rows: Rows) -> None:
     """Take rows of a delimited file, in which a whole cell may be a word for null."""
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -54,7 +74,7 @@ def no_events(n_rows: int) -> str:
     return f"record: the table of {n_rows} rows holds no events, expected columns such as event, user_id and timestamp"
 
 
-def take_relation(intake: Intake, source: int, table: Table) -> None:
+def take_relation(intake: RecordTaker, source: int, table: Table) -> None:
     """Take a relation whose cells are text in the columns ``c0``, ``c1``, …; ``number`` counts its rows from 0."""
     connection = intake.connection
     if not holds_events(table.name, table.columns):
@@ -84,7 +104,7 @@ def _stem(table_name: str) -> str:
 
 
 def _take(
-    intake: Intake, source: int, table_name: str, relation: str, columns: Sequence[str]
+    intake: RecordTaker, source: int, table_name: str, relation: str, columns: Sequence[str]
 ) -> list[tuple[int, str | None, str]]:
     """Take the rows that a query gives; return number, event type and reason of each that is rejected."""
     stem = _stem(table_name)
@@ -118,7 +138,7 @@ def _take(
     ]
 
 
-def _unnest(intake: Intake, relation: str, nested: list[str]) -> tuple[str, list[str]]:
+def _unnest(intake: RecordTaker, relation: str, nested: list[str]) -> tuple[str, list[str]]:
     """Add to a relation the ``properties`` that cells hold as text, and a ``fault``; return the keys that occur."""
     if not nested:
         return f"SELECT *, CAST(NULL AS VARCHAR) AS fault FROM ({relation}) AS given", []
@@ -137,7 +157,7 @@ def _unnest(intake: Intake, relation: str, nested: list[str]) -> tuple[str, list
 
 
 def _note_unknown(
-    intake: Intake, relation: str, type_name: str, columns: Sequence[str], *, has_properties: bool
+    intake: RecordTaker, relation: str, type_name: str, columns: Sequence[str], *, has_properties: bool
 ) -> None:
     """Count the values of columns and properties that no field of ours has, all in one pass."""
     unknown = {n: name for n, name in enumerate(columns) if not spellings.is_known(name)}

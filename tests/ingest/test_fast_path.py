@@ -178,5 +178,5 @@ def test_both_ways_agree_whatever_stands_in_plain_lines(make_event, data):
     event = make_event(50, "incident") | {"channel": "c", "rudderId": "r", "context": {"library": {"name": "a"}}}
     lines = [text_of(event)] * 3 + [*data.draw(odd_lines(make_event))]
     short, careful = load(lines), load_carefully(lines)
-    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "notes"):
+    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "findings"):
         pd.testing.assert_frame_equal(getattr(short, part), getattr(careful, part))

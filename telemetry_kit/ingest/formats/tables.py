@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+EXACT_FLOAT_BELOW = 2**24
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON", "VARIANT")
 
 
@@ -88,4 +89,10 @@ def _text(cell: str, kind: str) -> str:
 
 def _number(cell: str, kind: str) -> str:
     # A frame without nulls for numbers says NaN where it has none.
-    return f"CASE WHEN isnan({cell}) THEN NULL ELSE {cell} END" if kind in ("FLOAT", "DOUBLE") else cell
+    if kind == "DOUBLE":
+        return f"CASE WHEN NOT isnan({cell}) THEN {cell} END"
+    if kind == "FLOAT":
+        # From here on whole numbers have lost digits, which shows in this form alone.
+        short = f"CASE WHEN abs({cell}) < {EXACT_FLOAT_BELOW} THEN CAST({cell} AS VARCHAR) "
+        return f"CASE WHEN NOT isnan({cell}) THEN {short} ELSE printf('%.5e', CAST({cell} AS DOUBLE)) END END"
+    return cell
