@@ -68,6 +68,7 @@ SUMMARIES = {
     "decompose_difference ended": lambda log: tk.decompose_difference(
         log["incident"], of="ended", between="plugin_version", over="public"
     ),
+    "recording_eras": tk.recording_eras,
     "process_chart": lambda log: tk.process_chart(_weeks(log), events="n_tasks", area="n_users"),
     "server_lifecycle": lambda log: tk.server_lifecycle(log, freq="D"),
     "server_retention": lambda log: tk.server_retention(log, freq="W"),

@@ -3,6 +3,7 @@
 from telemetry_kit.analyses.servers.activity import server_activity
 from telemetry_kit.analyses.servers.decomposition import decompose_difference
 from telemetry_kit.analyses.servers.deviation import server_deviation
+from telemetry_kit.analyses.servers.eras import recording_eras
 from telemetry_kit.analyses.servers.groups import attach_groups
 from telemetry_kit.analyses.servers.licenses import attach_license
 from telemetry_kit.analyses.servers.lifecycle import server_lifecycle, server_retention
@@ -20,6 +21,7 @@ __all__ = [
     "headline_sensitivity",
     "observed_until",
     "process_chart",
+    "recording_eras",
     "server_activity",
     "server_deviation",
     "server_lifecycle",

@@ -37,8 +37,12 @@ class HasEvents(Protocol):
 Log: TypeAlias = "HasEvents | Mapping[str, IntoFrame]"
 
 
-def open_frames(log: Log, columns: Mapping[EventType, Sequence[str]]) -> dict[EventType, nw.LazyFrame[Any]]:
+def open_frames(
+    log: Log, columns: Mapping[EventType, Sequence[str]], *, named: Sequence[str] = ()
+) -> dict[EventType, nw.LazyFrame[Any]]:
     """Open the frames of a log by type of event, and see that each has the ``columns`` that are named for it.
+
+    The columns ``named`` are there as well in the frames that have them.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def open_frames(log: Log, columns: Mapping[EventType, Sequence[str]]) -> dict[Ev
         if frame is None:
             expected = f"an EventLog, or a mapping with frames for {', '.join(schemas.EVENT_TYPES)}"
             raise ParameterError("log", type(log).__name__, expected)
-        opened[event_type] = engine.open_frame(frame, needed, parameter=f"log.{event_type}", named=())
+        opened[event_type] = engine.open_frame(frame, needed, parameter=f"log.{event_type}", named=named)
     engines = sorted({str(frame.implementation) for frame in opened.values()})
     if len(engines) > 1:
         raise ParameterError("log", f"frames on {' and '.join(engines)}", "frames on one engine")
