@@ -42,6 +42,7 @@ What is known of servers: how active they are, which versions they run, under wh
     headline_sensitivity: The headline numbers of a log, and each of them again without what could carry it alone
     observed_until: Up to when each server was observed, for everything that counts what is open
     process_chart: Since when a series of shares or counts is another one than before
+    recording_eras: Which plugin versions a recording holds, and how much each of them can tell
     server_activity: The events and distinct users of every server, day by day
     server_deviation: Which servers differ more than chance and ordinary variety explain
     server_lifecycle: How many servers are new, stay, come back and lapse, period by period
