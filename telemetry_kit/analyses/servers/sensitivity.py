@@ -62,7 +62,7 @@ class _Number(NamedTuple):
     n_servers: int
 
 
-def headline_sensitivity(log: EventLog, *, level: float = 0.95) -> pd.DataFrame:
+def headline_sensitivity(log: EventLog[Any], *, level: float = 0.95) -> pd.DataFrame:
     """Return the headline numbers of a log, and each of them again without what could carry it alone.
 
     Parameters
@@ -155,16 +155,16 @@ def _turns_over(number: _Number, again: list[float]) -> bool | None:
     return is_outside or has_other_sign
 
 
-def _servers_with_gaps(log: EventLog, servers: list[str]) -> list[str]:
+def _servers_with_gaps(log: EventLog[Any], servers: list[str]) -> list[str]:
     details = log.findings.loc[log.findings["finding"] == LOST, "detail"]
     return sorted({str(detail).removeprefix(_SERVER) for detail in details} & {*servers})
 
 
-def _estimates(log: EventLog, level: float) -> dict[str, float]:
+def _estimates(log: EventLog[Any], level: float) -> dict[str, float]:
     return {name: number.estimate for name, number in _numbers(log, level).items()}
 
 
-def _complete_estimates(log: EventLog, level: float) -> dict[str, float]:
+def _complete_estimates(log: EventLog[Any], level: float) -> dict[str, float]:
     """Return the numbers of incidents whose create and end were recorded."""
     durations = incident_durations(log.incident, cutoff=log.cutoff)
     opened = engine.open_frame(durations, [], parameter="durations")
@@ -175,7 +175,7 @@ def _complete_estimates(log: EventLog, level: float) -> dict[str, float]:
     return {name: number.estimate for name, number in numbers.items() if SHARES.get(name) != "ended"}
 
 
-def _numbers(log: EventLog, level: float) -> dict[str, _Number]:
+def _numbers(log: EventLog[Any], level: float) -> dict[str, _Number]:
     shares = _shares(log.incident, log.tasks, level)
     return shares | _difference(log.tasks, level) | _time(log, level) | _size(log, level)
 
@@ -193,8 +193,8 @@ def _shares(incidents: Any, tasks: Any, level: float) -> dict[str, _Number]:  # 
             clusters = stats.count_clusters(counted[N], stats.one_group(len(counted)))
             share = stats.estimate_shares(counted[X], clusters)
             lower, upper = stats.share_limits(share, level=level)
-            limits = [float(values[0]) for values in (share.estimate, lower, upper)]
-            numbers[name] = _Number("share", *limits, len(counted))
+            estimate, low, high = (float(values[0]) for values in (share.estimate, lower, upper))
+            numbers[name] = _Number("share", estimate, low, high, len(counted))
     return numbers
 
 
@@ -207,12 +207,12 @@ def _difference(tasks: Any, level: float) -> dict[str, _Number]:  # noqa: ANN401
     )
 
 
-def _time(log: EventLog, level: float) -> dict[str, _Number]:
+def _time(log: EventLog[Any], level: float) -> dict[str, _Number]:
     table = time_to_end(incident_durations(log.incident, cutoff=log.cutoff), level=level)
     return _of_row(table, TIME, "seconds", ["median_s", "median_lower_s", "median_upper_s", "n_servers"])
 
 
-def _size(log: EventLog, level: float) -> dict[str, _Number]:
+def _size(log: EventLog[Any], level: float) -> dict[str, _Number]:
     table = playbook_sizes(playbook_snapshot(log.playbook, as_of=log.cutoff), level=level)
     return _of_row(table, SIZE, "tasks", ["median", "median_lower", "median_upper", "n_servers"])
 
@@ -221,5 +221,5 @@ def _of_row(table: pd.DataFrame, name: str, unit: str, columns: list[str]) -> di
     """Return the number that the only row of a table tells; none where it has none."""
     if not len(table) or pd.isna(table[columns[0]].iloc[0]):
         return {}
-    told = table[columns].iloc[0].to_numpy(np.float64, na_value=np.nan)
-    return {name: _Number(unit, *map(float, told[:3]), int(told[3]))}
+    estimate, lower, upper, n_servers = table[columns].iloc[0].to_numpy(np.float64, na_value=np.nan)
+    return {name: _Number(unit, float(estimate), float(lower), float(upper), int(n_servers))}
