@@ -1,4 +1,7 @@
-"""Measure everything on simulated events, and print the tables: ``make bench``, or ``python -m benchmarks --help``."""
+"""Measure everything on simulated events, and print the tables: ``make bench``, or ``python -m benchmarks --help``.
+
+``python -m benchmarks coverage`` draws populations whose truth is known, and tells how often intervals hold it.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import signals
+from benchmarks import coverage, signals
 from benchmarks.analyses import ANALYSES, PROGRESSION
 from benchmarks.measuring import HEADER, compare, growth, importing, line, run
 from benchmarks.polars_queries import QUERIES
@@ -30,6 +33,9 @@ MEMORY_LIMIT = "2GB"
 
 
 def main() -> None:
+    if sys.argv[1:2] == ["coverage"]:
+        coverage.main(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
         "what",

@@ -7,10 +7,22 @@ clusters, which takes another pass over them, the queries give it as ``variance`
 
 
 def _variance(y: str, n: str) -> str:
-    """Return the aggregate over clusters for the variance of ``sum(y) / sum(n)``, as ``ratio_means`` has it."""
-    share, n_clusters = f"sum({y}) / sum({n})", f"count_if({n} > 0)"
-    squares = f"sum(({y}) ** 2) - 2 * {share} * sum(({y}) * {n}) + ({share}) ** 2 * sum({n} ** 2)"
-    return f"{n_clusters} / nullif({n_clusters} - 1, 0) * ({squares}) / sum({n}) ** 2"
+    """Return the aggregate over clusters for the variance of ``sum(y) / sum(n)``, as ``estimate_means`` has it.
+
+    A cluster's square counts by its ``correction``.
+    """
+    share, weight = f"sum({y}) / sum({n})", "correction"
+    squares = (
+        f"sum({weight} * ({y}) ** 2) - 2 * {share} * sum({weight} * ({y}) * {n})"
+        f" + ({share}) ** 2 * sum({weight} * {n} ** 2)"
+    )
+    return f"({squares}) / sum({n}) ** 2"
+
+
+def _correction(n: str, group: str) -> str:
+    """Return the column of clusters of one over one less their part of the group's ``n``; null where it is all."""
+    n_all = f"sum({n}) OVER (PARTITION BY {group})"
+    return f"{n_all} / nullif({n_all} - {n}, 0) AS correction"
 
 
 _COMPLETER = """CASE WHEN was_commander AND was_assignee THEN 'both'
@@ -28,29 +40,37 @@ _COMPLETION = (
     _COUNTED
     + """, clusters AS (
     SELECT {group}, cluster, sum(n_done) AS n FROM counted WHERE completer <> 'unknown' GROUP BY ALL
+), corrected AS (
+    SELECT *, {correction} FROM clusters
 ), groups AS (
     SELECT {group}, sum(n) AS n, count(*) FILTER (n > 0) AS n_clusters, max(n) / sum(n) AS largest_cluster_share,
-        sum(n ** 2) AS all_squares
-    FROM clusters GROUP BY ALL
+        sum(correction * n ** 2) AS all_squares
+    FROM corrected GROUP BY ALL
 ), kinds AS (
-    SELECT {group}, completer, sum(n_done) AS n_completed, sum(n_open) AS n_reopened, sum(n_done ** 2) AS own_squares,
-        sum(n_done * n) AS products
-    FROM counted JOIN clusters USING ({group}, cluster) WHERE completer <> 'unknown' GROUP BY ALL
+    SELECT {group}, completer, sum(n_done) AS n_completed, sum(n_open) AS n_reopened,
+        sum(correction * n_done ** 2) AS own_squares, sum(correction * n_done * n) AS products
+    FROM counted JOIN corrected USING ({group}, cluster) WHERE completer <> 'unknown' GROUP BY ALL
 )
 SELECT {group}, completer, coalesce(n_completed, 0) AS n_completed, coalesce(n_reopened, 0) AS n_reopened, n_clusters,
-    coalesce(n_completed, 0) / nullif(n, 0) AS estimate, largest_cluster_share, n_clusters / nullif(n_clusters - 1, 0)
-        * (own_squares - 2 * estimate * products + estimate ** 2 * all_squares) / nullif(n, 0) ** 2 AS variance
+    coalesce(n_completed, 0) / nullif(n, 0) AS estimate, largest_cluster_share,
+    (coalesce(own_squares, 0) - 2 * estimate * coalesce(products, 0) + estimate ** 2 * all_squares)
+        / nullif(n, 0) ** 2 AS variance
 FROM groups CROSS JOIN (VALUES ('commander'), ('assignee'), ('both'), ('neither')) AS completers(completer)
 LEFT JOIN kinds USING ({group}, completer) ORDER BY ALL
 """
 )
 _ALL = {"by": "1 AS everything", "group": "everything", "cluster": "server_id"}
 
-COMPLETION = _COMPLETION.format(**_ALL)
+COMPLETION = _COMPLETION.format(**_ALL, correction=_correction("n", "everything"))
 COMPLETION_BY_WEEK = _COMPLETION.format(
-    by="date_trunc('week', event_timestamp) AS period", group="period", cluster="server_id"
+    by="date_trunc('week', event_timestamp) AS period",
+    group="period",
+    cluster="server_id",
+    correction=_correction("n", "period"),
 )
-COMPLETION_BY_SERVER = _COMPLETION.format(by="server_id", group="server_id", cluster="incident_id")
+COMPLETION_BY_SERVER = _COMPLETION.format(
+    by="server_id", group="server_id", cluster="incident_id", correction=_correction("n", "server_id")
+)
 
 _SHARES = f"""
 WITH clusters AS (
@@ -60,11 +80,13 @@ WITH clusters AS (
         count(*) FILTER (was_assignee AND was_commander) AS "both",
         count(*) FILTER (was_commander IS NULL OR was_assignee IS NULL) AS n_unknown
     FROM tasks WHERE new_state = 'done' GROUP BY ALL
+), corrected AS (
+    SELECT *, {_correction("n", "plugin_version")} FROM clusters
 ), shares AS (
     SELECT plugin_version, sum(n) AS n_completed, count(*) FILTER (n > 0) AS n_clusters, sum(commander) AS commander,
         sum(assignee) AS assignee, sum("both") AS "both", sum(n_unknown) AS n_unknown,
         max(n) / sum(n) AS largest_cluster_share, {_variance("commander - assignee", "n")} AS variance
-    FROM clusters GROUP BY ALL
+    FROM corrected GROUP BY ALL
 )"""
 
 DIFFERENCE = (
@@ -151,10 +173,12 @@ TIME_TO_COMPLETION = (
 ), clusters AS (
     SELECT completer, server_id, count(elapsed_s) AS n, count_if(elapsed_s <= q[2]) AS n_below
     FROM timed JOIN quartiles USING (completer) GROUP BY ALL
+), corrected AS (
+    SELECT *, {_correction("n", "completer")} FROM clusters
 ), shares AS (
     SELECT completer, count(*) FILTER (n > 0) AS n_clusters, max(n) / sum(n) AS largest_cluster_share,
         {_variance("n_below", "n")} AS variance
-    FROM clusters GROUP BY ALL
+    FROM corrected GROUP BY ALL
 )
 SELECT completer, n_completed, n_clusters, q[1] AS q25_s, q[2] AS median_s, q[3] AS q75_s, n_excluded,
     largest_cluster_share, variance

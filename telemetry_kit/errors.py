@@ -199,3 +199,29 @@ class UnmatchedKeysWarning(UserWarning):
 
 class PartialIncidentsWarning(UserWarning):
     """Incidents were counted by some of their visits alone, as where visits were filtered by their stage."""
+
+
+class OneClusterWarning(UserWarning):
+    """Limits are null because what they rest on is one cluster.
+
+    Parameters
+    ----------
+    cluster
+        The column of clusters.
+    n_rows, n_all
+        In how many rows of the result, and how many it has.
+    """
+
+    def __init__(self, cluster: str, n_rows: int, n_all: int) -> None:
+        self.cluster = cluster
+        thing = _CLUSTERS.get(cluster, f"value of {cluster}")
+        where = "limits are null" if n_rows == n_all else f"limits are null in {n_rows:,} of {n_all:,} rows"
+        finer = f"; within one server, pass cluster={'incident_id'!r}" if cluster == "server_id" else ""
+        super().__init__(
+            f"cluster={cluster!r}: {where}, which rest on one {thing}, and one {thing} cannot show how much "
+            f"{thing.replace('value', 'values')}{'s' if cluster in _CLUSTERS else ''} differ{finer}"
+        )
+
+
+_CLUSTERS = {"server_id": "server", "incident_id": "incident", "team_id": "team", "playbook_id": "playbook"}
+"""What the values of a column of clusters are called."""

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import warnings
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.engine.grouping import order_by_group
+from telemetry_kit import stats
+from telemetry_kit.engine.grouping import Groups, order_by_group
 from telemetry_kit.engine.ordering import group_rows
+from telemetry_kit.errors import OneClusterWarning
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import numpy.typing as npt
 
-    from telemetry_kit.engine.grouping import Groups
+N_CLUSTERS = "_n_clusters"
+"""The column that says behind how many clusters a row stands, until ``warned`` takes it out."""
 
 
 def summarise(
@@ -116,6 +120,44 @@ def summarise_at_once(
     return _tidy(
         totals[list(by)].iloc[np.repeat(first, n_rows)], pd.DataFrame(spread, columns=list(dtypes)), dtypes, level
     )
+
+
+def share_columns(
+    successes: Sequence[npt.NDArray[Any]], totals: Sequence[npt.NDArray[Any]], *, level: float
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Return the shares of many rows with their limits: ``estimate``, ``df``, ``lower``, ``upper``.
+
+    Parameters
+    ----------
+    successes, totals
+        For each row, what counts and what there is of each cluster. Clusters without any need not be there.
+    level
+        Confidence level of the limits.
+    """
+    n_entries = [each.size for each in totals]
+    groups = Groups(np.repeat(np.arange(len(n_entries)), n_entries), len(n_entries))
+    clusters = stats.count_clusters(np.concatenate([np.empty(0), *totals]), groups)
+    shares = stats.estimate_shares(np.concatenate([np.empty(0), *successes]), clusters)
+    limits = stats.share_limits(shares, level=level)
+    return {"estimate": shares.estimate, "df": shares.df, **limits._asdict()}
+
+
+def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS) -> pd.DataFrame:
+    """Return a table of limits, with one warning where some are null because they rest on one cluster.
+
+    Parameters
+    ----------
+    table
+        The result of a public function, which calls this itself.
+    cluster
+        The column of clusters, as the caller of that function named it.
+    counted
+        The column of ``table`` with the number of clusters; ``N_CLUSTERS`` is taken out.
+    """
+    n_rows = int((table[counted] == 1).sum())
+    if n_rows:
+        warnings.warn(OneClusterWarning(cluster, n_rows, len(table)), stacklevel=3)
+    return table.drop(columns=N_CLUSTERS, errors="ignore")
 
 
 def _grouped(totals: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, npt.NDArray[np.int64]]:

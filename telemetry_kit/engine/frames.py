@@ -285,8 +285,22 @@ def group_columns(
         if name in names[:position]:
             raise ParameterError("by", name, "each column once")
         if name in reserved:
-            raise ParameterError("by", name, f"a column other than {', '.join(reserved)}, which the result has itself")
+            own = ", ".join(each for each in reserved if not each.startswith("_"))
+            raise ParameterError("by", name, f"a column other than {own}, which the result has itself")
     return names
+
+
+def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> str:
+    """Return the name of the column of clusters where ``frame`` has it.
+
+    Raises
+    ------
+    ParameterError
+        Where it is no column of the frame.
+    """
+    if cluster not in frame.columns:
+        raise ParameterError("cluster", cluster, frame.columns)
+    return cluster
 
 
 def names_of(by: str | Sequence[str] | None) -> list[str]:

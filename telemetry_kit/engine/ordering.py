@@ -13,8 +13,10 @@ from telemetry_kit.schemas.names import natural_key
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-SERVER = "_server"
-"""The column of whole numbers that stand for servers, as ``number_servers`` adds it."""
+    from numpy.typing import NDArray
+
+SERVER, CLUSTER = "_server", "_cluster"
+"""The columns of whole numbers that stand for servers and for clusters, as ``number_servers`` adds them."""
 
 
 def sort_rows(frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -53,13 +55,20 @@ def _rank(column: pd.Series) -> Groups:
     return Groups(ranks[codes], len(distinct) + bool((codes < 0).any()))
 
 
-def number_servers(frame: pd.DataFrame, groups: Sequence[str]) -> pd.DataFrame:
-    """Put whole numbers from 0 in place of ``server_id``, in its order: cheaper to sort and to count than text.
+def number_servers(frame: pd.DataFrame, groups: Sequence[str], *, cluster: str = "server_id") -> pd.DataFrame:
+    """Put whole numbers from 0 in place of ``server_id`` and of the column of clusters: cheaper to sort than text.
 
-    Where it is one of the ``groups``, it stays beside them.
+    They are in the order of what they stand for. A column that is one of the ``groups`` stays beside its numbers.
     """
-    codes, servers = frame["server_id"].factorize(use_na_sentinel=False)
-    numbers = np.empty(len(servers), dtype=np.int64)
-    numbers[servers.argsort()] = np.arange(len(servers))
-    kept = frame if "server_id" in groups else frame.drop(columns="server_id")
-    return kept.assign(**{SERVER: numbers[codes]})
+    servers = _number(frame["server_id"])
+    clusters = servers if cluster == "server_id" else _number(frame[cluster])
+    dropped = [column for column in {"server_id": None, cluster: None} if column not in groups]
+    return frame.drop(columns=dropped).assign(**{SERVER: servers, CLUSTER: clusters})
+
+
+def _number(column: pd.Series) -> NDArray[np.int64]:
+    codes, distinct = column.factorize(use_na_sentinel=False)
+    numbers = np.empty(len(distinct), dtype=np.int64)
+    numbers[distinct.argsort()] = np.arange(len(distinct))
+    of_rows: NDArray[np.int64] = numbers[codes]
+    return of_rows

@@ -7,10 +7,12 @@ reading it as a formula.
 from __future__ import annotations
 
 import base64
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from telemetry_kit.errors import OneClusterWarning
 from telemetry_kit.reports.reading import table_to_html
 from telemetry_kit.reports.wording import is_null
 
@@ -30,6 +32,8 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.config.InlineBackend.figure_formats = {"svg"}
     shell.config.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": {"Date": None}}
     shell.config.InlineBackend.rc = {"svg.hashsalt": SALT}
+    # A table of many groups has some of one server: its limits are empty there, and nobody needs telling each time.
+    warnings.simplefilter("ignore", OneClusterWarning)
 
 
 def _bundle(frame: pd.DataFrame, **_filters: object) -> dict[str, str]:

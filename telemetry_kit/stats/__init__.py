@@ -1,16 +1,20 @@
-"""Estimates with limits for observations that come in clusters; NumPy arrays in, plain numbers out.
+"""Estimates with limits for units that come in clusters; NumPy arrays in, plain numbers out.
 
-Nothing here knows what a cluster or an event is. Shares and differences are computed from one sum and one count per
-cluster, so that an engine can do the grouping and only small arrays come home. With fewer than two clusters there is
-nothing to tell how much clusters differ, and every limit is NaN.
+Nothing here knows what a cluster or an event is. There is one recipe: each cluster's influence on an estimate, the
+variance and the degrees of freedom that follow (``influence``), and the limits (``limits``); ``medians``, ``survival``
+and ``comparisons`` bring their influences to it. Sums and counts per cluster are all that is needed, so that an engine
+can do the grouping and only small arrays come home. With fewer than two clusters there is nothing to tell how much
+clusters differ, and every limit is NaN.
 """
 
-from telemetry_kit.stats.clusters import Interval
 from telemetry_kit.stats.comparisons import (
-    detectable_difference,
-    group_difference_interval,
-    median_difference,
-    probability_of_superiority,
+    Comparison,
+    Differences,
+    check_difference,
+    clusters_needed,
+    compare_estimates,
+    difference_of_medians,
+    superiority,
 )
 from telemetry_kit.stats.curve_medians import CurveMedian, compare_curve_medians
 from telemetry_kit.stats.influence import (
@@ -21,6 +25,7 @@ from telemetry_kit.stats.influence import (
     estimate_from_influence,
     estimate_means,
     estimate_shares,
+    largest_shares,
     one_group,
 )
 from telemetry_kit.stats.limits import (
@@ -28,34 +33,29 @@ from telemetry_kit.stats.limits import (
     check_open_unit,
     detectable_differences,
     holm,
+    kish_sizes,
     mean_limits,
     p_values,
     share_limits,
     t_quantiles,
 )
-from telemetry_kit.stats.medians import quantiles, woodruff_median
-from telemetry_kit.stats.shares import (
-    EffectiveSample,
-    difference_interval,
-    effective_sample_size,
-    largest_cluster_share,
-    share_interval,
+from telemetry_kit.stats.medians import (
+    Samples,
+    group_quantiles,
+    moments,
+    number_clusters,
+    quantile_limits,
+    quantile_shares,
+    quantiles,
+    sort_samples,
 )
-from telemetry_kit.stats.survival import SurvivalCurve, kaplan_meier, median_limits, survival_quantiles
-from telemetry_kit.stats.survival_curves import (
+from telemetry_kit.stats.survival import (
+    SurvivalCurve,
     curve_quantile_limits,
     curve_quantiles,
     restricted_mean,
     survival_at,
     survival_curve,
-)
-from telemetry_kit.stats.two_groups import (
-    Comparison,
-    Differences,
-    clusters_needed,
-    compare_estimates,
-    difference_of_medians,
-    superiority,
 )
 
 __all__ = [
@@ -63,12 +63,12 @@ __all__ = [
     "Comparison",
     "CurveMedian",
     "Differences",
-    "EffectiveSample",
     "Estimates",
-    "Interval",
     "Limits",
+    "Samples",
     "SurvivalCurve",
     "as_shares",
+    "check_difference",
     "check_open_unit",
     "clusters_needed",
     "compare_curve_medians",
@@ -76,32 +76,28 @@ __all__ = [
     "count_clusters",
     "curve_quantile_limits",
     "curve_quantiles",
-    "detectable_difference",
     "detectable_differences",
-    "difference_interval",
     "difference_of_medians",
-    "effective_sample_size",
     "estimate_from_influence",
     "estimate_means",
     "estimate_shares",
-    "group_difference_interval",
+    "group_quantiles",
     "holm",
-    "kaplan_meier",
-    "largest_cluster_share",
+    "kish_sizes",
+    "largest_shares",
     "mean_limits",
-    "median_difference",
-    "median_limits",
+    "moments",
+    "number_clusters",
     "one_group",
     "p_values",
-    "probability_of_superiority",
+    "quantile_limits",
+    "quantile_shares",
     "quantiles",
     "restricted_mean",
-    "share_interval",
     "share_limits",
+    "sort_samples",
     "superiority",
     "survival_at",
     "survival_curve",
-    "survival_quantiles",
     "t_quantiles",
-    "woodruff_median",
 ]

@@ -1,127 +1,152 @@
-"""Two groups of clustered events held against each other; a cluster may be in both."""
+"""Two groups of clustered units held against each other; a cluster may be in both."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 import numpy as np
 
 from telemetry_kit.engine.grouping import number_labels
-from telemetry_kit.stats.clusters import (
-    Interval,
-    Intervals,
-    check_open_unit,
-    cluster_variances,
-    one_group,
-    only,
-    ratio_mean,
-    ratio_means,
-    t_quantile,
-    t_quantiles,
-)
-from telemetry_kit.stats.medians import median_interval, median_sample
+from telemetry_kit.errors import ParameterError
+from telemetry_kit.stats.influence import count_clusters, estimate_from_influence, estimate_means, one_group
+from telemetry_kit.stats.limits import check_open_unit, detectable_differences, p_values, t_quantiles
+from telemetry_kit.stats.medians import quantile_limits, quantile_shares, quantiles, sort_samples
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.engine.grouping import Groups
-    from telemetry_kit.stats.clusters import RatioMean, RatioMeans
-    from telemetry_kit.stats.medians import MedianSample
+    from telemetry_kit.stats.influence import Clusters, Estimates
+    from telemetry_kit.stats.medians import Samples
+
+_SUM_ROUNDING = 1e-12
+"""Up to which part of its terms a variance whose terms cancel is nothing but rounding."""
+_N_HALVINGS = 40
+_MOST_CLUSTERS = 1e9
 
 
 class Differences(NamedTuple):
-    """Differences between two means, one of each entry per comparison.
+    """Differences between the estimates of two groups, one of each entry per comparison.
 
     Attributes
     ----------
-    a, b
-        The two means of each comparison.
-    estimate, error
-        The first mean less the second, and its standard error between clusters; the error is NaN where a group has
-        fewer than two clusters, and where no cluster differs from another.
-    df
-        Degrees of freedom of the error.
+    estimate, error, df
+        The second estimate less the first, its standard error between clusters and its degrees of freedom. The last two
+        are NaN where a group has fewer than two clusters, and where the clusters do not differ, so that nothing tells
+        how much they could.
     """
 
-    a: RatioMeans
-    b: RatioMeans
     estimate: NDArray[np.float64]
     error: NDArray[np.float64]
-    df: NDArray[np.int64]
+    df: NDArray[np.float64]
 
 
-def group_difference_interval(
-    sums_a: ArrayLike, totals_a: ArrayLike, sums_b: ArrayLike, totals_b: ArrayLike, *, level: float = 0.95
-) -> Interval:
-    r"""Estimate the difference between the means, or the shares, of two groups or periods.
+class Comparison(NamedTuple):
+    """One difference with its limits.
 
-    The four arrays have one entry per cluster, in the same order of clusters: a cluster that is in both groups (seen
-    before and after a date) has counts in both, one that is in a single group has zeros in the other. With each
-    cluster's influences :math:`z^a_c` and :math:`z^b_c` on the two means, the difference has the variance
-    :math:`k / (k - 1) \sum_c (z^a_c - z^b_c)^2` over all :math:`k` clusters, which takes account of what a cluster's
-    two parts have in common, and :math:`k - 2` degrees of freedom.
+    Attributes
+    ----------
+    estimate
+        The second group less the first; for a probability of superiority, that probability.
+    df, lower, upper
+        Degrees of freedom, and the limits.
+    p_value
+        Two-sided probability of a result at least as far from none were there no difference.
+    detectable
+        The smallest true difference that would be told from none four times out of five.
+    """
+
+    estimate: float
+    df: float
+    lower: float
+    upper: float
+    p_value: float
+    detectable: float
+
+
+def compare_estimates(a: Estimates, b: Estimates) -> Differences:
+    r"""Return the differences ``b - a`` of estimates of two groups that may share clusters.
+
+    With each cluster's influences :math:`s_{cA}` and :math:`s_{cB}` and its shares :math:`w_{cA}` and :math:`w_{cB}` of
+    the two groups, the difference has the variance :math:`\sum_c z_c^2` of :math:`z_c = s_{cB} / \sqrt{1 - w_{cB}} -
+    s_{cA} / \sqrt{1 - w_{cA}}`, which takes account of what the two parts of a cluster have in common. Its degrees of
+    freedom are :math:`\mathrm{tr}(B)^2 / \mathrm{tr}(B^2)` with :math:`B = B_A + B_B` and :math:`B_g =
+    (\mathrm{diag}(n_g) - n_g n_g' / N_g) / N_g^2`, scaled on both sides by :math:`1 / \sqrt{1 - w_g}`.
 
     Parameters
     ----------
-    sums_a, sums_b
-        Sum of the values (or number of successes) of a cluster's events in either group, per cluster.
-    totals_a, totals_b
-        Number of events of a cluster in either group, per cluster; zero where it is not in the group.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    Interval
-        ``estimate`` (first minus second), ``lower``, ``upper`` in the unit of the values. The limits are NaN where a
-        group has fewer than two clusters or both together fewer than three, and where the variance is zero: no
-        cluster differs from another, and nothing tells how much they could.
-
-    Raises
-    ------
-    ParameterError
-        Where ``level`` is not between 0 and 1.
+    a, b
+        Estimates of either group, one per comparison. Their clusters have the same entries in the same order; an entry
+        that is not in a group has no unit there.
 
     Notes
     -----
-    Binder (1983), Int. Stat. Rev. 51:279-292. In R:
-    ``m <- survey::svyglm(x ~ group, svydesign(ids = ~cluster, weights = ~1)); confint(m, ddf = m$df.residual)``.
+    Bell and McCaffrey (2002), Survey Methodology 28:169-181; Pustejovsky and Tipton (2018), Journal of Business &
+    Economic Statistics 36:672-683. In R: the second row of ``clubSandwich::coef_test(lm(y ~ group), vcov = "CR2",
+    cluster = cluster, test = "Satterthwaite")``.
 
     Examples
     --------
     Four clusters of ten events each, before and after:
 
-    >>> estimate, lower, upper = group_difference_interval([6, 3, 5, 7], [10] * 4, [4, 2, 3, 6], [10] * 4)
-    >>> print(f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]")
-    0.150 [0.026, 0.274]
+    >>> from telemetry_kit.stats import count_clusters, estimate_shares, one_group
+    >>> clusters = count_clusters([10] * 4, one_group(4))
+    >>> change = compare_estimates(estimate_shares([4, 2, 3, 6], clusters), estimate_shares([6, 3, 5, 7], clusters))
+    >>> print(f"{change.estimate[0]:.3f}, error {change.error[0]:.4f} on {change.df[0]:.1f} degrees of freedom")
+    0.150, error 0.0289 on 3.0 degrees of freedom
     """
-    differences = mean_differences(sums_a, totals_a, sums_b, totals_b, one_group(np.size(totals_a)))
-    return only(difference_limits(differences, level=level))
+    groups = a.clusters.groups
+    is_told = (a.clusters.n_clusters > 1) & (b.clusters.n_clusters > 1)
+    of_told = is_told[groups.of]
+
+    def per_cluster(values: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(of_told, values, 0.0)
+
+    scale_a, scale_b = (per_cluster(np.sqrt(each.clusters.correction)) for each in (a, b))
+    z = per_cluster(b.influence) * scale_b - per_cluster(a.influence) * scale_a
+    variance = groups.add_up_in_any_order(z * z)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        is_told &= variance > _SUM_ROUNDING * (a.variance + b.variance)
+        df = np.where(is_told, _df_of_difference(a.clusters, b.clusters, scale_a * scale_b), math.nan)
+    error = np.sqrt(np.where(is_told, variance, math.nan))
+    return Differences(b.estimate - a.estimate, error, df)
 
 
-def detectable_difference(
-    sums_a: ArrayLike,
-    totals_a: ArrayLike,
-    sums_b: ArrayLike,
-    totals_b: ArrayLike,
+def _df_of_difference(a: Clusters, b: Clusters, scale: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return tr(B)² / tr(B²), of which the parts of one group are known and those of both are sums over clusters."""
+    groups = a.groups
+    of_both = a.n * b.n / (a.n_units * b.n_units)[groups.of]
+    of_both = np.where(np.isnan(of_both), 0.0, of_both)
+    scaled = of_both * scale
+    common = groups.add_up_in_any_order(of_both) + groups.add_up_in_any_order(scaled) ** 2
+    common -= groups.add_up_in_any_order(scaled**2)
+    squares = 1 / (a.df * a.n_units**2) + 1 / (b.df * b.n_units**2) + 2 * common / (a.n_units * b.n_units)
+    return (1 / a.n_units + 1 / b.n_units) ** 2 / squares
+
+
+def clusters_needed(
+    error: ArrayLike,
+    df: ArrayLike,
+    n_clusters: ArrayLike,
+    difference: float,
     *,
     level: float = 0.95,
     power: float = 0.8,
-) -> float:
-    r"""Return the smallest true difference of two groups or periods that data like these would show.
+) -> NDArray[np.float64]:
+    r"""Return how many clusters a comparison needs to show a true difference of a given size.
 
-    :math:`(t_{1-\alpha/2,\,k-2} + t_{\mathit{power},\,k-2})` standard errors of the difference, as in
-    ``group_difference_interval``: a true difference of this size would be told from none, at that level, in a share
-    ``power`` of repetitions with as many clusters that differ as much, whatever difference these data happen to show.
+    The data at hand tell the error with the clusters they have; with :math:`m` times as many of the same kind, the
+    error is :math:`\sqrt m` times smaller and the degrees of freedom are :math:`m` times as many. The smallest number
+    is returned with which ``detectable_differences`` is at most ``difference``.
 
     Parameters
     ----------
-    sums_a, sums_b
-        Sum of the values (or number of successes) of a cluster's events in either group, per cluster. One order of
-        clusters in all four arrays; a cluster that is in both groups has counts in both.
-    totals_a, totals_b
-        Number of events of a cluster in either group, per cluster; zero where it is not in the group.
+    error, df
+        Of ``Differences``.
+    n_clusters
+        Clusters of each comparison, in either group or in both.
+    difference
+        The true difference to be shown, above 0, in the unit of the estimates.
     level
         Confidence level of the (two-sided) comparison.
     power
@@ -129,79 +154,55 @@ def detectable_difference(
 
     Returns
     -------
-    float
-        A difference in the unit of the values; NaN where ``group_difference_interval`` has no limits.
+    numpy.ndarray
+        Whole numbers, at least 2; NaN where the error is, infinite where no number below a billion is enough.
 
     Raises
     ------
     ParameterError
-        Where ``level`` or ``power`` is not between 0 and 1.
-
-    Notes
-    -----
-    Bloom (1995), Evaluation Review 19:547-556.
+        Where ``level`` or ``power`` is not between 0 and 1, or ``difference`` is not above 0.
 
     Examples
     --------
-    >>> round(detectable_difference([6, 3, 5, 7], [10] * 4, [4, 2, 3, 6], [10] * 4), 3)
-    0.155
+    Ten clusters show a difference of 0.16 at best. For half of that:
+
+    >>> print(detectable_differences([0.05], [8.0], level=0.95).round(3), clusters_needed([0.05], [8.0], [10], 0.08))
+    [0.16] [34.]
     """
-    differences = mean_differences(sums_a, totals_a, sums_b, totals_b, one_group(np.size(totals_a)))
-    return float(detectable_differences(differences, level=level, power=power)[0])
+    check_difference(difference)
+    s, nu, k = (np.asarray(each, dtype=np.float64) for each in (error, df, n_clusters))
+    low, high = np.full(s.shape, 1.0), np.full(s.shape, _MOST_CLUSTERS)
+    # What can be detected falls with the number, so that halving finds the first that is enough.
+    while (high > low + 1).any():
+        middle = np.floor((low + high) / 2)
+        detectable = detectable_differences(s * np.sqrt(k / middle), nu * middle / k, level=level, power=power)
+        is_enough = detectable <= difference
+        low, high = np.where(is_enough, low, middle), np.where(is_enough, middle, high)
+    return np.where(np.isnan(s), math.nan, np.where(high < _MOST_CLUSTERS, high, math.inf))
 
 
-def mean_differences(
-    sums_a: ArrayLike, totals_a: ArrayLike, sums_b: ArrayLike, totals_b: ArrayLike, groups: Groups
-) -> Differences:
-    """Return the difference between two means, with its error between clusters, for each of many comparisons.
+def check_difference(difference: object) -> None:
+    """See that a difference to be shown is one.
 
-    As for ``group_difference_interval``; ``groups`` tells to which comparison a cluster's entry belongs.
+    Raises
+    ------
+    ParameterError
+        Where it is not a number above 0.
     """
-    a, b = ratio_means(sums_a, totals_a, groups), ratio_means(sums_b, totals_b, groups)
-    n_clusters = groups.add_up(np.asarray(totals_a) + np.asarray(totals_b) != 0).astype(np.int64)
-    variance = cluster_variances(a.influence - b.influence, n_clusters, groups)
-    # A group of one cluster has no influence of its own, and the variance of the other alone would be too small.
-    is_told = _is_above_rounding(variance, a.variance + b.variance)
-    error = np.sqrt(np.where(is_told, variance, math.nan))
-    return Differences(a, b, a.estimate - b.estimate, error, n_clusters - 2)
+    if not isinstance(difference, int | float) or not difference > 0:
+        raise ParameterError("difference", difference, "a number above 0, in the unit of the estimates")
 
 
-def difference_limits(differences: Differences, *, level: float) -> Intervals:
-    """Return the limits of ``group_difference_interval`` for many comparisons."""
-    alpha = 1 - check_open_unit("level", level)
-    margin = t_quantiles(1 - alpha / 2, differences.df) * differences.error
-    return Intervals(differences.estimate, differences.estimate - margin, differences.estimate + margin)
-
-
-def detectable_differences(differences: Differences, *, level: float, power: float) -> NDArray[np.float64]:
-    """Return what ``detectable_difference`` returns for each of many comparisons."""
-    alpha = 1 - check_open_unit("level", level)
-    check_open_unit("power", power)
-    return (t_quantiles(1 - alpha / 2, differences.df) + t_quantiles(power, differences.df)) * differences.error
-
-
-def _is_above_rounding(variance: ArrayLike, parts: ArrayLike) -> NDArray[np.bool_]:
-    """Whether the variance of two groups together is more than what rounding leaves where its parts cancel."""
-    return np.asarray(variance) > 1e-12 * np.asarray(parts)
-
-
-def probability_of_superiority(
+def superiority(
     values_a: ArrayLike, clusters_a: ArrayLike, values_b: ArrayLike, clusters_b: ArrayLike, *, level: float = 0.95
-) -> Interval:
-    r"""Estimate the probability that a value of the first group exceeds one of the second, ties counting half.
+) -> Comparison:
+    r"""Estimate the probability that a value of the second group exceeds one of the first, ties counting half.
 
-    :math:`\theta = P(A > B) + P(A = B) / 2`: one half where neither group tends to larger values, and the area under
-    the ROC curve. Each value has a placement, the share of the other group that it exceeds (or, in the second group,
-    that exceeds it). With :math:`P^a_c` and :math:`P^b_c` the sums over a cluster of its :math:`n^a_c` and
-    :math:`n^b_c` placements less :math:`\theta`, in :math:`k_a`, :math:`k_b` and altogether :math:`k` clusters,
-
-    .. math::
-
-        v = \frac{k_a}{k_a - 1} \sum_c \Big(\frac{P^a_c}{n^a}\Big)^2 + \frac{k_b}{k_b - 1} \sum_c
-            \Big(\frac{P^b_c}{n^b}\Big)^2 + \frac{2k}{k - 1} \sum_c \frac{P^a_c}{n^a} \frac{P^b_c}{n^b}.
-
-    The limits are symmetric for the logit of :math:`\theta`, with the t distribution on :math:`k - 2` degrees of
-    freedom, and so stay within [0, 1].
+    :math:`\theta = P(B > A) + P(A = B) / 2`: one half where neither group tends to larger values, and the area under
+    the ROC curve. Each value has a placement, the share of the other group that it exceeds (or, in the first group,
+    that exceeds it); less :math:`\theta` and divided by the number of values of its group it is the value's influence.
+    Variance and degrees of freedom follow as in ``compare_estimates``, but the influences of the two groups add up.
+    The limits are symmetric for the logit of :math:`\theta` and so stay within [0, 1].
 
     Parameters
     ----------
@@ -214,10 +215,10 @@ def probability_of_superiority(
 
     Returns
     -------
-    Interval
-        ``estimate``, ``lower``, ``upper``, probabilities in [0, 1]. The limits are NaN where a group has fewer than
-        two clusters or both together fewer than three, and where the variance is zero (all of one group above all of
-        the other, or nothing but ties); the estimate where a group is empty.
+    Comparison
+        All but ``estimate`` are NaN where a group has fewer than two clusters, and where the variance is zero (all of
+        one group above all of the other, or nothing but ties); the estimate where a group is empty. ``p_value`` is that
+        of one half, and ``detectable`` the smallest difference from it, both on the scale of the probability.
 
     Raises
     ------
@@ -226,38 +227,40 @@ def probability_of_superiority(
 
     Notes
     -----
-    Obuchowski (1997), Biometrics 53:567-578, with t in place of normal quantiles because clusters may be few. The
-    estimate is ``survival::concordance(group ~ value)$concordance`` in R; where every cluster is in both groups, the
-    variance is k / (k - 1) times its ``var`` with ``cluster = cluster``.
+    Obuchowski (1997), Biometrics 53:567-578, for the placements. The estimate is
+    ``survival::concordance(value ~ second)$concordance`` in R, ``second`` being 1 for the values of the second group.
 
     Examples
     --------
-    >>> a, b = [3, 5, 2, 6, 4, 7], [1, 4, 2, 2, 3, 5]
-    >>> estimate, lower, upper = probability_of_superiority(a, [0, 0, 1, 2, 3, 3], b, [0, 1, 1, 2, 2, 3])
-    >>> print(f"{estimate:.3f} [{lower:.3f}, {upper:.3f}]")
-    0.764 [0.146, 0.984]
+    >>> a, b = [1, 4, 2, 2, 3, 5], [3, 5, 2, 6, 4, 7]
+    >>> result = superiority(a, [0, 1, 1, 2, 2, 3], b, [0, 0, 1, 2, 3, 3])
+    >>> print(f"{result.estimate:.3f} [{result.lower:.3f}, {result.upper:.3f}]")
+    0.764 [0.286, 0.963]
     """
     alpha = 1 - check_open_unit("level", level)
     a, b = np.asarray(values_a, dtype=np.float64), np.asarray(values_b, dtype=np.float64)
     if a.size == 0 or b.size == 0:
-        return Interval(math.nan, math.nan, math.nan)
+        return Comparison(*(math.nan,) * 6)
     labels, codes = number_labels(np.concatenate([np.asarray(clusters_a), np.asarray(clusters_b)]))
     distinct, places = np.unique(np.concatenate([a, b]), return_inverse=True)
     of_a, of_b = places[: a.size], places[a.size :]
-    wins_a = _mean_in_clusters(_twice_n_below(of_b, distinct.size)[of_a], codes[: a.size], labels.size)
-    wins_b = _mean_in_clusters(2 * a.size - _twice_n_below(of_a, distinct.size)[of_b], codes[a.size :], labels.size)
-    scale_a, scale_b = 2 * b.size, 2 * a.size
-    theta = wins_a.estimate / scale_a
-    covariance = float(np.sum(wins_a.influence * wins_b.influence)) / (scale_a * scale_b)
-    n_clusters = labels.size
-    parts = wins_a.variance / scale_a**2 + wins_b.variance / scale_b**2
-    variance = parts + 2 * n_clusters / max(n_clusters - 1, 1) * covariance
-    if not _is_above_rounding(variance, parts):
-        return Interval(theta, math.nan, math.nan)
+    # Twice the placements are whole numbers, which add up without rounding; those of the first group count downwards.
+    lost_a = _twice_n_below(of_b, distinct.size)[of_a] - 2 * b.size
+    won_b = _twice_n_below(of_a, distinct.size)[of_b]
+    # Both means are the probability, the first with the sign turned: so the difference of influences is their sum.
+    lost = _mean_of_twice(lost_a, codes[: a.size], labels.size, 2 * b.size)
+    won = _mean_of_twice(won_b, codes[a.size :], labels.size, 2 * a.size)
+    theta = float(won.estimate[0])
+    _, error, df = (each[0] for each in compare_estimates(lost, won))
     from scipy.special import expit, logit
 
-    margin = t_quantile(1 - alpha / 2, n_clusters - 2) * math.sqrt(variance) / (theta * (1 - theta))
-    return Interval(theta, float(expit(logit(theta) - margin)), float(expit(logit(theta) + margin)))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        on_logit = error / (theta * (1 - theta))
+        margin = t_quantiles(1 - alpha / 2, df) * on_logit
+        lower, upper = (float(expit(logit(theta) + sign * margin)) for sign in (-1, 1))
+        p = float(p_values(logit(theta), on_logit, df))
+    detectable = float(detectable_differences(error, df, level=level))
+    return Comparison(theta, float(df), lower, upper, p, detectable)
 
 
 def _twice_n_below(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64]:
@@ -266,22 +269,24 @@ def _twice_n_below(places: NDArray[np.int64], n_places: int) -> NDArray[np.int64
     return 2 * np.cumsum(n) - n
 
 
-def _mean_in_clusters(values: NDArray[np.int64], codes: NDArray[np.intp], n_clusters: int) -> RatioMean:
-    return ratio_mean(np.bincount(codes, values, minlength=n_clusters), np.bincount(codes, minlength=n_clusters))
+def _mean_of_twice(placements: NDArray[np.int64], codes: NDArray[np.intp], n_codes: int, scale: int) -> Estimates:
+    clusters = count_clusters(np.bincount(codes, minlength=n_codes), one_group(n_codes))
+    twice = estimate_means(np.bincount(codes, placements, minlength=n_codes), clusters)
+    return estimate_from_influence(twice.estimate / scale, twice.influence / scale, clusters)
 
 
-def median_difference(
+def difference_of_medians(
     values_a: ArrayLike, clusters_a: ArrayLike, values_b: ArrayLike, clusters_b: ArrayLike, *, level: float = 0.95
-) -> Interval:
+) -> Comparison:
     r"""Estimate the difference of two medians of clustered values, which may share clusters.
 
-    The limits are put together from Woodruff's limits of the two medians (the method of variance estimates recovery):
-    with medians :math:`m`, limits :math:`[l, u]` and the correlation :math:`r` of the two medians,
+    The limits are put together from those of the two medians (the method of variance estimates recovery): with medians
+    :math:`m`, limits :math:`[l, u]` and the correlation :math:`r` of the two medians,
 
     .. math::
 
-        L &= m_a - m_b - \sqrt{(m_a - l_a)^2 + (u_b - m_b)^2 - 2 r (m_a - l_a)(u_b - m_b)} \\
-        U &= m_a - m_b + \sqrt{(u_a - m_a)^2 + (m_b - l_b)^2 - 2 r (u_a - m_a)(m_b - l_b)}
+        L &= m_b - m_a - \sqrt{(m_b - l_b)^2 + (u_a - m_a)^2 - 2 r (m_b - l_b)(u_a - m_a)} \\
+        U &= m_b - m_a + \sqrt{(u_b - m_b)^2 + (m_a - l_a)^2 - 2 r (u_b - m_b)(m_a - l_a)}
 
     where :math:`r` is that of the two shares of values at or below their median, from what each cluster contributes to
     both; it is zero where no cluster is in both groups.
@@ -297,9 +302,10 @@ def median_difference(
 
     Returns
     -------
-    Interval
-        ``estimate`` (first median minus second), ``lower``, ``upper`` in the unit of the values. A limit is NaN where
-        a limit of a median that it needs is.
+    Comparison
+        ``estimate`` is the second median less the first, in the unit of the values; all else is NaN where a group has
+        fewer than two clusters. ``p_value`` is one less the largest level at which the limits leave out zero, ``df`` is
+        of the difference of the two shares, and ``detectable`` is from the error that limits of this width stand for.
 
     Raises
     ------
@@ -308,33 +314,91 @@ def median_difference(
 
     Notes
     -----
-    Zou and Donner (2008), Statistics in Medicine 27:1693-1702, over Woodruff (1952), JASA 47:635-646.
+    Zou and Donner (2008), Statistics in Medicine 27:1693-1702, over the limits of ``quantile_limits``.
 
     Examples
     --------
     >>> clusters = [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    >>> a, b = [4, 5, 5, 7, 6, 8, 5, 9, 4, 6, 7, 5], [1, 2, 3, 4, 2, 3, 5, 9, 4, 2, 3, 6]
-    >>> estimate, lower, upper = median_difference(a, clusters, b, clusters)
-    >>> print(f"{estimate} [{lower:.1f}, {upper:.1f}]")
-    2.5 [-3.5, 4.3]
+    >>> a, b = [1, 2, 3, 4, 2, 3, 5, 9, 4, 2, 3, 6], [4, 5, 5, 7, 6, 8, 5, 9, 4, 6, 7, 5]
+    >>> result = difference_of_medians(a, clusters, b, clusters)
+    >>> print(f"{result.estimate} [{result.lower:.1f}, {result.upper:.1f}]")
+    2.5 [-0.5, 4.3]
     """
-    sample_a, sample_b = median_sample(values_a, clusters_a), median_sample(values_b, clusters_b)
-    a, b = median_interval(sample_a, level=level), median_interval(sample_b, level=level)
-    correlation = _median_correlation(sample_a, sample_b)
+    alpha = 1 - check_open_unit("level", level)
+    labels, codes = number_labels(np.concatenate([np.asarray(clusters_a), np.asarray(clusters_b)]))
+    n_a = np.size(values_a)
+    a = _Median.of(values_a, codes[:n_a], labels.size)
+    b = _Median.of(values_b, codes[n_a:], labels.size)
+    estimate = b.median - a.median
+    _, _, df = (float(each[0]) for each in compare_estimates(a.shares, b.shares))
+    correlation = correlation_of(a.shares, b.shares)
+    lower, upper = recovered_limits(a, b, correlation, level)
+    if math.isnan(lower) or math.isnan(upper):
+        return Comparison(estimate, math.nan, math.nan, math.nan, math.nan, math.nan)
+    p = p_by_level(a, b, correlation)
+    error = (upper - lower) / (2 * float(t_quantiles(1 - alpha / 2, df)))
+    detectable = float(detectable_differences(error, df, level=level))
+    return Comparison(estimate, df, lower, upper, p, detectable)
+
+
+class _Median(NamedTuple):
+    """A median of one group, and the share of values at or below it."""
+
+    samples: Samples
+    shares: Estimates
+    median: float
+
+    @classmethod
+    def of(cls, values: ArrayLike, codes: NDArray[np.int64], n_codes: int) -> _Median:
+        samples = sort_samples(values, one_group(np.size(values)))
+        sizes = count_clusters(np.bincount(codes, minlength=n_codes), one_group(n_codes))
+        shares = quantile_shares(samples, values, codes, sizes, 0.5)
+        return cls(samples, shares, float(quantiles(values, 0.5)))
+
+    def limits(self, level: float) -> tuple[float, float]:
+        lower, upper = quantile_limits(self.samples, self.shares, 0.5, level=level)
+        return float(lower[0]), float(upper[0])
+
+
+class HasLimits(Protocol):
+    """A median with its limits at any level."""
+
+    @property
+    def median(self) -> float:
+        """The median."""
+
+    def limits(self, level: float) -> tuple[float, float]:
+        """Return its limits."""
+
+
+def recovered_limits(a: HasLimits, b: HasLimits, correlation: float, level: float) -> tuple[float, float]:
+    """Return the limits of the difference of two medians out of those of either and their correlation."""
+    (lower_a, upper_a), (lower_b, upper_b) = a.limits(level), b.limits(level)
 
     def reach(down: float, up: float) -> float:
         # With ties a limit may lie on the far side of the median; it then adds nothing.
-        down, up = max(down, 0.0), max(up, 0.0)
+        down, up = (each if math.isnan(each) else max(each, 0.0) for each in (down, up))
         return math.sqrt(max(down**2 + up**2 - 2 * correlation * down * up, 0.0))
 
-    estimate = a.estimate - b.estimate
-    lower = estimate - reach(a.estimate - a.lower, b.upper - b.estimate)
-    upper = estimate + reach(a.upper - a.estimate, b.estimate - b.lower)
-    return Interval(estimate, lower, upper)
+    estimate = b.median - a.median
+    return (
+        estimate - reach(b.median - lower_b, upper_a - a.median),
+        estimate + reach(upper_b - b.median, a.median - lower_a),
+    )
 
 
-def _median_correlation(a: MedianSample, b: MedianSample) -> float:
-    _, in_a, in_b = np.intersect1d(a.clusters, b.clusters, assume_unique=True, return_indices=True)
-    influence_a, influence_b = a.shares.influence, b.shares.influence
-    norm = math.sqrt(float(np.sum(influence_a**2) * np.sum(influence_b**2)))
-    return float(influence_a[in_a] @ influence_b[in_b]) / norm if norm > 0 else 0.0
+def p_by_level(a: HasLimits, b: HasLimits, correlation: float) -> float:
+    """Return one less the largest level at which zero is left out; 1 where it is never."""
+    low, high = 0.0, 1.0
+    for _ in range(_N_HALVINGS):
+        level = (low + high) / 2
+        lower, upper = recovered_limits(a, b, correlation, level)
+        low, high = (level, high) if lower > 0 or upper < 0 else (low, level)
+    return 1 - low
+
+
+def correlation_of(a: Estimates, b: Estimates) -> float:
+    """Return the correlation of two estimates, from what each cluster contributes to both."""
+    z_a, z_b = (each.influence * np.sqrt(each.clusters.correction) for each in (a, b))
+    norm = math.sqrt(float(a.variance[0] * b.variance[0]))
+    return float(z_a @ z_b) / norm if norm > 0 else 0.0

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.stats.limits import check_open_unit, detectable_differences, t_quantiles
-from telemetry_kit.stats.survival_curves import EDGE, curve_quantiles, survival_at, survival_curve
-from telemetry_kit.stats.two_groups import (
+from telemetry_kit.stats.comparisons import (
     Comparison,
     compare_estimates,
     correlation_of,
     p_by_level,
     recovered_limits,
 )
+from telemetry_kit.stats.limits import check_open_unit, detectable_differences, t_quantiles
+from telemetry_kit.stats.survival import EDGE, curve_quantiles, survival_at, survival_curve
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -187,3 +187,17 @@ def as_shares(estimates: Estimates) -> Estimates:
     """Return estimates that are shares: those of 0 and 1 have no degrees of freedom, as all units are alike."""
     is_constant = (estimates.estimate <= 0) | (estimates.estimate >= 1)
     return estimates._replace(df=np.where(is_constant, math.nan, estimates.df))
+
+
+def largest_shares(clusters: Clusters) -> NDArray[np.float64]:
+    """Return for each group the share of its units that its largest cluster holds; NaN without units.
+
+    Examples
+    --------
+    >>> largest_shares(count_clusters([1, 6, 1], one_group(3)))
+    array([0.75])
+    """
+    largest = np.zeros(clusters.groups.n)
+    np.maximum.at(largest, clusters.groups.of, clusters.n)
+    with np.errstate(invalid="ignore"):
+        return largest / clusters.n_units

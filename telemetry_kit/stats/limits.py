@@ -12,7 +12,6 @@ from telemetry_kit.errors import ParameterError
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.engine.grouping import Groups
     from telemetry_kit.stats.influence import Estimates
 
 NO_ERROR = 1e-12
@@ -155,22 +154,6 @@ def kish_sizes(shares: Estimates) -> NDArray[np.float64]:
     with np.errstate(divide="ignore", invalid="ignore"):
         size = shares.estimate * (1 - shares.estimate) / shares.variance
     return np.where(shares.error < NO_ERROR, shares.clusters.n_clusters, size)
-
-
-def largest_shares(totals: ArrayLike, groups: Groups) -> NDArray[np.float64]:
-    """Return for each group the share of its units that its largest cluster holds; NaN without units.
-
-    Examples
-    --------
-    >>> from telemetry_kit.stats import one_group
-    >>> largest_shares([1, 6, 1], one_group(3))
-    array([0.75])
-    """
-    n = np.asarray(totals, dtype=np.float64)
-    largest = np.zeros(groups.n)
-    np.maximum.at(largest, groups.of, n)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return largest / groups.add_up(n)
 
 
 def p_values(difference: ArrayLike, error: ArrayLike, df: ArrayLike) -> NDArray[np.float64]:

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.engine.grouping import Groups, number_codes, number_labels, order_within, sort_within
+from telemetry_kit.engine.grouping import Groups, number_codes, order_within, sort_within
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.stats.clusters import Intervals, check_open_unit, one_group, only, ratio_means, t_quantiles
-from telemetry_kit.stats.influence import estimate_shares
-from telemetry_kit.stats.limits import Limits, beta_limits, effective_sizes
+from telemetry_kit.stats.influence import estimate_shares, one_group
+from telemetry_kit.stats.limits import Limits, beta_limits, check_open_unit, effective_sizes
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-    from telemetry_kit.stats.clusters import Interval, RatioMeans
     from telemetry_kit.stats.influence import Clusters, Estimates
 
 
@@ -58,24 +56,6 @@ class Samples(NamedTuple):
         wanted = np.broadcast_to(np.asarray(shares, dtype=np.float64), self.n.shape)
         position = np.maximum(np.ceil(np.where(np.isnan(wanted), 0.0, wanted) * self.n - ROUNDING), 1)
         return np.where(np.isnan(wanted), math.nan, self.at(position[:, np.newaxis])[:, 0])
-
-
-class MedianSample(NamedTuple):
-    """Values, and the share of them at or below their median, with its error between clusters.
-
-    Attributes
-    ----------
-    samples
-        The values, as the only group.
-    shares
-        That share; its ``influence`` has one entry per label in ``clusters``.
-    clusters
-        The cluster labels, ascending.
-    """
-
-    samples: Samples
-    shares: RatioMeans
-    clusters: NDArray[np.int64]
 
 
 def quantiles(values: ArrayLike, probabilities: ArrayLike, *, counts: ArrayLike | None = None) -> NDArray[np.float64]:
@@ -166,19 +146,6 @@ def group_quantiles(samples: Samples, probabilities: NDArray[np.float64]) -> NDA
     return result
 
 
-def _math_quantiles(samples: Samples, probabilities: NDArray[np.float64] | float) -> NDArray[np.float64]:
-    """Return for each group the smallest value with at least this share at or below it, as R's survey package does it.
-
-    R compares in this order and this arithmetic: the last value whose share does not exceed the probability, and
-    the next one unless that share equals it. Below 1 / n R has no such value and goes on from the first, which
-    makes the second smallest the answer; the limits are to equal R's, so it is followed.
-    """
-    n = np.maximum(samples.n, 1)
-    position = np.maximum(np.floor(probabilities * n), 1)
-    position = np.where(probabilities == position / n, position, np.minimum(position + 1, n))
-    return samples.at(position[:, np.newaxis])[:, 0]
-
-
 def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int64], Groups]:
     """Give the clusters of all groups numbers, and tell to which group each belongs; one in two groups has two.
 
@@ -201,109 +168,6 @@ def number_clusters(clusters: ArrayLike, groups: Groups) -> tuple[NDArray[np.int
     else:
         distinct, numbers = number_codes(numbers, n_numbers)
     return numbers, Groups(distinct // n_codes, groups.n)
-
-
-def shares_below_median(
-    samples: Samples,
-    values: ArrayLike,
-    groups: Groups,
-    clusters: NDArray[np.int64],
-    of_clusters: Groups,
-    *,
-    counts: ArrayLike | None = None,
-) -> RatioMeans:
-    """Return, for each of many groups, the clustered share of values at or below its median (the lower one of two).
-
-    ``samples`` holds the sorted values; ``clusters`` and ``of_clusters`` are what ``number_clusters`` returned.
-    """
-    is_below = np.asarray(values, dtype=np.float64) <= _math_quantiles(samples, 0.5)[groups.of]
-    n = None if counts is None else np.asarray(counts, dtype=np.float64)
-    n_clusters = of_clusters.of.size
-    return ratio_means(
-        np.bincount(clusters[is_below], None if n is None else n[is_below], minlength=n_clusters),
-        np.bincount(clusters, n, minlength=n_clusters),
-        of_clusters,
-    )
-
-
-def group_median_limits(
-    samples: Samples, shares: RatioMeans, *, level: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the limits of ``woodruff_median`` for each of many groups, from their ``shares_below_median``."""
-    alpha = 1 - check_open_unit("level", level)
-    margin = t_quantiles(1 - alpha / 2, shares.n_clusters - 1) * np.sqrt(shares.variance)
-    low, high = shares.estimate - margin, shares.estimate + margin
-    # Where a limit is NaN or lies outside [0, 1], it is not looked up.
-    lower = _math_quantiles(samples, np.where(low >= 0, low, 0.5))
-    upper = _math_quantiles(samples, np.where(high <= 1, high, 0.5))
-    return np.where(low >= 0, lower, math.nan), np.where(high <= 1, upper, math.nan)
-
-
-def median_sample(values: ArrayLike, clusters: ArrayLike, counts: ArrayLike | None = None) -> MedianSample:
-    """Return the clustered share of values at or below the sample median (the lower one of two)."""
-    only_group = one_group(np.size(values))
-    samples = sort_samples(values, only_group, counts)
-    labels, codes = number_labels(clusters)
-    shares = shares_below_median(samples, values, only_group, codes, one_group(labels.size), counts=counts)
-    return MedianSample(samples, shares, labels)
-
-
-def woodruff_median(
-    values: ArrayLike, clusters: ArrayLike, counts: ArrayLike | None = None, *, level: float = 0.95
-) -> Interval:
-    r"""Estimate a median with Woodruff's limits for clustered values.
-
-    Clustered t limits :math:`p \pm t_{1-\alpha/2,\,k-1} \sqrt{v}` are put round the share :math:`p` of values at or
-    below the sample median, and the quantiles at these two limits are the limits of the median. They are values that
-    were seen; among many ties they may coincide, and the estimate, half-way between two values, may lie outside.
-
-    Parameters
-    ----------
-    values
-        Values, none of them null.
-    clusters
-        Integer code of the cluster of each value.
-    counts
-        How many times a cluster has that value; once where not given. A value may be repeated in a cluster.
-    level
-        Confidence level.
-
-    Returns
-    -------
-    Interval
-        ``estimate`` (the median as ``pandas.Series.median``), ``lower``, ``upper`` in the unit of the values. A limit
-        is NaN with fewer than two clusters, and where the limit of the share lies outside [0, 1]: so few clusters do
-        not bound the median on that side.
-
-    Raises
-    ------
-    ParameterError
-        Where ``level`` is not between 0 and 1.
-
-    Notes
-    -----
-    Woodruff (1952), JASA 47:635-646. In R:
-    ``confint(survey::svyquantile(~x, design, 0.5, alpha = 1 - level, interval.type = "mean", qrule = "math"))``.
-
-    Examples
-    --------
-    >>> values, clusters = [1, 2, 3, 4, 2, 3, 5, 9, 4, 2, 3, 6], [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    >>> woodruff_median(values, clusters)
-    Interval(estimate=3.0, lower=2.0, upper=9.0)
-
-    Ten times as many values, of clusters that differ as before, tell no more:
-
-    >>> woodruff_median(values, clusters, [10] * 12)
-    Interval(estimate=3.0, lower=2.0, upper=9.0)
-    """
-    sample = median_sample(values, clusters, counts)
-    return median_interval(sample, level=level)
-
-
-def median_interval(sample: MedianSample, *, level: float) -> Interval:
-    """Return the median of a sample with its limits, as ``woodruff_median`` does."""
-    estimate = group_quantiles(sample.samples, np.array([0.5]))[:, 0]
-    return only(Intervals(estimate, *group_median_limits(sample.samples, sample.shares, level=level)))
 
 
 def quantile_shares(

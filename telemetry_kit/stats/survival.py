@@ -1,4 +1,4 @@
-"""The Kaplan-Meier curve of clustered, censored durations, its band and its quantiles."""
+"""The Kaplan-Meier curve of clustered, censored durations: its band, its quantiles and the area below it."""
 
 from __future__ import annotations
 
@@ -8,32 +8,41 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from telemetry_kit.engine.grouping import number_labels
-from telemetry_kit.stats.clusters import check_open_unit
+from telemetry_kit.stats.influence import count_clusters, estimate_from_influence, one_group
+from telemetry_kit.stats.limits import Limits, check_open_unit, t_quantiles
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
+    from telemetry_kit.stats.influence import Clusters, Estimates
+
 # Closer than this, two times or two heights of a curve are one: R's tolerance, the root of the machine's precision.
 TOLERANCE = math.sqrt(np.finfo(np.float64).eps)
+# Closer than this to 0 or 1, a curve has no band.
+EDGE = 1e-12
+_FROM_START = -1
+"""The place of the time at which a duration that is seen from its start enters."""
 
 
 class SurvivalCurve(NamedTuple):
-    """A survival curve: one entry per distinct time, ascending, of events and censorings alike.
+    """A survival curve: one entry per distinct time, ascending, of ends and censorings alike.
 
     Attributes
     ----------
     time
         Distinct times, in the unit of the durations.
     n_at_risk
-        Durations that had neither ended nor been censored before that time.
+        Durations that had been entered before that time, and had neither ended nor been censored.
     n_observed
         Durations that ended at that time.
     n_censored
         Durations that were censored at that time.
     survival
         Estimated share that lasts longer than that time.
+    df
+        Degrees of freedom of its error; NaN where there is no band.
     lower, upper
         Pointwise confidence limits; NaN where the curve is still 1 or already 0, and with fewer than two clusters.
     """
@@ -43,23 +52,49 @@ class SurvivalCurve(NamedTuple):
     n_observed: NDArray[np.int64]
     n_censored: NDArray[np.int64]
     survival: NDArray[np.float64]
+    df: NDArray[np.float64]
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
 
 
-def kaplan_meier(
-    durations: ArrayLike, observed: ArrayLike, clusters: ArrayLike, *, level: float = 0.95
+class _Durations(NamedTuple):
+    """Durations in ascending order, and the curve at each of their distinct times.
+
+    ``at`` is the place of a duration's time among the distinct ones, ``entered`` that of the last one at which it was
+    not yet at risk. ``hazard`` sums d / (n (n - d)) up to each time, ``per_end`` is 1 / (n - d) there: together they
+    give what each duration contributes to the logarithm of the curve.
+    """
+
+    time: NDArray[np.float64]
+    at: NDArray[np.intp]
+    entered: NDArray[np.intp]
+    is_observed: NDArray[np.bool_]
+    codes: NDArray[np.intp]
+    n_at_risk: NDArray[np.int64]
+    n_observed: NDArray[np.int64]
+    survival: NDArray[np.float64]
+    hazard: NDArray[np.float64]
+    per_end: NDArray[np.float64]
+
+
+def survival_curve(
+    durations: ArrayLike,
+    observed: ArrayLike,
+    clusters: ArrayLike,
+    *,
+    entry: ArrayLike | None = None,
+    level: float = 0.95,
 ) -> SurvivalCurve:
     r"""Estimate how long things last, some of them still lasting, with a band that respects clusters.
 
     The estimate is the product-limit :math:`S(t) = \prod_{t_l \le t} (1 - d_l / n_l)` over times :math:`t_l` with
-    :math:`d_l` ends among :math:`n_l` at risk. The variance of :math:`\log S` is the clustered infinitesimal
-    jackknife: the sum over clusters of the squared sum of their durations' influences
+    :math:`d_l` ends among :math:`n_l` at risk. A duration's influence on it is the infinitesimal jackknife
 
-    .. math:: U_i(t) = -\sum_{t_l \le t} \frac{dN_i(t_l) - Y_i(t_l)\, d_l / n_l}{n_l - d_l},
+    .. math:: u_i(t) = -S(t) \sum_{t_l \le t} \frac{dN_i(t_l) - Y_i(t_l)\, d_l / n_l}{n_l - d_l},
 
-    :math:`Y_i` saying whether duration i is at risk and :math:`dN_i` whether it ends. The limits are symmetric on the
-    scale of :math:`\log(-\log S)`.
+    :math:`Y_i` saying whether duration i is at risk and :math:`dN_i` whether it ends. Its sums over clusters give the
+    CR2 variance and the degrees of freedom, as for a mean, and the limits are symmetric on the scale of
+    :math:`\log(-\log S)` with Student's t.
 
     Parameters
     ----------
@@ -69,6 +104,9 @@ def kaplan_meier(
         True where the duration's end was seen, False where it is censored.
     clusters
         Integer code of the cluster of each duration.
+    entry
+        How long each duration had lasted when it was first seen; null where it was seen from its start. One that was
+        first seen no earlier than it was last seen tells nothing, and does not count.
     level
         Confidence level of the pointwise band.
 
@@ -85,115 +123,143 @@ def kaplan_meier(
 
     Notes
     -----
-    Kaplan and Meier (1958), JASA 53:457-481; Williams (1995), Lifetime Data Analysis 1:171-186; Kalbfleisch and
-    Prentice (2002), The Statistical Analysis of Failure Time Data. In R:
-    ``survival::survfit(Surv(durations, observed) ~ 1, cluster = clusters, conf.int = level, conf.type = "log-log")``.
-    Takes time in the order of n log n and memory in the order of n, whatever the number of clusters.
+    Kaplan and Meier (1958), JASA 53:457-481; Jaeckel (1972), the infinitesimal jackknife; Kalbfleisch and Prentice
+    (2002), The Statistical Analysis of Failure Time Data. In R the curve is ``survfit(Surv(durations, observed) ~ 1)``
+    (``Surv(entry, durations, observed)``), the influence ``residuals(curve, times = t, type = "survival")``, and error
+    and degrees of freedom those of ``estimate_from_influence`` and ``count_clusters``. Takes time in the order of n log
+    n and memory in the order of n, whatever the number of clusters.
 
     Examples
     --------
-    >>> curve = kaplan_meier([1, 2, 2, 3, 5, 8], [1, 1, 0, 1, 0, 1], [0, 0, 1, 1, 2, 2])
+    >>> curve = survival_curve([1, 2, 2, 3, 5, 8], [1, 1, 0, 1, 0, 1], [0, 0, 1, 1, 2, 2])
     >>> curve.time
     array([1., 2., 3., 5., 8.])
     >>> curve.survival.round(3)
     array([0.833, 0.667, 0.444, 0.444, 0.   ])
     """
     alpha = 1 - check_open_unit("level", level)
-    lengths, is_observed = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=bool)
     _, codes = number_labels(clusters)
-    order = _fixed_order(lengths, is_observed, codes)
+    given = _in_order(durations, observed, codes, entry)
+    n_censored = np.bincount(given.at[~given.is_observed], minlength=given.time.size)
+    totals = np.bincount(given.codes)
+    spread = count_clusters(totals, one_group(totals.size))
+    has_band = (given.survival > EDGE) & (given.survival < 1 - EDGE)
+    df = np.where(has_band, spread.df[0], math.nan)
+    log_survival = np.log(np.where(has_band, given.survival, math.nan))
+    error = _log_survival_error(given, spread) if spread.n_clusters[0] > 1 else np.full(df.shape, math.nan)
+    factor = np.exp(float(t_quantiles(1 - alpha / 2, spread.df)[0]) * error / -log_survival)
+    lower, upper = np.exp(log_survival * factor), np.exp(log_survival / factor)
+    return SurvivalCurve(given.time, given.n_at_risk, given.n_observed, n_censored, given.survival, df, lower, upper)
+
+
+def _in_order(durations: ArrayLike, observed: ArrayLike, clusters: ArrayLike, entry: ArrayLike | None) -> _Durations:
+    """Sort durations and compute their curve."""
+    lengths, is_observed = np.asarray(durations, dtype=np.float64), np.asarray(observed, dtype=bool)
+    codes = np.asarray(clusters, dtype=np.int64)
+    entries = None if entry is None else np.asarray(entry, dtype=np.float64)
+    if entries is not None:
+        entries = np.where(entries > 0, entries, -math.inf)
+        is_seen = entries < lengths
+        lengths, is_observed, codes, entries = lengths[is_seen], is_observed[is_seen], codes[is_seen], entries[is_seen]
+    order = _fixed_order(lengths, is_observed, codes, entries)
     lengths, is_observed, codes = lengths[order], is_observed[order], codes[order]
-    time, index = _distinct_times(lengths)
+    time, index, tolerance = _distinct_times(lengths)
     n_observed = np.bincount(index[is_observed], minlength=time.size)
-    n_censored = np.bincount(index[~is_observed], minlength=time.size)
-    n_ended = np.cumsum(n_observed + n_censored)
-    n_at_risk = index.size - np.concatenate([[0], n_ended[:-1]]) if time.size else n_ended
-    survival: NDArray[np.float64] = np.cumprod((n_at_risk - n_observed) / n_at_risk, dtype=np.float64)
-    error = _log_survival_error(index, is_observed, codes, n_at_risk, n_observed)
-    lower, upper = _log_log_band(survival, error, alpha)
-    return SurvivalCurve(time, n_at_risk, n_observed, n_censored, survival, lower, upper)
+    n_at_risk = _n_from(index, time.size)
+    entered = np.full(index.size, _FROM_START, dtype=np.intp)
+    if entries is not None:
+        entered = np.searchsorted(time, entries[order] + tolerance, side="right") - 1
+        # What is seen for less than the tolerance is at risk when it is last seen.
+        entered = np.minimum(entered, index - 1)
+        n_at_risk = n_at_risk - _n_from(entered[entered > _FROM_START], time.size)
+    n_left = n_at_risk - n_observed
+    survival: NDArray[np.float64] = np.cumprod(n_left / n_at_risk, dtype=np.float64)
+    # Where nobody is left, the curve is 0 from then on and no duration has an influence.
+    per_end = np.divide(1.0, n_left, out=np.zeros(n_left.shape), where=n_left > 0)
+    hazard: NDArray[np.float64] = np.cumsum(n_observed / n_at_risk * per_end, dtype=np.float64)
+    return _Durations(time, index, entered, is_observed, codes, n_at_risk, n_observed, survival, hazard, per_end)
+
+
+def _n_from(places: NDArray[np.intp], n_places: int) -> NDArray[np.int64]:
+    """Return for each place how many of ``places`` are there or later."""
+    return np.cumsum(np.bincount(places, minlength=n_places)[::-1])[::-1]
 
 
 def _fixed_order(
-    lengths: NDArray[np.float64], is_observed: NDArray[np.bool_], codes: NDArray[np.intp]
+    lengths: NDArray[np.float64],
+    is_observed: NDArray[np.bool_],
+    codes: NDArray[np.intp],
+    entries: NDArray[np.float64] | None,
 ) -> NDArray[np.intp]:
     """Sort durations, and equal ones by the rest, so that the last digit of a sum does not tell how they came."""
     order = np.argsort(lengths)
     gap = np.diff(lengths[order], prepend=-math.inf, append=math.inf)
-    # To sort by all three at once takes ten times as long, and most durations have no equal.
+    # To sort by all at once takes ten times as long, and most durations have no equal.
     is_tied = (gap[:-1] == 0) | (gap[1:] == 0)
     tied = order[is_tied]
-    order[is_tied] = tied[np.lexsort((codes[tied], is_observed[tied], lengths[tied]))]
+    rest = [] if entries is None else [entries[tied]]
+    order[is_tied] = tied[np.lexsort((*rest, codes[tied], is_observed[tied], lengths[tied]))]
     return order
 
 
-def _distinct_times(lengths: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp]]:
-    """Return the distinct times of sorted durations, and for each the index of its own, as R tells them apart."""
+def _distinct_times(lengths: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.intp], float]:
+    """Return the distinct times of sorted durations, for each its place among them, and how close two may be."""
     begins = np.flatnonzero(np.diff(lengths, prepend=-math.inf))
     time = lengths[begins]
     if time.size == 0:
-        return time, begins
-    gap = np.diff(time, prepend=-math.inf)
-    is_new = gap > TOLERANCE * max(1.0, float(np.abs(time).mean()))
+        return time, begins, 0.0
+    tolerance = TOLERANCE * max(1.0, float(np.abs(time).mean()))
+    is_new = np.diff(time, prepend=-math.inf) > tolerance
     at = np.zeros(lengths.size, dtype=np.intp)
     at[begins[is_new]] = 1
-    return time[is_new], np.cumsum(at) - 1
+    return time[is_new], np.cumsum(at) - 1, tolerance
 
 
-def _log_survival_error(
-    index: NDArray[np.intp],
-    is_observed: NDArray[np.bool_],
-    codes: NDArray[np.intp],
-    n_at_risk: NDArray[np.int64],
-    n_observed: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """Return the standard error of the log of the curve at each time, NaN with fewer than two clusters.
+def _log_survival_error(given: _Durations, clusters: Clusters) -> NDArray[np.float64]:
+    """Return the standard error of the log of the curve at each time.
 
-    ``index`` is ascending. A cluster's influence at time t is B + R G: G, the same for all, sums d / (n (n - d)) up to
-    t; R counts its durations that go on beyond t; B sums, over those that do not, G at their own time, less 1 / (n - d)
-    there where they ended. B and R change at the cluster's own times only, so the sums over clusters of B², B R and R²
-    are running sums of one change per duration, and no table of clusters by times is ever laid out.
+    A cluster's influence at time t is B + R G: G is the hazard up to t, the same for all; R counts its durations that
+    are at risk beyond t; B sums, over those that no longer are, G at their own time, less 1 / (n - d) there where they
+    ended, and over those that were entered late, less G at their entry. B and R change at the cluster's own times only,
+    so the sums over clusters of B², B R and R² are running sums of one change per duration, and no table of clusters by
+    times is ever laid out.
     """
-    if codes.size == 0 or codes.max() == 0:
-        return np.full(n_at_risk.shape, math.nan)
-    n_left = n_at_risk - n_observed
-    # Nobody is left only at the last time, where the curve is 0 and has no band.
-    per_end = np.divide(1.0, n_left, out=np.zeros(n_left.shape), where=n_left > 0)
-    g = np.cumsum(n_observed / n_at_risk * per_end)
-
-    # The durations are sorted, and a sort of small integers that keeps their order is far faster than one of large.
+    g, is_late = given.hazard, given.entered > _FROM_START
+    at, codes = given.at, given.codes
+    change_b, change_r = g[at] - given.per_end[at] * given.is_observed, np.full(at.size, -1.0)
+    sizes = clusters.n.copy()
+    if is_late.any():
+        entered = given.entered[is_late]
+        at, codes = np.concatenate([at, entered]), np.concatenate([codes, codes[is_late]])
+        change_b = np.concatenate([change_b, -g[entered]])
+        change_r = np.concatenate([change_r, np.ones(entered.size)])
+        sizes -= np.bincount(given.codes[is_late], minlength=sizes.size)
+        in_time = np.lexsort((change_r, at))
+        at, codes, change_b, change_r = at[in_time], codes[in_time], change_b[in_time], change_r[in_time]
+    # All is in order of time, and a sort of small integers that keeps their order is far faster than one of large.
     order = np.argsort(codes.astype(np.uint16) if codes.max() < 1 << 16 else codes, kind="stable")
-    cluster, at = codes[order], index[order]
-    sizes = np.bincount(cluster)
-    starts = np.cumsum(sizes) - sizes
-    change = g[at] - per_end[at] * is_observed[order]
-    running = np.cumsum(change)
-    before = running - change
-    b_before = before - before[starts][cluster]
-    b_after = b_before + change
-    r_after = (starts + sizes)[cluster] - 1 - np.arange(cluster.size)
+    at, codes, change_b, change_r = at[order], codes[order], change_b[order], change_r[order]
+    n_changes = np.bincount(codes, minlength=sizes.size)
+    starts = np.cumsum(n_changes) - n_changes
 
-    def over_time(changes: NDArray[np.floating]) -> NDArray[np.float64]:
-        return np.cumsum(np.bincount(at, changes, minlength=g.size), dtype=np.float64)
+    def before(change: NDArray[np.float64]) -> NDArray[np.float64]:
+        running = np.cumsum(change) - change
+        until: NDArray[np.float64] = running - running[starts][codes]
+        return until
 
-    b_b = over_time(change * (b_before + b_after))
-    b_r = over_time(b_after * r_after - b_before * (r_after + 1))
-    r_r = float(np.sum(sizes.astype(np.float64) ** 2)) - over_time(2.0 * r_after + 1)
+    def over_time(change: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.cumsum(np.bincount(at, change * weight, minlength=g.size), dtype=np.float64)
+
+    weight = clusters.correction[codes]
+    b, r = before(change_b), before(change_r) + sizes[codes]
+    b_b = over_time(change_b * (2 * b + change_b))
+    b_r = over_time((b + change_b) * (r + change_r) - b * r)
+    r_r = float(np.sum(clusters.correction * sizes**2)) + over_time(change_r * (2 * r + change_r))
     # Rounding may leave a little less than nothing.
     return np.sqrt(np.maximum(b_b + g * (2 * b_r + g * r_r), 0.0))
 
 
-def _log_log_band(
-    survival: NDArray[np.float64], error: NDArray[np.float64], alpha: float
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    from scipy.special import ndtri
-
-    log_survival = np.log(np.where((survival > 0) & (survival < 1), survival, math.nan))
-    factor = np.exp(float(ndtri(1 - alpha / 2)) * error / -log_survival)
-    return np.exp(log_survival * factor), np.exp(log_survival / factor)
-
-
-def survival_quantiles(curve: SurvivalCurve, probabilities: Sequence[float]) -> NDArray[np.float64]:
+def curve_quantiles(curve: SurvivalCurve, probabilities: Sequence[float]) -> NDArray[np.float64]:
     """Return the times by which given shares have ended.
 
     The first time at which the curve falls to ``1 - p`` or below; where it is level at exactly that height, the middle
@@ -202,7 +268,7 @@ def survival_quantiles(curve: SurvivalCurve, probabilities: Sequence[float]) -> 
     Parameters
     ----------
     curve
-        What ``kaplan_meier`` returned.
+        What ``survival_curve`` returned.
     probabilities
         Shares that have ended, each between 0 and 1: 0.25, 0.5 and 0.75 for quartiles.
 
@@ -222,8 +288,8 @@ def survival_quantiles(curve: SurvivalCurve, probabilities: Sequence[float]) -> 
 
     Examples
     --------
-    >>> curve = kaplan_meier([1, 2, 4, 6], [1, 1, 1, 0], [0, 0, 1, 1])
-    >>> survival_quantiles(curve, [0.25, 0.5, 0.75, 0.9])
+    >>> curve = survival_curve([1, 2, 4, 6], [1, 1, 1, 0], [0, 0, 1, 1])
+    >>> curve_quantiles(curve, [0.25, 0.5, 0.75, 0.9])
     array([1.5, 3. , 5. ,  nan])
     """
     wanted = np.array([check_open_unit("probabilities", probability) for probability in probabilities])
@@ -237,36 +303,139 @@ def survival_quantiles(curve: SurvivalCurve, probabilities: Sequence[float]) -> 
     return result
 
 
-def median_limits(curve: SurvivalCurve) -> tuple[float, float]:
-    """Return the confidence limits of the median: where the edges of the band fall to one half.
+def curve_quantile_limits(curve: SurvivalCurve, probabilities: Sequence[float]) -> Limits:
+    """Return the confidence limits of ``curve_quantiles``: the first times at which the band's edges fall so far.
 
     Parameters
     ----------
     curve
-        What ``kaplan_meier`` returned; its level is the level of the limits.
+        What ``survival_curve`` returned; its level is the level of the limits.
+    probabilities
+        As for ``curve_quantiles``.
 
     Returns
     -------
-    tuple of float
-        The first times at which ``lower`` and at which ``upper`` are at or below one half, in the unit of the
-        durations; NaN where that never happens, times without a band left out.
+    Limits
+        One of each per probability, in the unit of the durations; NaN where the edge never falls so far.
 
     Notes
     -----
-    Brookmeyer and Crowley (1982), Biometrics 38:29-41. In R, for a curve ``f``:
-    ``f$time[which(f$lower <= 0.5)[1]]`` and ``f$time[which(f$upper <= 0.5)[1]]``, except that an edge within rounding
-    of one half counts as there.
+    Brookmeyer and Crowley (1982), Biometrics 38:29-41.
 
     Examples
     --------
-    >>> clusters = [0, 1, 2, 3, 4, 0, 1, 2, 3, 4]
-    >>> curve = kaplan_meier([5, 8, 11, 14, 20, 26, 31, 40, 52, 60], [1, 1, 0, 1, 1, 1, 0, 1, 1, 1], clusters)
-    >>> median_limits(curve)
-    (8.0, 52.0)
+    >>> curve = survival_curve(range(1, 13), [1] * 12, range(12))
+    >>> curve_quantile_limits(curve, [0.5])
+    Limits(lower=array([1.]), upper=array([10.]))
     """
-    return _first_at_half(curve.time, curve.lower), _first_at_half(curve.time, curve.upper)
+    heights = [1 - check_open_unit("probabilities", probability) + TOLERANCE for probability in probabilities]
+
+    def first(edge: NDArray[np.float64], height: float) -> float:
+        is_there = edge <= height
+        return float(curve.time[np.argmax(is_there)]) if is_there.any() else math.nan
+
+    return Limits(*(np.array([first(edge, height) for height in heights]) for edge in (curve.lower, curve.upper)))
 
 
-def _first_at_half(time: NDArray[np.float64], edge: NDArray[np.float64]) -> float:
-    is_at_half = edge <= 0.5 + TOLERANCE
-    return float(time[np.argmax(is_at_half)]) if is_at_half.any() else math.nan
+def survival_at(
+    durations: ArrayLike,
+    observed: ArrayLike,
+    clusters: ArrayLike,
+    time: float,
+    *,
+    entry: ArrayLike | None = None,
+    n_codes: int | None = None,
+) -> Estimates:
+    """Return the share that lasts longer than a time, with its error between clusters.
+
+    Parameters
+    ----------
+    durations, observed, clusters, entry
+        As for ``survival_curve``.
+    time
+        The time, in the unit of the durations. After the last one, the share is what it was there.
+    n_codes
+        How many codes of clusters there are, where the estimate is to be held against that of another group: each gets
+        an entry, be it in the group or not.
+
+    Returns
+    -------
+    Estimates
+        Of one group; the estimate is NaN without durations.
+
+    Notes
+    -----
+    In R: ``summary(curve, times = time, extend = TRUE)$surv`` with ``residuals(curve, times = time, type =
+    "survival")``.
+
+    Examples
+    --------
+    >>> share = survival_at([1, 2, 2, 3, 5, 8], [1, 1, 0, 1, 0, 1], [0, 0, 1, 1, 2, 2], 4)
+    >>> print(f"{share.estimate[0]:.3f}, error {share.error[0]:.3f}")
+    0.444, error 0.339
+    """
+    return _at_time(_in_order(durations, observed, clusters, entry), time, _n_codes(clusters, n_codes), is_area=False)
+
+
+def restricted_mean(
+    durations: ArrayLike,
+    observed: ArrayLike,
+    clusters: ArrayLike,
+    time: float,
+    *,
+    entry: ArrayLike | None = None,
+    n_codes: int | None = None,
+) -> Estimates:
+    """Return the mean duration up to a time, which is the area below the curve, with its error between clusters.
+
+    Parameters
+    ----------
+    durations, observed, clusters, entry, n_codes
+        As for ``survival_at``.
+    time
+        The time up to which durations count, in their unit. After the last one, the curve goes on as it was there.
+
+    Returns
+    -------
+    Estimates
+        Of one group, in the unit of the durations; the estimate is NaN without durations.
+
+    Notes
+    -----
+    In R: ``summary(curve, rmean = time)$table["rmean"]`` with ``residuals(curve, times = time, type = "auc")``.
+
+    Examples
+    --------
+    >>> mean = restricted_mean([1, 2, 2, 3, 5, 8], [1, 1, 0, 1, 0, 1], [0, 0, 1, 1, 2, 2], 4)
+    >>> print(f"{mean.estimate[0]:.3f}, error {mean.error[0]:.3f}")
+    2.944, error 0.766
+    """
+    return _at_time(_in_order(durations, observed, clusters, entry), time, _n_codes(clusters, n_codes), is_area=True)
+
+
+def _n_codes(clusters: ArrayLike, n_codes: int | None) -> int:
+    return int(np.max(clusters, initial=-1)) + 1 if n_codes is None else n_codes
+
+
+def _at_time(given: _Durations, time: float, n_codes: int, *, is_area: bool) -> Estimates:
+    """Return the curve at a time, or the area below it up to then: the sum over times of what an end then takes off."""
+    n_before = int(np.searchsorted(given.time, time, side="right"))
+    reached, heights = given.time[:n_before], np.append(1.0, given.survival[:n_before])
+    if is_area:
+        steps = np.diff(np.concatenate([[0.0], reached, [time]])) * heights
+        estimate = float(steps.sum())
+        taken = np.cumsum(steps[:0:-1])[::-1]
+    else:
+        estimate = float(heights[-1])
+        taken = np.full(n_before, estimate)
+    if given.at.size == 0:
+        estimate = math.nan
+    hazard = np.diff(given.hazard[:n_before], prepend=0.0) * taken
+    total = np.concatenate([[0.0], np.cumsum(hazard)])
+    is_ended = given.is_observed & (given.at < n_before)
+    ends = np.zeros(given.at.size)
+    ends[is_ended] = (given.per_end[:n_before] * taken)[given.at[is_ended]]
+    influence = total[np.minimum(given.at + 1, n_before)] - total[np.minimum(given.entered + 1, n_before)] - ends
+    sums = np.bincount(given.codes, influence, minlength=n_codes)
+    totals = np.bincount(given.codes, minlength=n_codes)
+    return estimate_from_influence([estimate], sums, count_clusters(totals, one_group(n_codes)))

@@ -1,10 +1,11 @@
-"""Quantiles and clustered medians. The numbers from R are of R 4.2.2 with survey 4.1.1.
+"""Quantiles and their limits between clusters. The numbers from R are of R 4.2.2 with clubSandwich 0.5.8.
 
-Each recording is the result of
+Each recording is, with at <- function(p) sort(x)[max(1, ceiling(p * length(x) - 1e-9))], the result of
 
-    design <- svydesign(ids = ~cluster, weights = ~1, data = events)
-    median <- svyquantile(~x, design, 0.5, alpha = 1 - level, interval.type = "mean", qrule = "math")
-    c(quantile(x, 0.5, type = 7), confint(median))
+    below <- as.numeric(x <= at(p)); a <- (1 - level) / 2; N <- length(x)
+    r <- coef_test(lm(below ~ 1), vcov = "CR2", cluster = cluster, test = "Satterthwaite")
+    n <- min(N, p * (1 - p) / r$SE^2 * (qt(a, N - 1) / qt(a, r$df_Satt))^2)  # the number of clusters where r$SE is 0
+    c(r$df_Satt, at(qbeta(a, n * p, n * (1 - p) + 1)), at(qbeta(1 - a, n * p + 1, n * (1 - p))))
 """
 
 import math
@@ -17,14 +18,14 @@ from hypothesis import strategies as st
 
 from telemetry_kit.engine.grouping import Groups
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.stats import quantiles, woodruff_median
-from telemetry_kit.stats.medians import (
-    group_median_limits,
+from telemetry_kit.stats import (
+    count_clusters,
     group_quantiles,
-    median_sample,
     moments,
     number_clusters,
-    shares_below_median,
+    quantile_limits,
+    quantile_shares,
+    quantiles,
     sort_samples,
 )
 
@@ -40,61 +41,70 @@ counted_values = st.lists(
 ).filter(lambda rows: len({cluster for _, cluster, _ in rows}) > 1)
 
 
+def limits_of(values, clusters, counts=None, *, groups=None, probability=0.5, level=0.95):
+    """The degrees of freedom and the limits of a quantile of each group."""
+    groups = groups or Groups(np.zeros(len(values), dtype=np.intp), 1)
+    samples = sort_samples(values, groups, counts)
+    numbers, of_clusters = number_clusters(clusters, groups)
+    sizes = count_clusters(np.bincount(numbers, counts, minlength=of_clusters.of.size), of_clusters)
+    shares = quantile_shares(samples, values, numbers, sizes, probability, counts=counts)
+    return np.array([shares.df, *quantile_limits(samples, shares, probability, level=level)])
+
+
 @pytest.mark.parametrize(
-    ("values", "clusters", "level", "expected"),
+    ("values", "clusters", "probability", "level", "expected"),
     [
-        pytest.param(WITH_TIES, CLUSTERS, 0.95, (3, 2, 6), id="ties"),
-        pytest.param(WITH_TIES, CLUSTERS, 0.9, (3, 3, 4), id="ties, another level"),
-        pytest.param(WITHOUT_TIES, CLUSTERS, 0.95, (20.3, 9.9, 31.7), id="no ties"),
-        pytest.param(WITHOUT_TIES, CLUSTERS, 0.9, (20.3, 11.7, 30.9), id="no ties, another level"),
-        pytest.param(WITHOUT_TIES, range(24), 0.95, (20.3, 9.9, 31.7), id="clusters of one value"),
-        pytest.param([4] * 6, PAIRS, 0.95, (4, 4, 4), id="one value"),
-        pytest.param([1, 2, 2, 2, 2, 2], PAIRS, 0.95, (2, 2, 2), id="the median is the largest value"),
-        pytest.param([1, 2, 1, 2, 1, 2], PAIRS, 0.95, (1.5, 1, 1), id="clusters alike"),
-        pytest.param(range(1, 7), [0, 0, 0, 1, 1, 1], 0.95, (3.5, math.nan, math.nan), id="unbounded"),
-        pytest.param(range(1, 12), range(11), 0.99, (6, 2, math.nan), id="unbounded above"),
-        pytest.param(range(1, 8), range(7), 0.95, (4, 2, math.nan), id="a lower limit below the first of seven"),
+        pytest.param(WITH_TIES, CLUSTERS, 0.5, 0.95, (4.79010104489, 1, 4), id="ties"),
+        pytest.param(WITHOUT_TIES, CLUSTERS, 0.5, 0.95, (4.79010104489, 9.4, 42), id="no ties"),
+        pytest.param(WITHOUT_TIES, CLUSTERS, 0.5, 0.9, (4.79010104489, 9.9, 31.7), id="no ties, another level"),
+        pytest.param(WITHOUT_TIES, range(24), 0.5, 0.95, (23, 9.9, 31.7), id="clusters of one value"),
+        pytest.param(WITHOUT_TIES, CLUSTERS, 0.25, 0.95, (4.79010104489, 5.6, 19.7), id="a lower quartile"),
+        pytest.param(WITHOUT_TIES, CLUSTERS, 0.75, 0.95, (4.79010104489, 20.9, 84.2), id="an upper quartile"),
+        pytest.param(WITHOUT_TIES, range(24), 0.25, 0.9, (23, 5.6, 13.9), id="a quartile of clusters of one value"),
+        pytest.param([4] * 6, PAIRS, 0.5, 0.95, (math.nan, 4, 4), id="one value"),
+        pytest.param([1, 2, 2, 2, 2, 2], PAIRS, 0.5, 0.95, (math.nan, 1, 2), id="the median is the largest value"),
+        pytest.param([1, 2, 1, 2, 1, 2], PAIRS, 0.5, 0.95, (2, 1, 2), id="clusters alike"),
+        pytest.param(range(1, 7), [0, 0, 0, 1, 1, 1], 0.5, 0.95, (1, 1, 6), id="two clusters"),
+        pytest.param(range(1, 12), range(11), 0.5, 0.99, (10, 2, 10), id="another level of few"),
+        pytest.param(range(1, 8), range(7), 0.5, 0.95, (6, 1, 7), id="no more than the values"),
     ],
 )
-def test_median_limits_equal_those_of_svyquantile(values, clusters, level, expected):
-    assert woodruff_median(values, clusters, level=level) == pytest.approx(expected, nan_ok=True)
+def test_limits_of_quantiles_equal_those_of_r(values, clusters, probability, level, expected):
+    found = limits_of(values, clusters, probability=probability, level=level)
+    assert found[:, 0] == pytest.approx(expected, nan_ok=True)
 
 
 @given(counted_values)
 def test_counted_values_have_the_limits_of_the_values_themselves(rows):
     values, clusters, counts = np.array(rows).T
-    counted = woodruff_median(values, clusters, counts)
-    repeated = woodruff_median(np.repeat(values, counts), np.repeat(clusters, counts))
-    np.testing.assert_array_equal(counted, repeated)
+    repeated = limits_of(np.repeat(values, counts), np.repeat(clusters, counts))
+    np.testing.assert_array_equal(limits_of(values, clusters, counts), repeated)
 
 
 @given(counted_values, st.randoms(use_true_random=False))
 def test_neither_order_nor_codes_of_clusters_matter(rows, random):
     values, clusters, counts = np.array(rows).T
     again, codes, times = np.array(random.sample(rows, len(rows))).T
-    np.testing.assert_array_equal(
-        woodruff_median(values, clusters, counts), woodruff_median(again, 1_000_000 - 7 * codes, times)
-    )
+    np.testing.assert_array_equal(limits_of(values, clusters, counts), limits_of(again, 100 - 7 * codes, times))
 
 
-def test_a_median_of_one_cluster_has_no_limits():
-    assert woodruff_median([1, 2, 3], [5, 5, 5]) == pytest.approx((2, math.nan, math.nan), nan_ok=True)
+def test_a_quantile_of_one_cluster_has_no_limits():
+    assert np.isnan(limits_of([1, 2, 3], [5, 5, 5])).all()
 
 
 def test_a_cluster_counted_zero_times_is_none():
-    expected = woodruff_median(WITH_TIES, CLUSTERS)
-    assert woodruff_median([*WITH_TIES, 0], [*CLUSTERS, 9], [*[1] * 24, 0]) == expected
+    found = limits_of([*WITH_TIES, 0], [*CLUSTERS, 9], np.array([*[1] * 24, 0]))
+    np.testing.assert_array_equal(found, limits_of(WITH_TIES, CLUSTERS))
 
 
-def test_the_median_of_nothing_is_unknown():
-    nothing = pytest.approx((math.nan, math.nan, math.nan), nan_ok=True)
-    assert woodruff_median([], []) == nothing
-    assert woodruff_median([3, 4], [0, 1], [0, 0]) == nothing
+def test_a_quantile_of_nothing_has_no_limits():
+    assert np.isnan(limits_of([], [])).all()
+    assert np.isnan(limits_of([3, 4], [0, 1], np.array([0, 0]))).all()
 
 
-def test_the_level_of_a_median_is_checked():
+def test_the_level_of_limits_is_checked():
     with pytest.raises(ParameterError, match=r"^level: got 95, expected a number between 0 and 1"):
-        woodruff_median([1], [0], level=95)
+        limits_of([1], [0], level=95)
 
 
 @given(
@@ -118,32 +128,29 @@ def test_a_probability_that_is_none_is_named(probability):
         quantiles([1, 2], [0.5, probability])
 
 
-def test_the_medians_of_many_groups_are_those_of_each():
+def test_the_limits_of_many_groups_are_those_of_each():
     values, clusters = np.array([*WITH_TIES, *WITHOUT_TIES]), np.concatenate([CLUSTERS, CLUSTERS])
     # The second of three groups is empty, and the others come mixed.
     groups = Groups(np.repeat([0, 2], 24), 3)
     mixed = np.random.default_rng(1).permutation(48)
     values, clusters, groups = values[mixed], clusters[mixed], Groups(groups.of[mixed], groups.n)
-    samples = sort_samples(values, groups)
-    shares = shares_below_median(samples, values, groups, *number_clusters(clusters, groups))
-    lower, upper = group_median_limits(samples, shares, level=0.9)
-    np.testing.assert_array_equal(lower, [3, math.nan, 11.7])
-    np.testing.assert_array_equal(upper, [4, math.nan, 30.9])
-    np.testing.assert_allclose(group_quantiles(samples, np.array([0.5]))[:, 0], [3, math.nan, 20.3])
-    assert list(shares.n_clusters) == [7, 0, 7]
+    df, lower, upper = limits_of(values, clusters, groups=groups, level=0.9)
+    np.testing.assert_array_equal(lower, [1, math.nan, 9.9])
+    np.testing.assert_array_equal(upper, [4, math.nan, 31.7])
+    np.testing.assert_allclose(df, [4.79010104489, math.nan, 4.79010104489])
+    medians = group_quantiles(sort_samples(values, groups), np.array([0.5]))[:, 0]
+    np.testing.assert_allclose(medians, [3, math.nan, 20.3])
 
 
 def test_a_cluster_without_values_in_a_group_does_not_count_there():
     # Three clusters of many values each; the last has none in the first group.
     of, clusters = np.repeat([0, 0, 1, 1, 1], 20), np.repeat([0, 1, 0, 1, 2], 20)
     values, groups = np.random.default_rng(6).normal(size=100), Groups(of, 2)
-    numbers, of_clusters = number_clusters(clusters, groups)
-    assert of_clusters.of.size == 6
-    shares = shares_below_median(sort_samples(values, groups), values, groups, numbers, of_clusters)
-    assert list(shares.n_clusters) == [2, 3]
+    assert number_clusters(clusters, groups)[1].of.size == 6
+    found = limits_of(values, clusters, groups=groups)
     for group in range(2):
-        alone = median_sample(values[of == group], clusters[of == group]).shares
-        assert (shares.estimate[group], shares.variance[group]) == (alone.estimate[0], alone.variance[0])
+        alone = limits_of(values[of == group], clusters[of == group])
+        np.testing.assert_array_equal(found[:, group], alone[:, 0])
 
 
 @pytest.mark.parametrize("n_groups", [1, 7, 70_000])

@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine
+from telemetry_kit import engine, stats
 from telemetry_kit.analyses.playbooks.sizes import SIZES, size, summarise_sizes
 from telemetry_kit.analyses.playbooks.states import (
     KEYS,
@@ -20,14 +20,11 @@ from telemetry_kit.analyses.playbooks.states import (
     open_events,
     playbook_states,
 )
-from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise_at_once, warned
 from telemetry_kit.engine.grouping import Groups
-from telemetry_kit.engine.ordering import SERVER, number_servers
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
 from telemetry_kit.engine.periods import check_freq, last_days, periods_of
 from telemetry_kit.engine.windows import number_rows
-from telemetry_kit.stats.clusters import ratio_means
-from telemetry_kit.stats.medians import group_quantiles, moments, number_clusters, sort_samples
-from telemetry_kit.stats.shares import mean_limits
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -45,10 +42,10 @@ _GROWTH = {
     "mean": "float64",
     "median": "float64",
     "mean_change": "float64",
+    "df": "float64",
     "lower": "float64",
     "upper": "float64",
-    "n_larger": "Int64",
-    "n_smaller": "Int64",
+    **dict.fromkeys(("n_larger", "n_smaller", N_CLUSTERS), "Int64"),
 }
 
 
@@ -127,6 +124,7 @@ def playbook_growth(
     *,
     measure: Measure = "total_checklist_items",
     by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Return how the size of playbooks changes with every update.
@@ -143,6 +141,9 @@ def playbook_growth(
         As for ``playbook_sizes``. States without a value are left out.
     by
         A column of ``playbooks``, or several, as of the update: one group of rows for each of their values.
+    cluster
+        The column of ``playbooks`` whose values act independently of one another; within one server, ``"playbook_id"``
+        or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -161,8 +162,9 @@ def playbook_growth(
             Playbooks that have this update, and the servers they are on.
         mean, median : float64
             Of their sizes after it, in the measure's unit.
-        mean_change, lower, upper : float64
-            Mean of the size after it less the size at create, and its interval; null with fewer than two servers.
+        mean_change, df, lower, upper : float64
+            Mean of the size after it less the size at create, with its degrees of freedom and interval; these are null
+            with fewer than two clusters.
         n_larger, n_smaller : Int64
             Playbooks that are larger, and smaller, after it than at create.
 
@@ -173,8 +175,7 @@ def playbook_growth(
 
     Notes
     -----
-    Intervals are those of a mean in clustered data, with servers as clusters: see
-    ``telemetry_kit.stats.difference_interval``.
+    Intervals are those of a mean in clustered data: see ``telemetry_kit.stats.estimate_means`` and ``mean_limits``.
 
     Examples
     --------
@@ -193,43 +194,44 @@ def playbook_growth(
     1       1  1   9.0          3.0
     """
     value, needed = size(measure)
-    events = open_events(playbooks, needed=needed, named=engine.names_of(by))
+    events = open_events(playbooks, needed=needed, named=[*engine.names_of(by), cluster])
+    engine.check_cluster(cluster, events)
     groups = engine.group_columns(by, events, reserved=[*_GROWTH, "update"])
     states = events.with_columns(_value=value, _is_create=is_create(), _is_deleted=is_delete())
     firsts = {"_first": "_value", "_from_create": "_is_create"}
     states = number_rows(states, "_nth", within=KEYS, order_by=in_time(playbooks), **firsts)
     states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
-    keys = dict.fromkeys([*groups, "_nth", "server_id", "_value", "_first"])
-    counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups)
+    keys = dict.fromkeys([*groups, "_nth", "server_id", cluster, "_value", "_first"])
+    counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups, cluster=cluster)
 
     def columns(counted: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         counts, values = counted["_n"].to_numpy(np.int64), counted["_value"].to_numpy(np.float64)
         change = values - counted["_first"].to_numpy(np.float64, na_value=np.nan)
         is_known = ~np.isnan(change)
-        servers, of_servers = number_clusters(counted[SERVER].to_numpy(), groups)
-        in_server = Groups(servers, of_servers.of.size)
-        changes = ratio_means(
-            in_server.add_up_in_any_order(np.where(is_known, change * counts, 0.0)),
-            in_server.add_up(counts * is_known),
-            of_servers,
-        )
-        mean_change, lower, upper = mean_limits(changes, level=level)
-        samples = sort_samples(values, groups, counts)
+        numbers, of_clusters = stats.number_clusters(counted[CLUSTER].to_numpy(), groups)
+        in_cluster = Groups(numbers, of_clusters.of.size)
+        sizes = stats.count_clusters(in_cluster.add_up(counts * is_known), of_clusters)
+        sums = in_cluster.add_up_in_any_order(np.where(is_known, change * counts, 0.0))
+        changes = stats.estimate_means(sums, sizes)
+        numbers, of_servers = stats.number_clusters(counted[SERVER].to_numpy(), groups)
+        in_server = Groups(numbers, of_servers.of.size)
+        samples = stats.sort_samples(values, groups, counts)
         return {
             "measure": np.full(groups.n, measure, dtype=object),
             "n": samples.n,
             "n_servers": of_servers.add_up(in_server.add_up(counts) > 0),
-            "mean": moments(samples)[0],
-            "median": group_quantiles(samples, np.array([0.5]))[:, 0],
-            "mean_change": mean_change,
-            "lower": lower,
-            "upper": upper,
+            "mean": stats.moments(samples)[0],
+            "median": stats.group_quantiles(samples, np.array([0.5]))[:, 0],
+            "mean_change": changes.estimate,
+            "df": changes.df,
+            **stats.mean_limits(changes.estimate, changes.error, changes.df, level=level)._asdict(),
             "n_larger": groups.add_up(counts * (change > 0)),
             "n_smaller": groups.add_up(counts * (change < 0)),
+            N_CLUSTERS: sizes.n_clusters,
         }
 
-    table = summarise_at_once(counted, [*groups, "_nth"], columns, _GROWTH, level=level)
-    return table.rename(columns={"_nth": "update"})[[*groups, "measure", "update", *list(_GROWTH)[1:]]]
+    table = warned(summarise_at_once(counted, [*groups, "_nth"], columns, _GROWTH, level=level), cluster)
+    return table.rename(columns={"_nth": "update"})[[*groups, "measure", "update", *list(_GROWTH)[1:-1]]]
 
 
 def playbook_sizes_over_time(
@@ -239,6 +241,7 @@ def playbook_sizes_over_time(
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     measure: Measure = "total_checklist_items",
     by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Return how large playbooks were at the end of each month, week or day.
@@ -257,6 +260,9 @@ def playbook_sizes_over_time(
         As for ``playbook_sizes``.
     by
         A column of ``playbooks``, or several, as of each moment: one row for each of their values.
+    cluster
+        The column of ``playbooks`` whose values act independently of one another; within one server, ``"playbook_id"``
+        or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -288,12 +294,13 @@ def playbook_sizes_over_time(
     """
     check_freq(freq)
     value, needed = size(measure)
-    events = open_events(playbooks, needed=needed, named=engine.names_of(by))
+    events = open_events(playbooks, needed=needed, named=[*engine.names_of(by), cluster])
+    engine.check_cluster(cluster, events)
     groups = engine.group_columns(by, events, reserved=[*SIZES, "as_of"])
     until = None if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff", of=playbooks))
     ends = _period_ends(playbooks, freq, until)
     # A state shows at the ends from the first that is not before it to the last that is before the next state.
-    keys = dict.fromkeys([*groups, "server_id"])
+    keys = dict.fromkeys([*groups, "server_id", cluster])
     states = (
         playbook_states(events, order_by=in_time(playbooks), _value=value)
         .with_columns(
@@ -305,13 +312,13 @@ def playbook_sizes_over_time(
         .filter(~nw.col("_is_deleted"), nw.col("_begins") < nw.col("_stops"))
     )
     keys |= dict.fromkeys(["_value", "_begins", "_stops"])
-    counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups)
+    counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups, cluster=cluster)
     first, n_ends = counted["_begins"].to_numpy(np.int64), (counted["_stops"] - counted["_begins"]).to_numpy(np.int64)
     shown = counted.drop(columns=["_begins", "_stops"]).iloc[np.repeat(np.arange(len(counted)), n_ends)]
     # The first end of each row, the next one, … up to its last: the place in the whole less that of its first.
     at = np.arange(len(shown)) - np.repeat(np.cumsum(n_ends) - n_ends - first, n_ends)
     as_of = pd.to_datetime(np.array(ends, dtype="datetime64[us]"), utc=True)[at]
-    return summarise_sizes(shown.assign(as_of=as_of), [*groups, "as_of"], measure, level)
+    return warned(summarise_sizes(shown.assign(as_of=as_of), [*groups, "as_of"], measure, level), cluster)
 
 
 def _period_ends(playbooks: IntoFrame, freq: Freq, cutoff: int | None) -> list[int]:

@@ -11,7 +11,8 @@ import pandas as pd
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.playbooks.sizes import size
 from telemetry_kit.analyses.playbooks.states import KEYS, NEEDED, in_time, open_events, playbook_states
-from telemetry_kit.engine.ordering import SERVER, number_servers
+from telemetry_kit.analyses.summaries import N_CLUSTERS, warned
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -29,18 +30,21 @@ _WEIGHTED = {
     "n_servers": "Int64",
     "n_runs": "Int64",
     "mean": "float64",
+    "df": "float64",
     "lower": "float64",
     "upper": "float64",
     "p25": "float64",
     "median": "float64",
     "p75": "float64",
+    N_CLUSTERS: "Int64",
 }
 
 
 class _Counted(NamedTuple):
-    """Playbooks of one server, size and number of runs, and how many they are."""
+    """Playbooks of one server, cluster, size and number of runs, and how many they are."""
 
     servers: NDArray[np.int64]
+    clusters: NDArray[np.int64]
     values: NDArray[np.float64]
     n: NDArray[np.int64]
     n_runs: NDArray[np.int64]
@@ -128,7 +132,12 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
 
 
 def playbook_weightings(
-    snapshot: IntoFrame, incidents: IntoFrame, *, measure: Measure = "total_checklist_items", level: float = 0.95
+    snapshot: IntoFrame,
+    incidents: IntoFrame,
+    *,
+    measure: Measure = "total_checklist_items",
+    cluster: str = "server_id",
+    level: float = 0.95,
 ) -> pd.DataFrame:
     """Return how large playbooks are per playbook, per server and per run, side by side.
 
@@ -145,6 +154,9 @@ def playbook_weightings(
         playbook; earlier ones are no runs here.
     measure
         As for ``playbook_sizes``. Playbooks without a value are left out.
+    cluster
+        The column of ``snapshot`` whose values act independently of one another; within one server, ``"playbook_id"``
+        or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -159,8 +171,9 @@ def playbook_weightings(
             What was measured.
         n, n_servers, n_runs : Int64
             Playbooks with a weight, the servers they are on, and the incidents made from them.
-        mean, lower, upper : float64
-            The weighted mean and its interval, in the measure's unit; null with fewer than two servers.
+        mean, df, lower, upper : float64
+            The weighted mean, its degrees of freedom and its interval, in the measure's unit; the last three are null
+            with fewer than two clusters.
         p25, median, p75 : float64
             Weighted quantiles: the smallest size that, with all below it, has that part of the weight.
 
@@ -171,8 +184,8 @@ def playbook_weightings(
 
     Notes
     -----
-    Intervals are those of a weighted mean with servers as clusters: see
-    ``telemetry_kit.stats.difference_interval``.
+    Intervals are those of a mean in clustered data, weights standing for units: see
+    ``telemetry_kit.stats.estimate_means`` and ``mean_limits``.
 
     Examples
     --------
@@ -189,28 +202,30 @@ def playbook_weightings(
     2       run  2       2   3.0     1.0
     """
     value, needed = size(measure)
-    playbooks = engine.open_frame(snapshot, [*KEYS, *needed], parameter="snapshot", named=())
+    playbooks = engine.open_frame(snapshot, [*KEYS, *needed], parameter="snapshot", named=[cluster])
+    engine.check_cluster(cluster, playbooks)
     used = engine.open_alike(incidents, [*KEYS, "incident_id"], parameter="incidents", like=playbooks)
     used = used.with_columns(playbook_id=nw.col("playbook_id").cast(nw.String))
     used = used.filter(~nw.col("playbook_id").is_null())
     # Grouped twice: to count distinct values takes longer, as does ``unique``.
     runs = used.group_by(*KEYS, "incident_id").agg(_n=nw.len()).group_by(*KEYS).agg(_runs=nw.len())
     counted = (
-        playbooks.select(*KEYS, _value=value)
+        playbooks.select(*dict.fromkeys([*KEYS, cluster]), _value=value)
         .filter(~nw.col("_value").is_null())
         .join(runs, on=list(KEYS), how="left")
         .with_columns(_runs=nw.col("_runs").fill_null(0))
-        .group_by("server_id", "_value", "_runs")
+        .group_by(*dict.fromkeys(["server_id", cluster, "_value", "_runs"]))
         .agg(_n=nw.len())
     )
-    table = number_servers(engine.collect(counted), [])
+    table = number_servers(engine.collect(counted), [], cluster=cluster)
     if table.empty:
-        return pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED)
-    servers, values = table[SERVER].to_numpy(), table["_value"].to_numpy(np.float64)
+        return warned(pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED), cluster)
+    servers, clusters = table[SERVER].to_numpy(), table[CLUSTER].to_numpy()
+    values = table["_value"].to_numpy(np.float64)
     n, n_runs = table["_n"].to_numpy(np.int64), table["_runs"].to_numpy(np.int64)
     # In one order on every engine, so that the last digit of a sum is fixed as well.
-    order = np.lexsort((n_runs, servers, values))
-    counts_of = _Counted(servers[order], values[order], n[order], n_runs[order])
+    order = np.lexsort((n_runs, clusters, servers, values))
+    counts_of = _Counted(*(column[order] for column in (servers, clusters, values, n, n_runs)))
     weights = {
         "playbook": counts_of.n.astype(np.float64),
         "server": counts_of.n / np.bincount(servers, n)[counts_of.servers],
@@ -219,19 +234,28 @@ def playbook_weightings(
     rows = [_weighted_row(counts_of, weighting, weights[weighting], level) for weighting in WEIGHTINGS]
     result = pd.DataFrame(rows, columns=list(_WEIGHTED)).assign(measure=measure).astype(_WEIGHTED)
     result.attrs["level"] = level
-    return result
+    return warned(result, cluster)
 
 
 def _weighted_row(counted: _Counted, weighting: str, weights: NDArray[np.float64], level: float) -> dict[str, Any]:
     is_weighty = weights > 0
-    servers, values, n, n_runs = (column[is_weighty] for column in counted)
+    servers, clusters, values, n, n_runs = (column[is_weighty] for column in counted)
     weight = weights[is_weighty]
-    sums, totals = np.bincount(servers, weight * values), np.bincount(servers, weight)
-    row = {"weighting": weighting, "n": n.sum(), "n_servers": np.count_nonzero(totals), "n_runs": (n * n_runs).sum()}
+    totals = np.bincount(clusters, weight)
+    sizes = stats.count_clusters(totals, stats.one_group(totals.size))
+    row = {
+        "weighting": weighting,
+        "n": n.sum(),
+        "n_servers": np.unique(servers).size,
+        "n_runs": (n * n_runs).sum(),
+        N_CLUSTERS: sizes.n_clusters[0],
+    }
     if weight.size == 0:
         return row
-    mean, lower, upper = stats.difference_interval(sums, totals, level=level)
+    means = stats.estimate_means(np.bincount(clusters, weight * values), sizes)
+    lower, upper = stats.mean_limits(means.estimate, means.error, means.df, level=level)
     quantiles = np.quantile(values, [0.25, 0.5, 0.75], weights=weight, method="inverted_cdf")
     return row | {
-        "mean": mean, "lower": lower, "upper": upper, **dict(zip(("p25", "median", "p75"), quantiles, strict=True))
+        "mean": means.estimate[0], "df": means.df[0], "lower": lower[0], "upper": upper[0],
+        **dict(zip(("p25", "median", "p75"), quantiles, strict=True))
     }  # fmt: skip

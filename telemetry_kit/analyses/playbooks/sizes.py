@@ -8,31 +8,26 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import narwhals.stable.v2 as nw
 import numpy as np
 
-from telemetry_kit import engine
-from telemetry_kit.analyses.summaries import summarise, summarise_at_once
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, summarise_at_once, warned
 from telemetry_kit.engine.grouping import Groups
-from telemetry_kit.engine.ordering import SERVER, number_servers
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.stats.medians import (
-    group_median_limits,
-    group_quantiles,
-    moments,
-    number_clusters,
-    shares_below_median,
-    sort_samples,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
+    from numpy.typing import NDArray
 
 Measure = Literal["num_checklists", "total_checklist_items", "num_slash_commands", "num_members", "items_per_checklist"]
 MEASURES: tuple[Measure, ...] = get_args(Measure)
 QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 
 _POINTS = {"min": 0.0, **QUANTILES, "max": 1.0}
+_BOUNDED = ("median", "p25", "p75")
+"""The quantiles that have limits."""
 
 SIZES = {
     "measure": "str",
@@ -47,9 +42,9 @@ SIZES = {
     "p75": "float64",
     "p95": "float64",
     "max": "float64",
-    "median_lower": "float64",
-    "median_upper": "float64",
-    "n_missing": "Int64",
+    "df": "float64",
+    **{f"{name}_{limit}": "float64" for name in _BOUNDED for limit in ("lower", "upper")},
+    **dict.fromkeys(("n_missing", N_CLUSTERS), "Int64"),
 }
 _ECDF = {"measure": "str", "value": "float64", "n": "Int64", "share": "float64"}
 
@@ -72,15 +67,24 @@ def size(measure: str) -> tuple[nw.Expr, list[str]]:
 
 
 def count_values(
-    snapshot: IntoFrame, measure: str, by: str | Sequence[str] | None, reserved: Iterable[str]
+    snapshot: IntoFrame,
+    measure: str,
+    by: str | Sequence[str] | None,
+    reserved: Iterable[str],
+    *,
+    cluster: str = "server_id",
 ) -> tuple[pd.DataFrame, list[str]]:
-    """Count the playbooks of each group, server and value: ``_server``, ``_value`` (null where none) and ``_n``."""
+    """Count the playbooks of each group, server, cluster and value.
+
+    The columns are ``SERVER``, ``CLUSTER``, ``_value`` (null where there is none) and ``_n``.
+    """
     value, needed = size(measure)
-    frame = engine.open_frame(snapshot, ["server_id", *needed], parameter="snapshot", named=engine.names_of(by))
+    named = [*engine.names_of(by), cluster]
+    frame = engine.open_frame(snapshot, ["server_id", *needed], parameter="snapshot", named=named)
     groups = engine.group_columns(by, frame, reserved=reserved)
-    keys = list(dict.fromkeys([*groups, "server_id"]))
+    keys = list(dict.fromkeys([*groups, "server_id", engine.check_cluster(cluster, frame)]))
     counted = frame.select(*keys, _value=value).group_by(*keys, "_value").agg(_n=nw.len())
-    return number_servers(engine.collect(counted), groups), groups
+    return number_servers(engine.collect(counted), groups, cluster=cluster), groups
 
 
 def playbook_sizes(
@@ -88,12 +92,13 @@ def playbook_sizes(
     *,
     measure: Measure = "total_checklist_items",
     by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
-    """Return how large playbooks are: mean, quantiles and the interval of the median.
+    """Return how large playbooks are: mean, quantiles and the intervals of the quartiles.
 
-    Every playbook counts once, so that a server with many of them weighs much; the interval of the median allows for
-    it, because they take servers as independent and not playbooks.
+    Every playbook counts once, so that a server with many of them weighs much; the intervals allow for it, because they
+    take servers as independent and not playbooks.
 
     Parameters
     ----------
@@ -104,6 +109,9 @@ def playbook_sizes(
         ``"num_members"`` or ``"items_per_checklist"`` (tasks per stage; null without stages).
     by
         A column of ``snapshot``, or several: one row for each of their values. A null is a group of its own.
+    cluster
+        The column of ``snapshot`` whose values act independently of one another; within one server, ``"playbook_id"``
+        or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -121,8 +129,11 @@ def playbook_sizes(
         mean, sd, min, p05, p25, median, p75, p95, max : float64
             Of the values, in the measure's unit. Quantiles interpolate between neighbours as
             ``pandas.Series.quantile`` does; ``sd`` divides by n - 1 and is null for one value.
-        median_lower, median_upper : float64
-            Interval of the median; null with fewer than two servers.
+        df : float64
+            Degrees of freedom of the interval of the median; fewer than 4 is a weak ground, null where all values are
+            alike.
+        median_lower, median_upper, p25_lower, p25_upper, p75_lower, p75_upper : float64
+            Intervals of the quartiles; null with fewer than two clusters.
         n_missing : Int64
             Playbooks of the group without a value, which are in no other number.
 
@@ -133,8 +144,9 @@ def playbook_sizes(
 
     Notes
     -----
-    The intervals are those of Woodruff (1952): the interval of the share of values at or below the median, with the
-    linearised variance between servers, carried back through the distribution of the values.
+    The intervals are order statistics (Woodruff 1952): the values at the limits of a share of one half (a quarter,
+    three quarters) that has the error of the share of values at or below the quartile: see
+    ``telemetry_kit.stats.quantile_limits``.
 
     Examples
     --------
@@ -144,8 +156,8 @@ def playbook_sizes(
        n  n_servers  mean  median   p95   max
     0  4          3  12.0     7.0  26.7  30.0
     """
-    counted, groups = count_values(snapshot, measure, by, SIZES)
-    return summarise_sizes(counted, groups, measure, level)
+    counted, groups = count_values(snapshot, measure, by, SIZES, cluster=cluster)
+    return warned(summarise_sizes(counted, groups, measure, level), cluster)
 
 
 def summarise_sizes(counted: pd.DataFrame, by: Sequence[str], measure: str, level: float) -> pd.DataFrame:
@@ -155,23 +167,30 @@ def summarise_sizes(counted: pd.DataFrame, by: Sequence[str], measure: str, leve
         values, counts = counted["_value"].to_numpy(np.float64, na_value=np.nan), counted["_n"].to_numpy(np.int64)
         is_known, n_all = ~np.isnan(values), groups.add_up(counts)
         values, counts, groups = values[is_known], counts[is_known], Groups(groups.of[is_known], groups.n)
-        servers, of_servers = number_clusters(counted[SERVER].to_numpy()[is_known], groups)
-        samples = sort_samples(values, groups, counts)
-        shares = shares_below_median(samples, values, groups, servers, of_servers, counts=counts)
-        lower, upper = group_median_limits(samples, shares, level=level)
-        mean, squares = moments(samples)
+        samples = stats.sort_samples(values, groups, counts)
+        clusters, of_clusters = stats.number_clusters(counted[CLUSTER].to_numpy()[is_known], groups)
+        sizes = stats.count_clusters(np.bincount(clusters, counts, minlength=of_clusters.of.size), of_clusters)
+        servers, of_servers = stats.number_clusters(counted[SERVER].to_numpy()[is_known], groups)
+        limits: dict[str, NDArray[np.float64]] = {}
+        for name in _BOUNDED:
+            shares = stats.quantile_shares(samples, values, clusters, sizes, QUANTILES[name], counts=counts)
+            if name == "median":
+                limits["df"] = shares.df
+            for limit, each in stats.quantile_limits(samples, shares, QUANTILES[name], level=level)._asdict().items():
+                limits[f"{name}_{limit}"] = each
+        mean, squares = stats.moments(samples)
         with np.errstate(divide="ignore", invalid="ignore"):
             sd = np.sqrt(np.where(samples.n > 1, squares / (samples.n - 1), math.nan))
         return {
             "measure": np.full(groups.n, measure, dtype=object),
             "n": samples.n,
-            "n_servers": shares.n_clusters,
+            "n_servers": of_servers.add_up(np.bincount(servers, minlength=of_servers.of.size) > 0),
             "mean": mean,
             "sd": sd,
-            **dict(zip(_POINTS, group_quantiles(samples, np.array([*_POINTS.values()])).T, strict=True)),
-            "median_lower": lower,
-            "median_upper": upper,
+            **dict(zip(_POINTS, stats.group_quantiles(samples, np.array([*_POINTS.values()])).T, strict=True)),
+            **limits,
             "n_missing": n_all - samples.n,
+            N_CLUSTERS: sizes.n_clusters,
         }
 
     return summarise_at_once(counted, by, columns, SIZES, level=level)

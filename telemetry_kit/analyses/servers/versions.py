@@ -141,8 +141,8 @@ def version_adoption(
             Days since the clock started.
         n_at_risk, n_adopted, n_censored : Int64
             Servers that had neither taken it up nor been censored before, and those that are at that time.
-        estimate, lower, upper : float64
-            Share of servers that have taken it up by then, in [0, 1], and its pointwise limits.
+        estimate, df, lower, upper : float64
+            Share of servers that have taken it up by then, in [0, 1], with its degrees of freedom and pointwise limits.
 
     Raises
     ------
@@ -152,7 +152,7 @@ def version_adoption(
     Notes
     -----
     One less the estimate of Kaplan and Meier (1958), every server a cluster of its own: see
-    ``telemetry_kit.stats.kaplan_meier``. It takes servers that fall silent for no different from the others.
+    ``telemetry_kit.stats.survival_curve``. It takes servers that fall silent for no different from the others.
 
     Examples
     --------
@@ -183,7 +183,7 @@ def version_adoption(
     start = servers["began"].clip(lower=release)
     days = (servers["taken_up"].fillna(servers["last"]) - start) / engine.DAY_US
     is_observed = servers["taken_up"].notna()
-    curve = stats.kaplan_meier(days, is_observed, np.arange(len(days)), level=level)
+    curve = stats.survival_curve(days, is_observed, np.arange(len(days)), level=level)
     table = pd.DataFrame(
         {
             "days": curve.time,
@@ -191,6 +191,7 @@ def version_adoption(
             "n_adopted": pd.array(curve.n_observed, dtype="Int64"),
             "n_censored": pd.array(curve.n_censored, dtype="Int64"),
             "estimate": 1 - curve.survival,
+            "df": curve.df,
             "lower": 1 - curve.upper,
             "upper": 1 - curve.lower,
         }

@@ -13,9 +13,9 @@ from telemetry_kit.analyses.stages.curves import QUARTILE_COLUMNS, curve_of, poi
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import NONE_BEFORE, STAGES_LISTED, find_steps
-from telemetry_kit.analyses.summaries import summarise, tabulate
-from telemetry_kit.engine.ordering import SERVER, number_servers
-from telemetry_kit.stats.clusters import check_open_unit
+from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, tabulate, warned
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
+from telemetry_kit.stats import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -37,13 +37,14 @@ _TIMES = ("_arrived_us", "_start_us", "_cutoff_us")
 _ARRIVALS = {
     **dict.fromkeys(("stage", "n_eligible", "n_reached", "n_open", "n_ended", "n_excluded", "n_servers"), "Int64"),
     **QUARTILE_COLUMNS,
+    N_CLUSTERS: "Int64",
 }
 _CURVES = {
     "stage": "Int64",
     "time_s": "float64",
     **dict.fromkeys(("n_at_risk", "n_observed", "n_censored"), "Int64"),
-    **dict.fromkeys(("estimate", "lower", "upper"), "float64"),
-    "n_servers": "Int64",
+    **dict.fromkeys(("estimate", "df", "lower", "upper"), "float64"),
+    **dict.fromkeys(("n_servers", N_CLUSTERS), "Int64"),
 }
 
 
@@ -59,8 +60,10 @@ class _Arrivals(NamedTuple):
     n_excluded: int
 
 
-def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how long incidents take from their start to each stage: quartiles, and the interval of the median.
+def time_to_stage(
+    visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
+) -> pd.DataFrame:
+    """Return how long incidents take from their start to each stage: quartiles and their intervals.
 
     The time ends with the first visit to the stage or a later one. An incident that has not come so far counts as
     not there yet from its start to the cutoff, whether it is open or has ended: an end is no arrival, and a restart
@@ -75,6 +78,9 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well, as if
         ``visits`` had no other rows.
+    cluster
+        The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
+        ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -100,9 +106,11 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
         q25_s, median_s, q75_s : float64
             Seconds from the start by which a quarter, one half and three quarters of the incidents were there; null
             where that was not reached by the cutoff.
-        median_lower_s, median_upper_s : float64
-            Interval of the median in seconds; null where the band does not come to one half, and with fewer than two
-            servers.
+        df : float64
+            Degrees of freedom of the interval; fewer than 4 is a weak ground.
+        median_lower_s, median_upper_s, q25_lower_s, q25_upper_s, q75_lower_s, q75_upper_s : float64
+            Intervals of the quartiles in seconds; null where the band does not come so far, and with fewer than two
+            clusters.
 
     Raises
     ------
@@ -131,18 +139,20 @@ def time_to_stage(visits: IntoFrame, *, by: str | Sequence[str] | None = None, l
     0      1         265        215       9       41
     1      2         243        136      15       92
     """
-    steps, groups = _collect_steps(visits, by, reserved=_ARRIVALS, level=level)
+    steps, groups = _collect_steps(visits, by, cluster, reserved=_ARRIVALS, level=level)
 
     def rows(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
         for stage, times, n_open, n_excluded in _by_stage(part):
-            curve, (n, n_reached, n_missing, _, n_servers) = curve_of(times, **_NAMES, level=level)
+            curve, (n, n_reached, n_missing, _, n_servers, n_clusters) = curve_of(times, **_NAMES, level=level)
             counts = (stage, n, n_reached, n_open, n_missing - n_open, n_excluded, n_servers)
-            yield dict(zip(_ARRIVALS, (*counts, *quartiles_of(curve).values()), strict=True))
+            yield dict(zip(_ARRIVALS, (*counts, *quartiles_of(curve).values(), n_clusters), strict=True))
 
-    return name_statuses(summarise(steps, groups, rows, _ARRIVALS, level=level), visits)
+    return warned(name_statuses(summarise(steps, groups, rows, _ARRIVALS, level=level), visits), cluster)
 
 
-def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+def stage_arrivals(
+    visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
+) -> pd.DataFrame:
     """Return the share of incidents that have come to each stage as time goes by: the curves of ``time_to_stage``.
 
     Parameters
@@ -152,6 +162,9 @@ def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
         ``time_to_stage`` counts them.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
+    cluster
+        The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
+        ``"team_id"``.
     level
         Confidence level of the pointwise band.
 
@@ -173,8 +186,8 @@ def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
             had not.
         estimate : float64
             Estimated share of incidents that are there by then, in [0, 1].
-        lower, upper : float64
-            Its interval; null where the share is 0 or 1, and with fewer than two servers.
+        df, lower, upper : float64
+            Its degrees of freedom and interval; null where the share is 0 or 1, and with fewer than two clusters.
         n_servers : Int64
             Servers of the curve, the same in all its rows.
 
@@ -199,7 +212,7 @@ def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
     0      1   0.465        265           1    0.0038
     1      1   0.475        264           1    0.0075
     """
-    steps, groups = _collect_steps(visits, by, reserved=_CURVES, level=level)
+    steps, groups = _collect_steps(visits, by, cluster, reserved=_CURVES, level=level)
 
     def columns(part: pd.DataFrame) -> dict[str, np.ndarray]:
         made = [dict.fromkeys(_CURVES, np.empty(0))]
@@ -210,29 +223,30 @@ def stage_arrivals(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
             made.append({**points, **mine, "stage": np.full(points["time_s"].size, stage)})
         return {name: np.concatenate([one[name] for one in made]) for name in _CURVES}
 
-    return name_statuses(tabulate(steps, groups, columns, _CURVES, level=level), visits)
+    return warned(name_statuses(tabulate(steps, groups, columns, _CURVES, level=level), visits), cluster)
 
 
 def _collect_steps(
-    visits: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
+    visits: IntoFrame, by: str | Sequence[str] | None, cluster: str, *, reserved: Iterable[str], level: float
 ) -> tuple[pd.DataFrame, list[str]]:
     """Collect the steps of each incident, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), "cutoff"], are_whole=True)
+    frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster, "cutoff"], are_whole=True)
     groups = engine.group_columns(by, frame, reserved=reserved)
-    steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT])))
-    collected = engine.collect(steps.select(*dict.fromkeys([*groups, "server_id", *_COUNTS, *_TIMES])))
+    engine.check_cluster(cluster, frame)
+    steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT, cluster])))
+    collected = engine.collect(steps.select(*dict.fromkeys([*groups, "server_id", cluster, *_COUNTS, *_TIMES])))
     if are_of_statuses(visits):
         # Nobody visits the last status: it is the end.
         collected["_n_stages"] = collected["_n_stages"].clip(upper=N_VISITED)
-    return number_servers(collected, groups), groups
+    return number_servers(collected, groups, cluster=cluster), groups
 
 
 def _by_stage(steps: pd.DataFrame) -> Iterator[_Arrivals]:
     """Tell, for each stage after the first, how long each incident of one group took, or has been seen not to come."""
     stages, before, furthest, n_stages, is_open, is_unknown = (steps[name].to_numpy(np.int64) for name in _COUNTS)
     arrived, start, cutoff = (steps[name].to_numpy(np.float64, na_value=np.nan) for name in _TIMES)
-    servers, is_known, is_incident = steps[SERVER].to_numpy(), is_unknown == 0, before == NONE_BEFORE
+    is_known, is_incident = is_unknown == 0, before == NONE_BEFORE
     took, missed = ((until - start) / engine.MICROSECONDS for until in (arrived, cutoff))
     for stage in range(1, min(STAGES_LISTED, int(n_stages[is_known].max(initial=0)))):
         has_stage = n_stages > stage
@@ -242,7 +256,7 @@ def _by_stage(steps: pd.DataFrame) -> Iterator[_Arrivals]:
         reached, missing = np.flatnonzero(is_reached), np.flatnonzero(is_missing)
         times = pd.DataFrame(
             {
-                SERVER: servers[np.concatenate([reached, missing])],
+                **{name: steps[name].to_numpy()[np.concatenate([reached, missing])] for name in (SERVER, CLUSTER)},
                 "time_s": np.concatenate([took[reached], missed[missing]]),
                 "is_missing": np.repeat([False, True], [reached.size, missing.size]),
             }

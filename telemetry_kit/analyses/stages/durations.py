@@ -16,9 +16,9 @@ from telemetry_kit.analyses.stages.changes import (
     open_events,
 )
 from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
-from telemetry_kit.analyses.summaries import summarise, tabulate
+from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, tabulate, warned
 from telemetry_kit.engine.ordering import number_servers
-from telemetry_kit.stats.clusters import check_open_unit
+from telemetry_kit.stats import check_open_unit
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,6 +49,7 @@ _NAMES = {"duration": "first_end_s", "is_censored": "_is_censored"}
 _ENDS = {
     **dict.fromkeys(("n_incidents", "n_ended", "n_censored", "n_excluded", "n_servers"), "Int64"),
     **QUARTILE_COLUMNS,
+    N_CLUSTERS: "Int64",
 }
 
 
@@ -183,8 +184,10 @@ def incident_durations(
     return engine.give_back(result.select(*_RESULT).sort(*INCIDENT), like=incidents)
 
 
-def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how long incidents take to end for the first time: quartiles, and the interval of the median.
+def time_to_end(
+    durations: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
+) -> pd.DataFrame:
+    """Return how long incidents take to end for the first time: quartiles and their intervals.
 
     Incidents that had not ended by the cutoff count as lasting at least until then; those whose create was not
     recorded are left out and counted.
@@ -195,6 +198,9 @@ def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, 
         A frame of any kind, as ``incident_durations`` returns it.
     by
         A column of ``durations``, or several: each of their values is a sample of its own, a null as well.
+    cluster
+        The column of ``durations`` whose values act independently of one another; within one server, ``"incident_id"``
+        or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -214,9 +220,11 @@ def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, 
         q25_s, median_s, q75_s : float64
             Seconds by which a quarter, one half and three quarters of the incidents have ended; null where that was
             not reached by the cutoff.
-        median_lower_s, median_upper_s : float64
-            Interval of the median in seconds; null where the band does not fall to one half, and with fewer than two
-            servers.
+        df : float64
+            Degrees of freedom of the interval; fewer than 4 is a weak ground.
+        median_lower_s, median_upper_s, q25_lower_s, q25_upper_s, q75_lower_s, q75_upper_s : float64
+            Intervals of the quartiles in seconds; null where the band does not fall so far, and with fewer than two
+            clusters.
 
     Raises
     ------
@@ -237,17 +245,17 @@ def time_to_end(durations: IntoFrame, *, by: str | Sequence[str] | None = None, 
        n_incidents  n_ended  n_censored  median_s
     0            3        2           1     120.0
     """
-    lengths, groups = _collect_ends(durations, by, reserved=_ENDS, level=level)
+    lengths, groups = _collect_ends(durations, by, cluster, reserved=_ENDS, level=level)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         curve, counts = curve_of(part, **_NAMES, level=level)
-        return [dict(zip(_ENDS, (*counts, *quartiles_of(curve).values()), strict=True))]
+        return [dict(zip(_ENDS, (*counts[:-1], *quartiles_of(curve).values(), counts.n_clusters), strict=True))]
 
-    return summarise(lengths, groups, rows, _ENDS, level=level)
+    return warned(summarise(lengths, groups, rows, _ENDS, level=level), cluster)
 
 
 def incident_survival(
-    durations: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95
+    durations: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
 ) -> pd.DataFrame:
     """Return the share of incidents that have not ended yet as time goes by: the curves of ``time_to_end``.
 
@@ -258,6 +266,9 @@ def incident_survival(
         out; ``time_to_end`` counts them.
     by
         A column of ``durations``, or several: each of their values is a sample of its own, a null as well.
+    cluster
+        The column of ``durations`` whose values act independently of one another; within one server, ``"incident_id"``
+        or ``"team_id"``.
     level
         Confidence level of the pointwise band.
 
@@ -277,8 +288,8 @@ def incident_survival(
             ended, at the cutoff.
         survival : float64
             Estimated share of incidents that take longer to end, in [0, 1].
-        lower, upper : float64
-            Its interval; null where the curve is 1 or 0, and with fewer than two servers.
+        df, lower, upper : float64
+            Its degrees of freedom and interval; null where the curve is 1 or 0, and with fewer than two clusters.
         n_servers : Int64
             Servers of the curve, the same in all its rows.
 
@@ -303,23 +314,25 @@ def incident_survival(
     1   120.0          2           1           0      0.33
     2   600.0          1           0           1      0.33
     """
-    lengths, groups = _collect_ends(durations, by, reserved=CURVE_COLUMNS, level=level)
+    lengths, groups = _collect_ends(durations, by, cluster, reserved=CURVE_COLUMNS, level=level)
 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
         return points_of(part, **_NAMES, level=level)
 
-    return tabulate(lengths, groups, columns, CURVE_COLUMNS, level=level)
+    return warned(tabulate(lengths, groups, columns, CURVE_COLUMNS, level=level), cluster)
 
 
 def _collect_ends(
-    durations: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
+    durations: IntoFrame, by: str | Sequence[str] | None, cluster: str, *, reserved: Iterable[str], level: float
 ) -> tuple[pd.DataFrame, list[str]]:
     """Collect how long each incident took to end, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = engine.open_frame(durations, _TO_END, parameter="durations", named=[*engine.names_of(by), "entry_s"])
+    named = [*engine.names_of(by), cluster, "entry_s"]
+    frame = engine.open_frame(durations, _TO_END, parameter="durations", named=named)
     groups = engine.group_columns(by, frame, reserved=reserved)
     entry = [name for name in ("entry_s",) if name in frame.columns]
-    lengths = engine.collect_rows(durations, dict.fromkeys([*groups, *_TO_END, *entry]), opened=frame)
+    columns = dict.fromkeys([*groups, *_TO_END, engine.check_cluster(cluster, frame), *entry])
+    lengths = engine.collect_rows(durations, columns, opened=frame)
     if entry:
         lengths["first_end_s"] = lengths["first_end_s"].where(lengths["entry_s"] == 0)
-    return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0), groups), groups
+    return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0), groups, cluster=cluster), groups

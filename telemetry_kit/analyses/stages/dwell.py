@@ -8,9 +8,9 @@ from telemetry_kit import engine
 from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import name_statuses
-from telemetry_kit.analyses.summaries import summarise, tabulate
+from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, tabulate, warned
 from telemetry_kit.engine.ordering import number_servers
-from telemetry_kit.stats.clusters import check_open_unit
+from telemetry_kit.stats import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -23,11 +23,14 @@ _NAMES = {"duration": "dwell_s", "is_censored": "is_censored"}
 _DWELL = {
     **dict.fromkeys(("n_visits", "n_observed", "n_censored", "n_excluded", "n_servers"), "Int64"),
     **QUARTILE_COLUMNS,
+    N_CLUSTERS: "Int64",
 }
 
 
-def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
-    """Return how long visits to each stage last: quartiles, and the interval of the median.
+def stage_dwell(
+    visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
+) -> pd.DataFrame:
+    """Return how long visits to each stage last: quartiles and their intervals.
 
     Visits that were open at the cutoff count as lasting at least that long; leaving them out, or taking them as
     ended, would make stages look shorter than they are. Visits whose beginning was not recorded are left out and
@@ -39,6 +42,9 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
         A frame of any kind, as ``stage_visits`` returns it.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
+    cluster
+        The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
+        ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -60,9 +66,11 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
         q25_s, median_s, q75_s : float64
             Seconds by which a quarter, one half and three quarters of the visits have ended; null where that was
             not reached by the cutoff.
-        median_lower_s, median_upper_s : float64
-            Interval of the median in seconds; null where the band does not fall to one half, and with fewer than two
-            servers.
+        df : float64
+            Degrees of freedom of the interval; fewer than 4 is a weak ground.
+        median_lower_s, median_upper_s, q25_lower_s, q25_upper_s, q75_lower_s, q75_upper_s : float64
+            Intervals of the quartiles in seconds; null where the band does not fall so far, and with fewer than two
+            clusters.
 
     Raises
     ------
@@ -72,7 +80,7 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
     Notes
     -----
     The quantiles are those of the Kaplan-Meier curve (1958, JASA 53:457-481), the midpoint where it is level at
-    exactly that height; the interval is where the band of ``stage_survival`` falls to one half (Brookmeyer and
+    exactly that height; the interval is where the band of ``stage_survival`` falls to the same height (Brookmeyer and
     Crowley 1982, Biometrics 38:29-41), servers being independent and not visits.
 
     Examples
@@ -85,16 +93,18 @@ def stage_dwell(visits: IntoFrame, *, by: str | Sequence[str] | None = None, lev
     0      0       449         420          29         38
     1      1       285         277           8         34
     """
-    dwells, groups = _collect_dwells(visits, by, reserved=["stage", *_DWELL], level=level)
+    dwells, groups = _collect_dwells(visits, by, cluster, reserved=["stage", *_DWELL], level=level)
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         curve, counts = curve_of(part, **_NAMES, level=level)
-        return [dict(zip(_DWELL, (*counts, *quartiles_of(curve).values()), strict=True))]
+        return [dict(zip(_DWELL, (*counts[:-1], *quartiles_of(curve).values(), counts.n_clusters), strict=True))]
 
-    return name_statuses(summarise(dwells, [*groups, "stage"], rows, _DWELL, level=level), visits)
+    return warned(name_statuses(summarise(dwells, [*groups, "stage"], rows, _DWELL, level=level), visits), cluster)
 
 
-def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+def stage_survival(
+    visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
+) -> pd.DataFrame:
     r"""Return the share of visits still in each stage as time goes by: Kaplan-Meier curves with their bands.
 
     Parameters
@@ -104,6 +114,9 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
         ``stage_dwell`` counts them.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
+    cluster
+        The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
+        ``"team_id"``.
     level
         Confidence level of the pointwise band.
 
@@ -124,8 +137,8 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
             Visits that ended at exactly that time, and those that were that old, and open, at the cutoff.
         survival : float64
             Estimated share of visits that last longer, in [0, 1].
-        lower, upper : float64
-            Its interval; null where the curve is 1 or 0, and with fewer than two servers.
+        df, lower, upper : float64
+            Its degrees of freedom and interval; null where the curve is 1 or 0, and with fewer than two clusters.
         n_servers : Int64
             Servers of the curve, the same in all its rows.
 
@@ -136,9 +149,9 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
 
     Notes
     -----
-    :math:`S(t) = \prod_{t_l \le t} (1 - d_l / n_l)`, with the variance of its logarithm from the infinitesimal
-    jackknife clustered by server and limits on the scale of :math:`\log(-\log S)`. In R:
-    ``survival::survfit(Surv(dwell_s, observed) ~ 1, cluster = server_id, conf.type = "log-log")``.
+    :math:`S(t) = \prod_{t_l \le t} (1 - d_l / n_l)`, with the influences of the infinitesimal jackknife, their CR2
+    variance between clusters, and limits on the scale of :math:`\log(-\log S)` with Student's t: see
+    ``telemetry_kit.stats.survival_curve``.
 
     Examples
     --------
@@ -154,20 +167,22 @@ def stage_survival(visits: IntoFrame, *, by: str | Sequence[str] | None = None, 
     2      0   240.0          2           1           0      0.25
     3      0   600.0          1           0           1      0.25
     """
-    dwells, groups = _collect_dwells(visits, by, reserved=["stage", *CURVE_COLUMNS], level=level)
+    dwells, groups = _collect_dwells(visits, by, cluster, reserved=["stage", *CURVE_COLUMNS], level=level)
 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
         return points_of(part, **_NAMES, level=level)
 
-    return name_statuses(tabulate(dwells, [*groups, "stage"], columns, CURVE_COLUMNS, level=level), visits)
+    table = tabulate(dwells, [*groups, "stage"], columns, CURVE_COLUMNS, level=level)
+    return warned(name_statuses(table, visits), cluster)
 
 
 def _collect_dwells(
-    visits: IntoFrame, by: str | Sequence[str] | None, *, reserved: Iterable[str], level: float
+    visits: IntoFrame, by: str | Sequence[str] | None, cluster: str, *, reserved: Iterable[str], level: float
 ) -> tuple[pd.DataFrame, list[str]]:
     """Collect what a curve needs of each visit, and return the names of the columns that make a group."""
     check_open_unit("level", level)
-    frame = open_visits(visits, _NEEDED, named=engine.names_of(by))
+    frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster])
     groups = engine.group_columns(by, frame, reserved=reserved)
-    dwells = engine.collect_rows(visits, dict.fromkeys([*groups, *_NEEDED]), opened=frame)
-    return number_servers(dwells, groups), groups
+    columns = dict.fromkeys([*groups, *_NEEDED, engine.check_cluster(cluster, frame)])
+    dwells = engine.collect_rows(visits, columns, opened=frame)
+    return number_servers(dwells, groups, cluster=cluster), groups

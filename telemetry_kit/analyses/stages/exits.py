@@ -81,8 +81,8 @@ def stage_exits(
         estimate : float64
             Share of visits that have left the stage this way by then, in [0, 1].
         df, lower, upper : float64
-            Its degrees of freedom and limits. The limits are null with fewer than two clusters, ``df`` also where the
-            share is 0 or 1.
+            Its degrees of freedom and interval. The interval is null with fewer than two clusters, ``df`` also where
+            the share is 0 or 1.
 
     Raises
     ------

@@ -57,8 +57,8 @@ def last_stage_reached(
         n_servers : Int64
             Servers of the ``n_incidents``.
         estimate, df, lower, upper : float64
-            ``n_reached / n_incidents``, a share in [0, 1], its degrees of freedom and its limits; these three are null
-            with fewer than two servers.
+            ``n_reached / n_incidents``, a share in [0, 1], its degrees of freedom and its interval; these three are
+            null with fewer than two servers.
 
     Raises
     ------

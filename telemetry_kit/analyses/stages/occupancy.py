@@ -85,8 +85,8 @@ def stage_occupancy(
         estimate : float64
             Share of incidents that are in this state at that time, in [0, 1].
         df, lower, upper : float64
-            Its degrees of freedom and limits. The limits are null with fewer than two clusters, ``df`` also where the
-            share is 0 or 1.
+            Its degrees of freedom and interval. The interval is null with fewer than two clusters, ``df`` also where
+            the share is 0 or 1.
 
     Raises
     ------

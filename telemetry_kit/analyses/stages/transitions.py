@@ -6,19 +6,22 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
+import pandas as pd
 
-from telemetry_kit import engine, stats
+from telemetry_kit import engine
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.stages.visits import EXITS
-from telemetry_kit.analyses.summaries import summarise
-from telemetry_kit.stats.clusters import check_open_unit
+from telemetry_kit.analyses.summaries import N_CLUSTERS, share_columns, summarise, warned
+from telemetry_kit.engine.grouping import number_labels
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
+from telemetry_kit.stats import check_open_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
+    from numpy.typing import NDArray
 
 _NEEDED = ("server_id", "stage", "exit", "next_stage")
 _TRANSITIONS = {
@@ -27,12 +30,14 @@ _TRANSITIONS = {
     "n": "Int64",
     "share": "float64",
     "n_servers": "Int64",
-    "lower": "float64",
-    "upper": "float64",
+    **dict.fromkeys(("df", "lower", "upper"), "float64"),
+    N_CLUSTERS: "Int64",
 }
 
 
-def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95) -> pd.DataFrame:
+def stage_transitions(
+    visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
+) -> pd.DataFrame:
     """Return where visits to each stage lead, with the share of each way out and its limits.
 
     Parameters
@@ -42,6 +47,9 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
         other.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
+    cluster
+        The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
+        ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -65,8 +73,8 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
             Of the stage's visits; in (0, 1].
         n_servers : Int64
             Servers that have a visit to the stage.
-        lower, upper : float64
-            Limits of the share; null with fewer than two servers.
+        df, lower, upper : float64
+            Degrees of freedom and interval of the share; null with fewer than two clusters, ``df`` also where it is 1.
 
     Raises
     ------
@@ -75,8 +83,8 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
 
     Notes
     -----
-    The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters, each
-    share by itself.
+    The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201), each share by itself: see
+    ``telemetry_kit.stats.share_limits``.
 
     Examples
     --------
@@ -93,21 +101,28 @@ def stage_transitions(visits: IntoFrame, *, by: str | Sequence[str] | None = Non
     11      1      open        <NA>    8
     """
     check_open_unit("level", level)
-    frame = open_visits(visits, _NEEDED, named=engine.names_of(by))
+    frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster])
     groups = engine.group_columns(by, frame, reserved=["stage", *_TRANSITIONS])
-    keys = dict.fromkeys([*groups, *_NEEDED])
-    counts = engine.collect(frame.group_by(*keys).agg(_n=nw.len()))
+    keys = dict.fromkeys([*groups, *_NEEDED, engine.check_cluster(cluster, frame)])
+    counts = number_servers(engine.collect(frame.group_by(*keys).agg(_n=nw.len())), groups, cluster=cluster)
+    gone: list[NDArray[np.int64]] = []
+    there: list[NDArray[np.int64]] = []
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        servers, labels = part["server_id"].factorize(sort=True)
+        _, clusters = number_labels(part[CLUSTER].to_numpy())
         n = part["_n"].to_numpy(np.int64)
-        totals = np.bincount(servers, n, minlength=len(labels))
+        totals = np.bincount(clusters, n)
+        n_servers = np.unique(part[SERVER].to_numpy()).size
         ways = []
-        for (exit_, next_stage), way in part.assign(_server=servers).groupby(["exit", "next_stage"], dropna=False):
-            gone = np.bincount(way["_server"], way["_n"].to_numpy(np.int64), minlength=len(labels))
-            share, lower, upper = stats.share_interval(gone, totals, level=level)
-            values = (exit_, next_stage, int(gone.sum()), share, len(labels), lower, upper)
-            ways.append(dict(zip(_TRANSITIONS, values, strict=True)))
-        return sorted(ways, key=lambda way: EXITS.index(way["exit"]))
+        for (exit_, next_stage), way in part.assign(_at=clusters).groupby(["exit", "next_stage"], dropna=False):
+            took = np.bincount(way["_at"], way["_n"].to_numpy(np.int64), minlength=totals.size)
+            counted = {"n": int(took.sum()), "n_servers": n_servers, N_CLUSTERS: totals.size}
+            ways.append(({"exit": exit_, "next_stage": next_stage, **counted}, took))
+        ways.sort(key=lambda way: EXITS.index(way[0]["exit"]))
+        gone.extend(took for _, took in ways)
+        there.extend(totals for _ in ways)
+        return [row for row, _ in ways]
 
-    return name_statuses(summarise(counts, [*groups, "stage"], rows, _TRANSITIONS, level=level), visits)
+    table = summarise(counts, [*groups, "stage"], rows, _TRANSITIONS, level=level)
+    table[["share", "df", "lower", "upper"]] = pd.DataFrame(share_columns(gone, there, level=level))
+    return warned(name_statuses(table, visits), cluster)

@@ -10,10 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit import stats
+from telemetry_kit.analyses.summaries import summarise_at_once, warned
 from telemetry_kit.analyses.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, UNKNOWN, cluster_totals
-from telemetry_kit.stats.clusters import check_open_unit, ratio_means
-from telemetry_kit.stats.shares import effective_sizes, largest_shares, mean_limits, share_limits
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
     from telemetry_kit.engine.grouping import Groups
     from telemetry_kit.engine.periods import Freq
-    from telemetry_kit.stats.clusters import RatioMeans
+    from telemetry_kit.stats import Estimates
 
 _COMPLETION = {
     "completer": "str",
@@ -33,6 +32,7 @@ _COMPLETION = {
     "n_reopened": "Int64",
     "n_clusters": "Int64",
     "estimate": "float64",
+    "df": "float64",
     "lower": "float64",
     "upper": "float64",
     "n_unknown": "Int64",
@@ -48,6 +48,7 @@ _DIFFERENCE = {
     "commander": "float64",
     "assignee": "float64",
     "difference": "float64",
+    "df": "float64",
     "lower": "float64",
     "upper": "float64",
     "n_unknown": "Int64",
@@ -88,7 +89,7 @@ def task_completion(
         Events before the one and after the other are left out, so that the table is of the same period as others: the
         cutoff of ``stage_visits``, for one. By default, all events count.
     cluster
-        The column whose values act independently of one another.
+        The column whose values act independently of one another; within one server, ``"incident_id"`` or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -106,9 +107,10 @@ def task_completion(
             State changes to done, and to open. One to open can also undo work in progress.
         n_clusters : Int64
             Clusters with a completion in the group.
-        estimate, lower, upper : float64
-            Share of the group's completions, in [0, 1], and its interval; null in a group without completions. The
-            intervals are null with fewer than two clusters.
+        estimate, df, lower, upper : float64
+            Share of the group's completions, in [0, 1], with its degrees of freedom and interval; null in a group
+            without completions. The interval is null with fewer than two clusters, ``df`` also at 0 and 1; fewer than 4
+            degrees of freedom are a weak ground.
         n_unknown : Int64
             Completions of the group that lack a flag. They are in no other number.
         largest_cluster_share : float64
@@ -124,8 +126,9 @@ def task_completion(
     Notes
     -----
     Intervals are those of Korn and Graubard (1998) for a share in clustered data: the interval of Clopper and Pearson
-    at the effective sample size :math:`n^* = p(1 - p) / v`, where :math:`v` is the linearised variance between
-    clusters. At shares of 0 and 1, where that has no meaning, each cluster counts as one observation.
+    at the effective sample size, with the CR2 variance between clusters and Satterthwaite's degrees of freedom: see
+    ``telemetry_kit.stats.share_limits``. At shares of 0 and 1, where that has no meaning, each cluster counts as one
+    observation.
 
     Examples
     --------
@@ -134,37 +137,36 @@ def task_completion(
     >>> table = tk.task_completion(log.tasks)
     >>> table[["completer", "n_completed", "n_clusters", "estimate", "lower", "upper"]].round(3)
        completer  n_completed  n_clusters  estimate  lower  upper
-    0  commander          892          38     0.497  0.470  0.525
-    1   assignee          114          38     0.064  0.053  0.075
-    2       both           21          38     0.012  0.006  0.021
-    3    neither          767          38     0.428  0.403  0.452
+    0  commander          892          38     0.497  0.468  0.527
+    1   assignee          114          38     0.064  0.053  0.076
+    2       both           21          38     0.012  0.006  0.022
+    3    neither          767          38     0.428  0.402  0.454
     """
-    check_open_unit("level", level)
+    stats.check_open_unit("level", level)
     totals, groups = cluster_totals(
         tasks, _FLAGS, by=by, freq=freq, since=since, cutoff=cutoff, cluster=cluster, reserved=_COMPLETION
     )
 
     def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         completions = {kind: totals[f"completion_{kind}"].to_numpy() for kind in COMPLETERS}
-        in_cluster = np.sum(list(completions.values()), axis=0)
-        shares = [ratio_means(mine, in_cluster, groups) for mine in completions.values()]
-        estimate, lower, upper = (
-            np.stack(each, axis=1) for each in zip(*(share_limits(share, level=level) for share in shares), strict=True)
-        )
+        clusters = stats.count_clusters(np.sum(list(completions.values()), axis=0), groups)
+        shares = [stats.estimate_shares(mine, clusters) for mine in completions.values()]
+        limits = [stats.share_limits(share, level=level) for share in shares]
         return {
             "completer": np.tile(np.array(COMPLETERS, dtype=object), (groups.n, 1)),
             "n_completed": np.stack([groups.add_up(mine) for mine in completions.values()], axis=1),
             "n_reopened": np.stack([groups.add_up(totals[f"reopening_{kind}"]) for kind in COMPLETERS], axis=1),
-            "n_clusters": shares[0].n_clusters,
-            "estimate": estimate,
-            "lower": lower,
-            "upper": upper,
+            "n_clusters": clusters.n_clusters,
+            "estimate": np.stack([share.estimate for share in shares], axis=1),
+            "df": np.stack([share.df for share in shares], axis=1),
+            "lower": np.stack([lower for lower, _ in limits], axis=1),
+            "upper": np.stack([upper for _, upper in limits], axis=1),
             "n_unknown": groups.add_up(totals[f"completion_{UNKNOWN}"]),
-            "largest_cluster_share": largest_shares(in_cluster, groups),
-            "n_effective": np.stack([effective_sizes(share) for share in shares], axis=1),
+            "largest_cluster_share": stats.largest_shares(clusters),
+            "n_effective": np.stack([stats.kish_sizes(share) for share in shares], axis=1),
         }
 
-    return summarise_at_once(totals, groups, columns, _COMPLETION, level=level)
+    return warned(summarise_at_once(totals, groups, columns, _COMPLETION, level=level), cluster, counted="n_clusters")
 
 
 def commander_vs_assignee(
@@ -195,7 +197,7 @@ def commander_vs_assignee(
         Events before the one and after the other are left out, so that the table is of the same period as others: the
         cutoff of ``stage_visits``, for one. By default, all events count.
     cluster
-        The column whose values act independently of one another.
+        The column whose values act independently of one another; within one server, ``"incident_id"`` or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -211,8 +213,9 @@ def commander_vs_assignee(
         commander, assignee : float64
             Shares of the completions made by the commander and by the assignee, in [0, 1]; those made by one
             person who is both are in each.
-        difference, lower, upper : float64
-            ``commander`` - ``assignee``, in [-1, 1], and its interval; null with fewer than two clusters.
+        difference, df, lower, upper : float64
+            ``commander`` - ``assignee``, in [-1, 1], with its degrees of freedom and interval; these are null with
+            fewer than two clusters, and where all completions are alike.
         n_unknown : Int64
             Completions of the group that lack a flag. They are in no other number.
         largest_cluster_share : float64
@@ -227,8 +230,8 @@ def commander_vs_assignee(
 
     Notes
     -----
-    Limits are :math:`d \\pm t_{m-1} s` with the linearised standard error :math:`s` of a mean in :math:`m` clusters
-    (Taylor linearisation of a ratio; Lumley 2004, the R package *survey*).
+    Intervals are :math:`d \pm t_{\mathit{df}}\,s` with the CR2 standard error :math:`s` of a mean between clusters and
+    Satterthwaite's degrees of freedom (Bell and McCaffrey 2002): see ``telemetry_kit.stats.estimate_means``.
 
     Examples
     --------
@@ -237,34 +240,42 @@ def commander_vs_assignee(
     >>> table = tk.commander_vs_assignee(log.tasks, by="plugin_version")
     >>> table[["plugin_version", "n_completed", "difference", "lower", "upper"]].round(3)
       plugin_version  n_completed  difference  lower  upper
-    0          1.0.0          314       0.455  0.391   0.52
-    1          1.1.0         1480       0.429  0.389   0.47
+    0          1.0.0          314       0.455  0.383  0.528
+    1          1.1.0         1480       0.429  0.385  0.473
     """
     flags = {kind: CHANGES["completion"] & flag for kind, flag in MADE_BY.items()}
-    check_open_unit("level", level)
+    stats.check_open_unit("level", level)
     totals, groups = cluster_totals(
         tasks, flags, by=by, freq=freq, since=since, cutoff=cutoff, cluster=cluster, reserved=_DIFFERENCE
     )
 
     def columns(totals: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         commander, assignee, both, neither = (totals[kind].to_numpy() for kind in COMPLETERS)
-        in_cluster = commander + assignee + both + neither
-        mean = ratio_means(commander - assignee, in_cluster, groups)
-        difference, lower, upper = mean_limits(mean, level=level)
+        clusters = stats.count_clusters(commander + assignee + both + neither, groups)
+        difference = stats.estimate_means(commander - assignee, clusters)
+        with np.errstate(invalid="ignore"):
+            either, of_commander, of_assignee = (
+                groups.add_up(each) / clusters.n_units
+                for each in (commander + assignee, commander + both, assignee + both)
+            )
+        # Where all completions are alike, nothing tells how much others could differ.
+        is_constant = (np.abs(difference.estimate) == 1) | (either == 0)
+        df = np.where(is_constant, np.nan, difference.df)
+        limits = stats.mean_limits(difference.estimate, difference.error, df, level=level, within=(-1, 1))
         return {
-            "n_completed": mean.n_events,
-            "n_clusters": mean.n_clusters,
-            "commander": ratio_means(commander + both, in_cluster, groups).estimate,
-            "assignee": ratio_means(assignee + both, in_cluster, groups).estimate,
-            "difference": difference,
-            "lower": lower,
-            "upper": upper,
+            "n_completed": clusters.n_units,
+            "n_clusters": clusters.n_clusters,
+            "commander": of_commander,
+            "assignee": of_assignee,
+            "difference": difference.estimate,
+            "df": df,
+            **limits._asdict(),
             "n_unknown": groups.add_up(totals[UNKNOWN]),
-            "largest_cluster_share": largest_shares(in_cluster, groups),
-            "n_effective": _effective_sizes(mean, ratio_means(commander + assignee, in_cluster, groups)),
+            "largest_cluster_share": stats.largest_shares(clusters),
+            "n_effective": _effective_sizes(difference, either),
         }
 
-    return summarise_at_once(totals, groups, columns, _DIFFERENCE, level=level)
+    return warned(summarise_at_once(totals, groups, columns, _DIFFERENCE, level=level), cluster, counted="n_clusters")
 
 
 def task_reopening(
@@ -296,7 +307,7 @@ def task_reopening(
         Events before the one and after the other are left out, so that the table is of the same period as others: the
         cutoff of ``stage_visits``, for one. By default, all events count.
     cluster
-        The column whose values act independently of one another.
+        The column whose values act independently of one another; within one server, ``"incident_id"`` or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -313,9 +324,10 @@ def task_reopening(
             State changes to done, and to open.
         n_clusters : Int64
             Clusters with either.
-        estimate, lower, upper : float64
-            Reopenings per completion, at least 0 and possibly above 1, and its interval; null without completions. The
-            intervals are null with fewer than two clusters, the upper one also where it has no bound.
+        estimate, df, lower, upper : float64
+            Reopenings per completion, at least 0 and possibly above 1, with its degrees of freedom and interval; null
+            without completions. The interval is null with fewer than two clusters, the upper one also where it has no
+            bound.
         n_unknown : Int64
             Changes to done or open of the group that lack a flag. They are counted in ``any`` alone.
         largest_cluster_share : float64
@@ -341,13 +353,13 @@ def task_reopening(
     >>> table = tk.task_reopening(log.tasks)
     >>> table[["completer", "n_completed", "n_reopened", "estimate", "lower", "upper"]].round(3)
        completer  n_completed  n_reopened  estimate  lower  upper
-    0  commander          892         141     0.158  0.130  0.191
-    1   assignee          114          53     0.465  0.354  0.607
-    2       both           21          12     0.571  0.276  1.137
-    3    neither          767         113     0.147  0.118  0.182
-    4        any         1794         319     0.178  0.156  0.202
+    0  commander          892         141     0.158  0.128  0.193
+    1   assignee          114          53     0.465  0.329  0.649
+    2       both           21          12     0.571  0.256  1.216
+    3    neither          767         113     0.147  0.116  0.185
+    4        any         1794         319     0.178  0.155  0.204
     """
-    check_open_unit("level", level)
+    stats.check_open_unit("level", level)
     totals, groups = cluster_totals(
         tasks, _FLAGS, by=by, freq=freq, since=since, cutoff=cutoff, cluster=cluster, reserved=_COMPLETION
     )
@@ -366,34 +378,35 @@ def task_reopening(
             **{name: np.stack([kind[name] for kind in kinds], axis=1) for name in kinds[0]},
         }
 
-    return summarise_at_once(totals, groups, columns, _COMPLETION, level=level)
+    return warned(summarise_at_once(totals, groups, columns, _COMPLETION, level=level), cluster, counted="n_clusters")
 
 
 def _reopening(
     completed: NDArray[np.int64], reopened: NDArray[np.int64], groups: Groups, level: float
 ) -> dict[str, NDArray[Any]]:
-    either = completed + reopened
-    share = ratio_means(reopened, either, groups)
-    _, lower, upper = share_limits(share, level=level)
+    clusters = stats.count_clusters(completed + reopened, groups)
+    share = stats.estimate_shares(reopened, clusters)
+    lower, upper = stats.share_limits(share, level=level)
     n_completed, n_reopened = groups.add_up(completed), groups.add_up(reopened)
     with np.errstate(divide="ignore", invalid="ignore"):
         odds = {"estimate": n_reopened / n_completed, "lower": lower / (1 - lower), "upper": upper / (1 - upper)}
     return {
         "n_completed": n_completed,
         "n_reopened": n_reopened,
-        "n_clusters": share.n_clusters,
+        "n_clusters": clusters.n_clusters,
+        "df": share.df,
         **{name: np.where((n_completed > 0) & np.isfinite(value), value, np.nan) for name, value in odds.items()},
-        "largest_cluster_share": largest_shares(either, groups),
-        "n_effective": effective_sizes(share),
+        "largest_cluster_share": stats.largest_shares(clusters),
+        "n_effective": stats.kish_sizes(share),
     }
 
 
-def _effective_sizes(difference: RatioMeans, either: RatioMeans) -> NDArray[np.float64]:
+def _effective_sizes(difference: Estimates, either: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return how many independent events would give a difference of two the same variance.
 
     As for a share: the variance of one event's +1, -1 or 0 over that of the mean, and each cluster counts as one
     event where clusters do not differ. ``either`` is the share of events that carry +1 or -1.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
-        size = (either.estimate - difference.estimate**2) / difference.variance
-    return np.where(difference.variance == 0, difference.n_clusters, size)
+        size = (either - difference.estimate**2) / difference.variance
+    return np.where(difference.variance == 0, difference.clusters.n_clusters, size)

@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit import stats
+from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise_at_once, warned
 from telemetry_kit.analyses.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, cluster_totals
 from telemetry_kit.engine.ordering import sort_rows
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.stats.clusters import check_open_unit
-from telemetry_kit.stats.comparisons import detectable_differences, difference_limits, mean_differences
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,9 +33,11 @@ _COMPARISON = {
     "estimate_a": "float64",
     "estimate_b": "float64",
     "difference": "float64",
+    "df": "float64",
     "lower": "float64",
     "upper": "float64",
     "detectable": "float64",
+    "n_clusters_needed": "float64",
 }
 
 
@@ -51,6 +52,7 @@ def detectable_difference(
     cluster: str = "server_id",
     level: float = 0.95,
     power: float = 0.8,
+    difference: float | None = None,
 ) -> pd.DataFrame:
     r"""Return the smallest differences in who completes tasks that a comparison with this much data could show.
 
@@ -77,6 +79,8 @@ def detectable_difference(
         Confidence level of the comparison.
     power
         Share of repetitions in which a true difference of the size ``detectable`` would be told from none.
+    difference
+        A true difference that one wants to be told, such as 0.05: the result then says how many clusters that takes.
 
     Returns
     -------
@@ -94,12 +98,16 @@ def detectable_difference(
             Completions on either side, and the clusters that have any; completions that lack a flag are left out.
         estimate_a, estimate_b : float64
             The measure on either side; null without completions.
-        difference, lower, upper : float64
-            ``estimate_b`` - ``estimate_a`` and its interval; they are null where a side has fewer than two clusters or
-            both together fewer than three.
+        difference, df, lower, upper : float64
+            ``estimate_b`` - ``estimate_a``, its degrees of freedom and its interval; these are null where a side has
+            fewer than two clusters, and where clusters do not differ at all.
         detectable : float64
             The smallest true difference, in either direction, that would be told from none with this power; null
-            where the limits are, and where clusters do not differ at all.
+            where the limits are.
+        n_clusters_needed : Int64
+            Clusters (those on both sides count once) that would tell a true ``difference`` from none with this power,
+            were they of the kind and the sizes of those at hand; null without ``difference``, and where ``detectable``
+            is.
 
     Raises
     ------
@@ -108,9 +116,11 @@ def detectable_difference(
 
     Notes
     -----
-    :math:`(t_{1-\alpha/2,\,k-2} + t_{\mathit{power},\,k-2})\,s` with the standard error :math:`s` of the difference
-    between clusters, of which there are :math:`k` (Bloom 1995, Evaluation Review 19:547-556). A cluster on both sides
-    counts with what its two parts have in common.
+    :math:`(t_{1-\alpha/2,\,\mathit{df}} + t_{\mathit{power},\,\mathit{df}})\,s` with the CR2 standard error :math:`s`
+    of the difference between clusters and Satterthwaite's degrees of freedom (Bloom 1995, Evaluation Review 19:547-556;
+    Bell and McCaffrey 2002): see ``telemetry_kit.stats.compare_estimates`` and ``clusters_needed``. A cluster on both
+    sides counts with what its two parts have in common. With twice as many clusters, the error is :math:`\sqrt 2` times
+    smaller and the degrees of freedom are twice as many.
 
     Examples
     --------
@@ -119,14 +129,16 @@ def detectable_difference(
     >>> table = tk.detectable_difference(log.tasks, between="plugin_version")
     >>> table[["group_a", "group_b", "measure", "difference", "detectable"]].round(3)
       group_a group_b                measure  difference  detectable
-    0   1.0.0   1.1.0              commander      -0.030       0.095
-    1   1.0.0   1.1.0               assignee      -0.004       0.041
-    2   1.0.0   1.1.0                   both      -0.009       0.025
-    3   1.0.0   1.1.0                neither       0.043       0.105
-    4   1.0.0   1.1.0  commander_vs_assignee      -0.026       0.101
+    0   1.0.0   1.1.0              commander      -0.030       0.109
+    1   1.0.0   1.1.0               assignee      -0.004       0.047
+    2   1.0.0   1.1.0                   both      -0.009       0.030
+    3   1.0.0   1.1.0                neither       0.043       0.121
+    4   1.0.0   1.1.0  commander_vs_assignee      -0.026       0.114
     """
-    check_open_unit("level", level)
-    check_open_unit("power", power)
+    stats.check_open_unit("level", level)
+    stats.check_open_unit("power", power)
+    if difference is not None:
+        stats.check_difference(difference)
     if (between is None) == (freq is None):
         raise ParameterError("between", between, "a column to compare, or freq in its place, and not both")
     totals, groups = cluster_totals(
@@ -144,26 +156,41 @@ def detectable_difference(
 
     def columns(clusters: pd.DataFrame, comparisons: Groups) -> dict[str, Any]:
         (a, n_a), (b, n_b) = (_measures(clusters, side) for side in ("_a", "_b"))
-        each = [mean_differences(b[measure], n_b, a[measure], n_a, comparisons) for measure in a]
-        lower, upper = zip(*(difference_limits(difference, level=level)[1:] for difference in each), strict=True)
-        detectable = [detectable_differences(difference, level=level, power=power) for difference in each]
+        sizes_a, sizes_b = (stats.count_clusters(n, comparisons) for n in (n_a, n_b))
+        n_clusters = comparisons.add_up((n_a != 0) | (n_b != 0))
+        rows: dict[str, list[NDArray[np.float64]]] = {}
+        for measure in a:
+            of_a, of_b = stats.estimate_means(a[measure], sizes_a), stats.estimate_means(b[measure], sizes_b)
+            change = stats.compare_estimates(of_a, of_b)
+            values = {
+                "estimate_a": of_a.estimate,
+                "estimate_b": of_b.estimate,
+                "difference": change.estimate,
+                "df": change.df,
+                **stats.mean_limits(
+                    *change, level=level, within=(-1, 1) if measure in COMPLETERS else (-2, 2)
+                )._asdict(),
+                "detectable": stats.detectable_differences(change.error, change.df, level=level, power=power),
+                "n_clusters_needed": np.full(comparisons.n, np.nan)
+                if difference is None
+                else stats.clusters_needed(change.error, change.df, n_clusters, difference, level=level, power=power),
+            }
+            for name, value in values.items():
+                rows.setdefault(name, []).append(value)
         return {
             "measure": np.tile(np.array(list(a), dtype=object), (comparisons.n, 1)),
-            "n_completed_a": comparisons.add_up(n_a),
-            "n_completed_b": comparisons.add_up(n_b),
-            "n_clusters_a": comparisons.add_up(n_a != 0),
-            "n_clusters_b": comparisons.add_up(n_b != 0),
-            "estimate_a": np.stack([difference.b.estimate for difference in each], axis=1),
-            "estimate_b": np.stack([difference.a.estimate for difference in each], axis=1),
-            "difference": np.stack([difference.estimate for difference in each], axis=1),
-            "lower": np.stack(lower, axis=1),
-            "upper": np.stack(upper, axis=1),
-            "detectable": np.stack(detectable, axis=1),
+            "n_completed_a": sizes_a.n_units,
+            "n_completed_b": sizes_b.n_units,
+            "n_clusters_a": sizes_a.n_clusters,
+            "n_clusters_b": sizes_b.n_clusters,
+            **{name: np.stack(values, axis=1) for name, values in rows.items()},
         }
 
     *names, _ = groups
     pairs = _pair(totals, groups, cluster)
-    return summarise_at_once(pairs, [*names, "group_a", "group_b"], columns, _COMPARISON, level=level)
+    table = summarise_at_once(pairs, [*names, "group_a", "group_b"], columns, _COMPARISON, level=level)
+    fewer = table[["n_clusters_a", "n_clusters_b"]].min(axis="columns")
+    return warned(table.assign(**{N_CLUSTERS: fewer}), cluster)
 
 
 def _pair(totals: pd.DataFrame, groups: Sequence[str], cluster: str) -> pd.DataFrame:

@@ -8,8 +8,8 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine
-from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit import engine, stats
+from telemetry_kit.analyses.summaries import summarise_at_once, warned
 from telemetry_kit.analyses.tasks.state_changes import (
     COMPLETERS,
     INCIDENT,
@@ -19,15 +19,6 @@ from telemetry_kit.analyses.tasks.state_changes import (
     state,
 )
 from telemetry_kit.engine.grouping import Groups
-from telemetry_kit.stats.clusters import check_open_unit
-from telemetry_kit.stats.medians import (
-    group_median_limits,
-    group_quantiles,
-    number_clusters,
-    shares_below_median,
-    sort_samples,
-)
-from telemetry_kit.stats.shares import largest_shares
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -49,8 +40,8 @@ _TIMES = {
     "q25_s": "float64",
     "median_s": "float64",
     "q75_s": "float64",
-    "median_lower_s": "float64",
-    "median_upper_s": "float64",
+    "df": "float64",
+    **{f"{name}_{limit}_s": "float64" for name in ("median", "q25", "q75") for limit in ("lower", "upper")},
     "n_excluded": "Int64",
     "n_unknown": "Int64",
     "largest_cluster_share": "float64",
@@ -136,7 +127,7 @@ def time_to_completion(
     since, cutoff
         Tasks events before the one and after the other are left out. By default, all events count.
     cluster
-        The column whose values act independently of one another.
+        The column whose values act independently of one another; within one server, ``"incident_id"`` or ``"team_id"``.
     level
         Confidence level of the limits.
 
@@ -153,8 +144,10 @@ def time_to_completion(
             Completions with a known start of their incident, and the clusters that have any.
         q25_s, median_s, q75_s : float64
             Quantiles of the seconds from the incident's start to the completion; null without completions.
-        median_lower_s, median_upper_s : float64
-            Interval of the median in seconds; null with fewer than two clusters, and where they have no bound.
+        df : float64
+            Degrees of freedom of the interval; fewer than 4 is a weak ground.
+        median_lower_s, median_upper_s, q25_lower_s, q25_upper_s, q75_lower_s, q75_upper_s : float64
+            Intervals of the quantiles in seconds; null with fewer than two clusters.
         n_excluded : Int64
             Completions by this kind of completer in incidents of which no event was recorded.
         n_unknown : Int64
@@ -169,7 +162,8 @@ def time_to_completion(
 
     Notes
     -----
-    Quantiles are type 7 of Hyndman and Fan (1996); the interval of the median are those of Woodruff (1952).
+    Quantiles are type 7 of Hyndman and Fan (1996); the intervals are order statistics (Woodruff 1952) at the
+    limits of a share: see ``telemetry_kit.stats.quantile_limits``.
 
     Examples
     --------
@@ -178,12 +172,12 @@ def time_to_completion(
     >>> table = tk.time_to_completion(log.tasks, log.incident)
     >>> table[["completer", "n_completed", "median_s", "median_lower_s", "median_upper_s"]].round()
        completer  n_completed  median_s  median_lower_s  median_upper_s
-    0  commander          892    8704.0          5472.0         12703.0
-    1   assignee          114   24508.0         13136.0         49976.0
-    2       both           21   40207.0         14228.0        222690.0
-    3    neither          767    9083.0          6043.0         12753.0
+    0  commander          892    8704.0          5289.0         13638.0
+    1   assignee          114   24508.0         13057.0         50701.0
+    2       both           21   40207.0         14228.0        115093.0
+    3    neither          767    9083.0          5868.0         13057.0
     """
-    check_open_unit("level", level)
+    stats.check_open_unit("level", level)
     timed, present = _timed_completions(
         tasks, incidents, since=since, cutoff=cutoff, named=[*engine.names_of(by), cluster]
     )
@@ -208,18 +202,22 @@ def time_to_completion(
         of_both += rows["_kind"].to_numpy()
         parts = Groups(of_both, groups.n * _N_KINDS)
         elapsed_s = rows["_elapsed_s"].to_numpy()
-        numbers, of_clusters = number_clusters(rows["_cluster"].to_numpy(), parts)
-        samples = sort_samples(elapsed_s, parts)
-        shares = shares_below_median(samples, elapsed_s, parts, numbers, of_clusters)
-        lower, upper = group_median_limits(samples, shares, level=level)
+        numbers, of_clusters = stats.number_clusters(rows["_cluster"].to_numpy(), parts)
+        samples = stats.sort_samples(elapsed_s, parts)
+        sizes = stats.count_clusters(np.bincount(numbers, minlength=of_clusters.of.size), of_clusters)
+        limits = {}
+        for name, probability in _QUARTILES.items():
+            shares = stats.quantile_shares(samples, elapsed_s, numbers, sizes, probability)
+            for limit, values in stats.quantile_limits(samples, shares, probability, level=level)._asdict().items():
+                limits[f"{name.removesuffix('_s')}_{limit}_s"] = values
         n_of_kind = samples.n.reshape(groups.n, _N_KINDS)
         made = {
             "n_completed": samples.n,
-            "n_clusters": shares.n_clusters,
-            **dict(zip(_QUARTILES, group_quantiles(samples, np.array([*_QUARTILES.values()])).T, strict=True)),
-            "median_lower_s": lower,
-            "median_upper_s": upper,
-            "largest_cluster_share": largest_shares(np.bincount(numbers, minlength=of_clusters.of.size), of_clusters),
+            "n_clusters": sizes.n_clusters,
+            **dict(zip(_QUARTILES, stats.group_quantiles(samples, np.array([*_QUARTILES.values()])).T, strict=True)),
+            "df": sizes.df,
+            **limits,
+            "largest_cluster_share": stats.largest_shares(sizes),
         }
         return {
             "completer": np.tile(np.array(COMPLETERS, dtype=object), (groups.n, 1)),
@@ -228,7 +226,7 @@ def time_to_completion(
             **{name: column.reshape(groups.n, _N_KINDS)[:, :_NOBODY] for name, column in made.items()},
         }
 
-    return summarise_at_once(values, groups, columns, _TIMES, level=level)
+    return warned(summarise_at_once(values, groups, columns, _TIMES, level=level), cluster, counted="n_clusters")
 
 
 def _timed_completions(

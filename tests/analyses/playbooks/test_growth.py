@@ -55,11 +55,14 @@ def test_growth_holds_each_playbook_against_itself_as_it_was_created():
 def test_the_limits_of_growth_are_those_of_r(oct2020):
     """In R, with d the change of each playbook that has a second update:
 
-    des <- svydesign(ids = ~server_id, weights = ~1, data = d); m <- svymean(~change, des); confint(m, df = degf(des))
+    r <- coef_test(lm(change ~ 1, d), vcov = "CR2", cluster = d$server_id, test = "Satterthwaite")
+    c(r$beta, r$df_Satt, r$beta + c(-1, 1) * qt(.975, r$df_Satt) * r$SE)
     """
     row = tk.playbook_growth(oct2020.playbook).set_index("update").loc[2]
     assert (row["n"], row["n_servers"]) == (79, 25)
-    assert list(row[["mean_change", "lower", "upper"]]) == pytest.approx([-0.0886075949, -0.6637768441, 0.4865616542])
+    assert list(row[["mean_change", "df", "lower", "upper"]]) == pytest.approx(
+        [-0.0886075949, 13.2675006120, -0.6935529592, 0.5163377693]
+    )
 
 
 def test_growth_without_actions_takes_the_first_event_for_the_create():

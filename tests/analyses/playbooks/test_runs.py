@@ -112,7 +112,7 @@ def test_the_limits_of_a_weighted_mean_are_those_of_r():
     """In R:
 
     d <- data.frame(s = c("a", "a", "b", "b", "c"), x = c(1, 2, 3, 4, 9), w = c(.5, .5, .5, .5, 1))
-    m <- svymean(~x, svydesign(ids = ~s, weights = ~w, data = d)); confint(m, df = 2)
+    m <- svymean(~x, svydesign(ids = ~s, weights = ~w, data = d)); confint(m, df = 2)  # CR2, for servers of one weight
     """
     snapshot = SNAPSHOT.assign(
         server_id=["a", "a", "b", "b", "c"], total_checklist_items=pd.array([1, 2, 3, 4, 9], dtype="Int64")

@@ -40,22 +40,25 @@ def test_every_number_is_that_of_pandas(oct2020, measure):
 @pytest.mark.parametrize(
     ("measure", "expected"),
     [
-        ("num_checklists", [(3.5, 3, 5), (4, 4, 6)]),
-        ("total_checklist_items", [(18.5, 12, 24), (25, 17, 29)]),
-        ("num_slash_commands", [(3.5, 3, 5), (5, 5, 7)]),
-        ("num_members", [(3, 3, 4), (3, 3, 4)]),
+        ("num_checklists", [(3.5, 3, 5, 1, 3, 4, 8), (4, 3, 6, 1, 4, 5, 7)]),
+        ("total_checklist_items", [(18.5, 11, 28, 2, 16, 23, 47), (25, 16, 28, 7, 17, 28, 43)]),
+        ("num_slash_commands", [(3.5, 3, 5, 0, 3, 5, 8), (5, 3, 5, 1, 3, 5, 9)]),
+        ("num_members", [(3, 3, 3, 1, 3, 3, 4), (3, 3, 4, 1, 3, 4, 4)]),
     ],
 )
-def test_the_limits_of_the_median_are_those_of_r(oct2020, measure, expected):
-    """In R, with d the playbooks of a group:
+def test_the_limits_of_quartiles_are_those_of_r(oct2020, measure, expected):
+    """In R, with x of the N playbooks of a group and q the value sort(x)[ceiling(p * N)]:
 
-    des <- svydesign(ids = ~server_id, weights = ~1, data = d)
-    confint(svyquantile(~x, des, 0.5, interval.type = "mean", qrule = "math"))
+    r <- coef_test(lm(x <= q ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite")
+    n <- min(N, p * (1 - p) / r$SE^2 * (qt(.025, N - 1) / qt(.025, r$df_Satt))^2)
+    # as q the values at qbeta(.025, n * p, n * (1 - p) + 1) and qbeta(.975, n * p + 1, n * (1 - p))
     """
     snapshot = tk.playbook_snapshot(oct2020.playbook, as_of=oct2020.cutoff)
     table = tk.playbook_sizes(snapshot, measure=measure, by="is_public")
     assert list(table["is_public"]) == [False, True]
-    assert list(table[["median", "median_lower", "median_upper"]].itertuples(index=False, name=None)) == expected
+    limits = ["median_lower", "median_upper", "p25_lower", "p25_upper", "p75_lower", "p75_upper"]
+    assert list(table[["median", *limits]].itertuples(index=False, name=None)) == expected
+    assert list(table["df"]) == pytest.approx([13.579109, 12.068984])
 
 
 def test_items_per_checklist_is_missing_without_checklists():

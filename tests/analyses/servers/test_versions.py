@@ -74,12 +74,15 @@ def test_a_later_version_is_an_adoption_too_and_who_left_before_is_no_loss():
 def test_the_band_of_adoption_is_that_of_r(oct2020):
     """In R, with d the days and whether the version was taken up:
 
-    f <- survfit(Surv(days, adopted) ~ 1, data = d, cluster = seq_len(nrow(d)), conf.type = "log-log"); 1 - f$upper[10]
+    f <- survfit(Surv(days, adopted) ~ 1, data = d); s <- f$surv[10]
+    y <- s + nrow(d) * residuals(f, times = f$time[10], type = "survival")
+    r <- coef_test(lm(y ~ 1), vcov = "CR2", cluster = seq_along(y), test = "Satterthwaite")
+    h <- qt(.975, r$df_Satt) * r$SE / (s * abs(log(s))); c(1 - s, r$df_Satt, 1 - s^exp(-h), 1 - s^exp(h))
     """
     row = tk.version_adoption(oct2020, "1.1.0").iloc[9]
     assert (row["n_at_risk"], row["n_adopted"]) == (5, 1)
-    assert list(row[["estimate", "lower", "upper"]]) == pytest.approx(
-        [0.4857142857, 0.2404937617, 0.7996058822], abs=1e-9
+    assert list(row[["estimate", "df", "lower", "upper"]]) == pytest.approx(
+        [0.4857142857, 13, 0.2151662646, 0.8387998588], abs=1e-9
     )
 
 

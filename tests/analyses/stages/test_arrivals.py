@@ -8,10 +8,10 @@ import telemetry_kit as tk
 from telemetry_kit.errors import ParameterError
 
 START = pd.Timestamp("2020-11-02T00:00:00Z")
-CURVE = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "estimate", "lower", "upper", "n_servers"]
+CURVE = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "estimate", "df", "lower", "upper", "n_servers"]
 COLUMNS = [
     "stage", "n_eligible", "n_reached", "n_open", "n_ended", "n_excluded", "n_servers", "q25_s", "median_s", "q75_s",
-    "median_lower_s", "median_upper_s",
+    "df", "median_lower_s", "median_upper_s", "q25_lower_s", "q25_upper_s", "q75_lower_s", "q75_upper_s",
 ]  # fmt: skip
 
 
@@ -66,13 +66,15 @@ def test_an_incident_that_starts_in_a_later_stage_is_there_at_once(incident_log)
 
 
 def test_quartiles_and_limits_are_those_of_r(oct2020):
-    # R's survfit(Surv(time, reached) ~ 1, cluster = server_id, conf.type = "log-log"), censored at the cutoff alone.
+    # R: y <- s + N * residuals(survfit(Surv(…) ~ 1), times, type = "survival"), its error and degrees of freedom by
+    # clubSandwich::coef_test(lm(y ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite"), log-log limits,
+    # the curve being censored at the cutoff alone.
     table = tk.time_to_stage(tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)).set_index("stage")
     assert table.loc[1, COLUMNS[7:]].to_list() == pytest.approx(
-        [367.354583, 2464.926625, 38526.896047, 1514.304580, 3750.025115], abs=1e-5
+        [367.354583, 2464.926625, 38526.896047, 1400.117633, 3956.195105], abs=1e-5
     )
     assert table.loc[2, COLUMNS[7:]].to_list() == pytest.approx(
-        [5002.324796, 93126.560537, float("nan"), 38607.697769, 220369.866749], abs=1e-5, nan_ok=True
+        [5002.324796, 93126.560537, float("nan"), 36616.084520, float("nan")], abs=1e-5, nan_ok=True
     )
 
 
@@ -87,16 +89,17 @@ def test_the_curve_rises_at_each_arrival_and_waits_for_the_others(visits):
 
 
 def test_the_curve_is_that_of_r(oct2020):
-    # R, of incidents with a stage 1: k <- survfit(Surv(time, came) ~ 1, cluster = server_id, conf.type = "log-log");
-    # j <- which(k$n.event > 0)[c(1, 20, 60)]; cbind(k$time, k$n.risk, 1 - k$surv, 1 - k$upper, 1 - k$lower)[j, ]
+    # R: y <- s + N * residuals(survfit(Surv(…) ~ 1), times, type = "survival"), its error and degrees of freedom by
+    # clubSandwich::coef_test(lm(y ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite"), log-log limits,
+    # of incidents with a stage 1, at the 1st, 20th and 60th time of an arrival; one less the curve.
     curve = tk.stage_arrivals(tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff))
     curve = curve[(curve["stage"] == 1) & (curve["n_observed"] > 0)]
-    columns = ["time_s", "n_at_risk", "estimate", "lower", "upper"]
+    columns = ["time_s", "n_at_risk", "estimate", "df", "lower", "upper"]
     assert curve.iloc[[0, 19, 59]][columns].to_numpy(float) == pytest.approx(
         np.array([
-            [0.464563, 265, 0.0037735849, 0.0005118661, 0.0275317587],
-            [30.456695, 245, 0.0792452830, 0.0552063898, 0.1131071228],
-            [318.801554, 205, 0.2301886792, 0.1924606647, 0.2739711387],
+            [0.464563, 265, 0.0037735849, 15.9453802130, 0.0004266511, 0.0329405681],
+            [30.456695, 245, 0.0792452830, 15.9453802130, 0.0530749356, 0.1174950566],
+            [318.801554, 205, 0.2301886792, 15.9453802130, 0.1887871840, 0.2789961384],
         ]),
         abs=1e-9,
     )  # fmt: skip

@@ -200,15 +200,16 @@ def test_time_to_end_counts_open_incidents_as_lasting(incident_log):
 
 
 def test_the_curve_is_that_of_r(oct2020):
-    # R: k <- survfit(Surv(first_end_s, n_ends > 0) ~ 1, cluster = server_id, conf.type = "log-log");
-    # j <- which(k$n.event > 0)[c(1, 20, 60)]; cbind(k$time, k$n.risk, k$surv, k$lower, k$upper)[j, ]
+    # R: y <- s + N * residuals(survfit(Surv(…) ~ 1), times, type = "survival"), its error and degrees of freedom by
+    # clubSandwich::coef_test(lm(y ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite"), log-log limits,
+    # at the 1st, 20th and 60th time of an end.
     curve = tk.incident_survival(tk.incident_durations(oct2020.incident, cutoff=oct2020.cutoff))
-    columns = ["time_s", "n_at_risk", "survival", "lower", "upper"]
+    columns = ["time_s", "n_at_risk", "survival", "lower", "upper", "df"]
     assert curve[curve["n_observed"] > 0].iloc[[0, 19, 59]][columns].to_numpy(float) == pytest.approx(
         np.array([
-            [0.546939, 377, 0.9973474801, 0.9808059108, 0.9996360662],
-            [312.040486, 358, 0.9469496021, 0.9169058892, 0.9663290821],
-            [2086.151283, 318, 0.8408488064, 0.7945977248, 0.8774905714],
+            [0.546939, 377, 0.9973474801, 0.9770713770, 0.9996959119, 16.5537901054],
+            [312.040486, 358, 0.9469496021, 0.9132242850, 0.9677971673, 16.5537901054],
+            [2086.151283, 318, 0.8408488064, 0.7878361495, 0.8816099259, 16.5537901054],
         ]),
         abs=1e-9,
     )  # fmt: skip

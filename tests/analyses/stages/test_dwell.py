@@ -8,9 +8,9 @@ from telemetry_kit.errors import ParameterError
 
 DWELL = [
     "stage", "n_visits", "n_observed", "n_censored", "n_excluded", "n_servers", "q25_s", "median_s", "q75_s",
-    "median_lower_s", "median_upper_s",
+    "df", "median_lower_s", "median_upper_s", "q25_lower_s", "q25_upper_s", "q75_lower_s", "q75_upper_s",
 ]  # fmt: skip
-SURVIVAL = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "survival", "lower", "upper", "n_servers"]
+SURVIVAL = ["stage", "time_s", "n_at_risk", "n_observed", "n_censored", "survival", "df", "lower", "upper", "n_servers"]
 
 
 def visits(*rows):
@@ -71,16 +71,20 @@ def test_one_server_has_no_limits():
 
 
 def test_quartiles_and_bands_are_those_of_r(oct2020):
-    # R: f <- survfit(Surv(dwell_s, observed) ~ 1, data = stage_0, cluster = server_id, conf.type = "log-log")
-    # quantile(f, c(.25, .5, .75))$quantile; f$time[which(f$lower <= .5)[1]]; f$time[which(f$upper <= .5)[1]]
+    # R: y <- s + N * residuals(survfit(Surv(…) ~ 1), times, type = "survival"), its error and degrees of freedom by
+    # clubSandwich::coef_test(lm(y ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite"), log-log limits;
+    # quantile(f, c(.25, .5, .75))$quantile, and the first times at which these limits are at most .5, .75 and .25.
     seen = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
-    expected = [420.36027, 3150.626157, 21023.669901, 1905.386692, 4357.289913]
+    expected = [
+        *(420.36027, 3150.626157, 21023.669901, 16.356609538748),
+        *(1858.148457, 4473.433976, 295.361302, 738.547254, 13156.469921, 38740.610958),
+    ]
     assert tk.stage_dwell(seen).loc[0, DWELL[6:]].to_list() == pytest.approx(expected, abs=1e-5)
     curve = tk.stage_survival(seen)
     row = curve[(curve["stage"] == 0) & ((curve["time_s"] - 168.020901).abs() < 1e-5)].iloc[0]
     assert row["n_at_risk"] == 379
-    expected = [0.8418708240534527, 0.80060784280106856, 0.87526351626531895]
-    assert row[["survival", "lower", "upper"]].to_list() == pytest.approx(expected, abs=1e-6)
+    expected = [0.841870824053, 16.356609538748, 0.796281351092, 0.878041715484]
+    assert row[["survival", "df", "lower", "upper"]].to_list() == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("function", [tk.stage_dwell, tk.stage_survival])

@@ -1,15 +1,18 @@
 """How far incidents get: the share that reaches each stage, ever or within a time."""
 
+import warnings
+
 import pandas as pd
 import pytest
+from scipy.special import betaincinv
 
 import telemetry_kit as tk
-from telemetry_kit.errors import ParameterError
+from telemetry_kit.errors import OneClusterWarning, ParameterError
 
 START = pd.Timestamp("2020-11-02T00:00:00Z")
 COLUMNS = [
-    "stage", "n_eligible", "n_reached", "n_visited", "n_open", "n_servers", "estimate", "lower", "upper",
-    "step_estimate", "n_immature", "n_excluded",
+    "stage", "n_eligible", "n_reached", "n_visited", "n_open", "n_servers", "estimate", "df", "lower",
+    "upper", "n_before", "step_estimate", "step_df", "step_lower", "step_upper", "n_immature", "n_excluded",
 ]  # fmt: skip
 
 
@@ -42,6 +45,7 @@ def test_incidents_count_towards_every_stage_up_to_their_furthest(visits):
     assert funnel["n_excluded"].to_list() == [1, 1, 1]
     assert funnel["n_immature"].to_list() == [0, 0, 0]
     assert funnel["estimate"].to_list() == [1, 0.75, 1]
+    assert funnel["n_before"].fillna(-1).to_list() == [-1, 4, 2]
     assert funnel["step_estimate"].fillna(-1).to_list() == [-1, 0.75, 1]
 
 
@@ -144,14 +148,45 @@ def test_a_null_is_a_group_of_its_own_and_comes_last(visits):
 
 
 def test_limits_are_those_of_korn_and_graubard(oct2020):
-    # R's svyciprop(method = "beta") of what was reached, with svydesign(ids = ~server_id, weights = ~1).
+    # R: r <- clubSandwich::coef_test(lm(x ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite");
+    # n <- min(N, p * (1 - p) / r$SE^2 * (qt(.025, N - 1) / qt(.025, r$df_Satt))^2);
+    # c(r$df_Satt, qbeta(.025, n * p, n * (1 - p) + 1), qbeta(.975, n * p + 1, n * (1 - p)))
     funnel = tk.stage_funnel(tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)).set_index("stage")
+    assert funnel.loc[1, ["df", "lower", "upper"]].to_list() == pytest.approx(
+        [15.945380213037495, 0.75893305577131132, 0.85659481498444445], abs=1e-6
+    )
+    assert funnel.loc[7, ["df", "lower", "upper"]].to_list() == pytest.approx(
+        [7.9433868077720691, 0.0034356340739457379, 0.2058273730588257], abs=1e-6
+    )
+    # Of the incidents that came to the stage before: few, on few servers.
+    assert funnel.loc[7, ["step_estimate", "step_df", "step_lower", "step_upper"]].to_list() == pytest.approx(
+        [0.5, 1.8, 0.02865299446025418, 0.97134700553974584], abs=1e-6
+    )
+
+
+def test_within_one_server_incidents_can_be_the_clusters(oct2020):
+    visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
+    one = visits[visits["server_id"] == visits["server_id"].value_counts().idxmax()]
+    with pytest.warns(
+        OneClusterWarning, match="cluster='server_id': .* one server cannot show how much servers differ"
+    ):
+        funnel = tk.stage_funnel(one)
+    assert funnel[["df", "lower", "upper", "step_lower"]].isna().all(axis=None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        funnel = tk.stage_funnel(one, cluster="incident_id").set_index("stage")
+    assert (funnel["n_servers"] == 1).all()
+    # Every incident counts once, so that these are the limits of Clopper and Pearson.
+    n, p = funnel.loc[1, "n_eligible"], funnel.loc[1, "estimate"]
+    assert funnel.loc[1, "df"] == pytest.approx(n - 1)
     assert funnel.loc[1, ["lower", "upper"]].to_list() == pytest.approx(
-        [0.7728069923436911, 0.84583121671611872], abs=1e-6
+        [betaincinv(n * p, n * (1 - p) + 1, 0.025), betaincinv(n * p + 1, n * (1 - p), 0.975)], abs=0.02
     )
-    assert funnel.loc[7, ["lower", "upper"]].to_list() == pytest.approx(
-        [0.00398622811603717, 0.19797120121341327], abs=1e-6
-    )
+
+
+def test_a_column_of_clusters_that_is_none_is_named(visits):
+    with pytest.raises(ParameterError, match=r"^cluster: got 'server', expected one of .*did you mean 'server_id'"):
+        tk.stage_funnel(visits, cluster="server")
 
 
 def test_a_higher_level_gives_wider_limits(visits):

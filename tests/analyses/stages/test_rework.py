@@ -10,7 +10,7 @@ import telemetry_kit as tk
 from telemetry_kit.errors import ParameterError
 
 START = pd.Timestamp("2020-11-02T00:00:00Z")
-COLUMNS = ["measure", "n", "n_total", "n_servers", "estimate", "lower", "upper", "n_excluded"]
+COLUMNS = ["measure", "n", "n_total", "n_servers", "estimate", "df", "lower", "upper", "n_excluded"]
 MEASURES = [
     "revisited_share", "stepped_back_share", "restarted_share", "back_step_rate", "revisits_per_incident",
     "restarts_per_incident",
@@ -42,13 +42,14 @@ def test_revisits_back_steps_and_restarts_are_counted(visits):
 
 
 def test_means_per_incident_have_the_limits_of_a_clustered_mean():
-    # R's confint(svymean(~x, svydesign(ids = ~s, weights = ~1)), df = 1) where a has x = 2 and b has 1 and 0.
+    # R: r <- clubSandwich::coef_test(lm(x ~ 1), vcov = "CR2", cluster = s, test = "Satterthwaite") where a has x = 2,
+    # b has 1 and 0: r$df_Satt is 1, and mean(x) + c(-1, 1) * qt(.975, 1) * r$SE
     rows = [("a", "a1", 0, "ended", False)] * 2 + [("a", "a1", 0, "open", True)]
     rows += [("b", "b1", 0, "ended", False), ("b", "b1", 0, "open", True), ("b", "b2", 0, "open", True)]
     names = ["server_id", "incident_id", "stage", "exit", "is_censored"]
     table = tk.stage_rework(pd.DataFrame(rows, columns=names).assign(from_start=True)).set_index("measure")
-    limits = table.loc["restarts_per_incident", ["estimate", "lower", "upper"]].to_list()
-    assert limits == pytest.approx([1, -7.470803157449796, 9.470803157449796], abs=1e-6)
+    limits = table.loc["restarts_per_incident", ["estimate", "df", "lower", "upper"]].to_list()
+    assert limits == pytest.approx([1, 1, -7.98464353209, 9.98464353209], abs=1e-6)
 
 
 def test_where_nothing_moves_there_is_no_rate(incident_log):

@@ -9,7 +9,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit import stats
-from telemetry_kit.errors import ParameterError
+from telemetry_kit.errors import OneClusterWarning, ParameterError
 
 SHARES = ["estimate", "lower", "upper"]
 
@@ -66,23 +66,49 @@ def test_the_difference_is_taken_within_each_completion():
 
 
 def test_limits_are_those_of_r(oct2020):
-    """survey::svyciprop(~x, svydesign(ids=~server_id, weights=~1), method="beta") and svymean with confint(df=degf)."""
+    """R, with one row for each completion, `x` 1 or 0 (for the difference 1, -1 or 0).
+
+    r <- clubSandwich::coef_test(lm(x ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite")
+    n <- min(N, p * (1 - p) / r$SE^2 * (qt(.025, N - 1) / qt(.025, r$df_Satt))^2)
+    c(r$df_Satt, qbeta(.025, n * p, n * (1 - p) + 1), qbeta(.975, n * p + 1, n * (1 - p)))
+    mean(x) + c(-1, 1) * qt(.975, r$df_Satt) * r$SE
+    """
     shares = tk.task_completion(oct2020.tasks)[SHARES].to_numpy()
     in_r = [
-        [0.49721293199554067, 0.46952165864788736, 0.52491697914218949],
-        [0.06354515050167224, 0.053185126711133117, 0.075223606532367149],
-        [0.011705685618729096, 0.0059256119675080033, 0.020683297064161166],
-        [0.42753623188405798, 0.4030519517596971, 0.45228870375359576],
+        [0.49721293199554067, 0.46783990997698488, 0.52660031985373257],
+        [0.06354515050167224, 0.052581772739328639, 0.075994770613572737],
+        [0.011705685618729096, 0.0055827939736473875, 0.021535165614906981],
+        [0.42753623188405798, 0.40164964065351672, 0.45372267331125149],
     ]
     np.testing.assert_allclose(shares, in_r, rtol=0, atol=1e-9)
+    np.testing.assert_allclose(tk.task_completion(oct2020.tasks)["df"].astype(float), [15.298545063018139] * 4)
     per_incident = tk.task_completion(oct2020.tasks, cluster="incident_id")[["lower", "upper"]].iloc[0]
-    np.testing.assert_allclose(per_incident, [0.47137199736661684, 0.52306499608572588], atol=1e-9)
-    by_version = tk.commander_vs_assignee(oct2020.tasks, by="plugin_version")[["difference", "lower", "upper"]]
+    np.testing.assert_allclose(per_incident, [0.47128427631360104, 0.52315279255321934], atol=1e-9)
+    by_version = tk.commander_vs_assignee(oct2020.tasks, by="plugin_version")[["difference", "df", "lower", "upper"]]
     in_r = [
-        [0.45541401273885351, 0.39112066418962477, 0.51970736128808226],
-        [0.42905405405405406, 0.38856777354590066, 0.46954033456220745],
+        [0.45541401273885351, 6.1924345791590172, 0.38331947627371593, 0.52750854920399104],
+        [0.42905405405405406, 11.280641166924825, 0.38503443432189127, 0.47307367378621684],
     ]
     np.testing.assert_allclose(by_version, in_r, rtol=0, atol=1e-9)
+
+
+def test_where_all_completions_are_alike_nothing_tells_how_much_others_could_differ():
+    row = tk.commander_vs_assignee(tasks(*[(server, 1, "done", True, False) for server in "abc"])).iloc[0]
+    assert row["difference"] == 1
+    assert row[["df", "lower", "upper"]].isna().all()
+
+
+def test_one_cluster_is_warned_of_once():
+    frame = tasks(("a", 1, "done", True, False), ("a", 2, "done", False, True))
+    for analysis in (tk.task_completion, tk.commander_vs_assignee, tk.task_reopening):
+        with pytest.warns(OneClusterWarning) as caught:
+            analysis(frame)
+        assert len(caught) == 1
+        assert str(caught[0].message) == (
+            "cluster='server_id': limits are null, which rest on one server, and one server cannot show how much "
+            "servers differ; within one server, pass cluster='incident_id'"
+        )
+        assert caught[0].filename == __file__
 
 
 def test_completions_of_every_incident_agree_with_what_was_sent(oct2020, recordings):
@@ -153,11 +179,12 @@ def test_concentration_is_shown_with_every_estimate():
     rows = [("big", 1, "done", True, False)] * 6 + [("small", 1, "done", False, True)] * 2
     shares = tk.task_completion(tasks(*rows)).iloc[0]
     assert shares["largest_cluster_share"] == 0.75
-    # p = 3/4; residuals of the clusters: (6 - 3/4 * 6) / 8 and (0 - 3/4 * 2) / 8, so v = 2 * 2 * (1.5 / 8)^2 = 9/64.
-    assert shares["n_effective"] == pytest.approx((3 / 16) / (9 / 64))
+    # p = 3/4; residuals of the clusters: (6 - 3/4 * 6) / 8 and (0 - 3/4 * 2) / 8, of 3/4 and 1/4 of all completions:
+    # v = (1.5 / 8)^2 (1 / (1/4) + 1 / (3/4)) = 3/16, and the effective size is one.
+    assert shares["n_effective"] == pytest.approx(1)
     difference = tk.commander_vs_assignee(tasks(*rows)).iloc[0]
     # The values +1 and -1 are twice a share less one: the same effective size.
-    assert difference["n_effective"] == pytest.approx((3 / 16) / (9 / 64))
+    assert difference["n_effective"] == pytest.approx(1)
     assert difference["largest_cluster_share"] == 0.75
 
 
@@ -176,9 +203,12 @@ def test_reopening_limits_are_the_odds_of_those_of_a_share(oct2020):
     row = tk.task_reopening(oct2020.tasks).set_index("completer").loc["any"]
     changes = oct2020.tasks[oct2020.tasks["new_state"].isin(["open", "done"])]
     is_open = (changes["new_state"] == "open").groupby(changes["server_id"])
-    low, high = stats.share_interval(is_open.sum(), is_open.size())[1:]
+    clusters = stats.count_clusters(is_open.size(), stats.one_group(is_open.ngroups))
+    (low,), (high,) = stats.share_limits(stats.estimate_shares(is_open.sum(), clusters), level=0.95)
     assert row["lower"] == pytest.approx(low / (1 - low))
     assert row["upper"] == pytest.approx(high / (1 - high))
+    # R: as above, of the changes to open among all.
+    assert (low, high) == pytest.approx((0.133991271263, 0.169205835557))
 
 
 def test_nothing_reopened_still_has_an_upper_limit():

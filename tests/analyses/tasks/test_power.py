@@ -36,8 +36,8 @@ def test_each_period_is_compared_with_the_one_before():
     assert (commander["n_completed_a"], commander["n_clusters_b"]) == (8, 4)
     assert (commander["estimate_a"], commander["estimate_b"]) == (7 / 8, 3 / 8)
     assert commander["difference"] == -0.5
-    # Changes of -1, -1, -2, 0 against a mean of -1, over 8: a variance of 4/3 * 2/64, and 2 degrees of freedom.
-    error, t_975, t_800 = np.sqrt(4 / 3 * 2 / 64), 4.302652729911275, 1.0606601717798212
+    # Changes of -1, -1, -2, 0 against a mean of -1, over 8: a variance of 4/3 * 2/64, and 3 degrees of freedom.
+    error, t_975, t_800 = np.sqrt(4 / 3 * 2 / 64), 3.18244630528371, 0.978472312363272  # R: qt(c(.975, .8), 3)
     assert commander["upper"] == pytest.approx(-0.5 + t_975 * error)
     assert commander["detectable"] == pytest.approx((t_975 + t_800) * error)
 
@@ -57,8 +57,9 @@ def test_more_power_needs_a_larger_difference():
 def test_the_difference_of_shares_is_that_of_commander_less_assignee():
     table = tk.detectable_difference(completions(), freq="W").set_index("measure")
     numbers = ["difference", "lower", "upper", "detectable"]
-    # Nobody was an assignee here.
-    assert list(table.loc["commander_vs_assignee", numbers]) == list(table.loc["commander", numbers])
+    # Nobody was an assignee here. The limits of a share end at -1, those of a difference of two at -2.
+    assert list(table.loc["commander_vs_assignee", numbers[::3]]) == list(table.loc["commander", numbers[::3]])
+    assert table.loc["commander_vs_assignee", "lower"] < table.loc["commander", "lower"] == -1
     assert pd.isna(table.loc["assignee", "detectable"])
 
 

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import engine, stats
+from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
 
 START = pd.Timestamp("2020-11-02T09:00:00Z")
@@ -56,16 +56,23 @@ def test_quantiles_are_of_known_times_by_completer():
     assert table.loc["both", ["q25_s", "median_s", "q75_s", "median_lower_s"]].isna().all()
 
 
-def test_limits_of_the_median_are_those_of_woodruff(oct2020):
+def test_limits_of_quartiles_are_those_of_r(oct2020):
+    """In R, with x of the N completions and q the value sort(x)[ceiling(p * N)]:
+
+    r <- clubSandwich::coef_test(lm(x <= q ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite")
+    n <- p * (1 - p) / r$SE^2 * (qt(.025, N - 1) / qt(.025, r$df_Satt))^2
+    # as q the values at qbeta(.025, n * p, n * (1 - p) + 1) and qbeta(.975, n * p + 1, n * (1 - p))
+    """
     row = tk.time_to_completion(oct2020.tasks, oct2020.incident).set_index("completer").loc["commander"]
     start = oct2020.incident.groupby("incident_id")["created_at"].first()
     done = oct2020.tasks[(oct2020.tasks["new_state"] == "done") & oct2020.tasks["was_commander"]]
     done = done[~done["was_assignee"].astype(bool)]
     elapsed = (done["event_timestamp"] - done["incident_id"].map(start)).dt.total_seconds()
-    codes = done["server_id"].factorize()[0]
     known = elapsed.notna()
-    median = stats.woodruff_median(elapsed[known], codes[known])
-    assert (row["median_s"], row["median_lower_s"], row["median_upper_s"]) == pytest.approx(tuple(median))
+    limits = ["df", "q25_lower_s", "q25_upper_s", "median_lower_s", "median_upper_s", "q75_lower_s", "q75_upper_s"]
+    expected = [15.731132, 768.614349, 1860.473641, 5288.530427, 13637.814268, 30344.320732, 75234.821698]
+    assert row[limits].to_list() == pytest.approx(expected)
+    assert row["median_s"] == pytest.approx(8704.038834)
     assert row["n_completed"] == known.sum()
     assert row["q75_s"] == pytest.approx(elapsed.quantile(0.75))
 
