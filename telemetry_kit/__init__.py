@@ -29,7 +29,7 @@ What is known of playbooks: which there are at a moment, how large they are, and
     playbook_ecdf: The share of playbooks up to each size: the empirical distribution function
     playbook_growth: How the size of playbooks changes with every update
     playbook_histories: How the size of each playbook began, how it ended and how large it ever was
-    playbook_sizes: How large playbooks are: mean, quantiles and the interval of the median
+    playbook_sizes: How large playbooks are: mean, quantiles and the intervals of the quartiles
     playbook_sizes_over_time: How large playbooks were at the end of each month, week or day
     playbook_snapshot: Every playbook that exists at a moment, in the state in which its latest event left it
     playbook_usage: How many incidents were made from each playbook, and when for the first and for the last time
@@ -60,7 +60,7 @@ How incidents move through their stages: how far they get, how long each stage h
     incident_survival: The share of incidents that have not ended yet as time goes by: the curves of ``time_to_end``
     last_stage_reached: How many incidents come to their last stage, with the interval of the share
     stage_arrivals: The share of incidents that have come to each stage as time goes by: the curves of ``time_to_stage``
-    stage_dwell: How long visits to each stage last: quartiles, and the interval of the median
+    stage_dwell: How long visits to each stage last: quartiles and their intervals
     stage_exits: How visits to each stage end, by time in the stage: the share that has advanced, returned or ended
     stage_funnel: How many incidents reach each stage, with the interval of the share
     stage_occupancy: Where incidents are by time since their start: the share that is in each stage or status, or closed
@@ -69,8 +69,8 @@ How incidents move through their stages: how far they get, how long each stage h
     stage_transitions: Where visits to each stage lead, with the share of each way out and its limits
     stage_visits: The visits of every incident: the stretches of time that it spent in one stage while open
     status_visits: The visits of incidents that have a status: the stretches of time that each spent in one status
-    time_to_end: How long incidents take to end for the first time: quartiles, and the interval of the median
-    time_to_stage: How long incidents take from their start to each stage: quartiles, and the interval of the median
+    time_to_end: How long incidents take to end for the first time: quartiles and their intervals
+    time_to_stage: How long incidents take from their start to each stage: quartiles and their intervals
     visit_counts: How many visits, incidents and servers there are
 
 What is known of tasks: who completes and reopens them, in which stage, how soon, and how many can be left.
