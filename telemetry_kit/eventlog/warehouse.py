@@ -6,6 +6,7 @@ is invalid, and to count. All of it is said in Narwhals, and so is SQL of whiche
 
 from __future__ import annotations
 
+import time as clock
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,7 +19,7 @@ from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.schemas import spellings, times
 from telemetry_kit.schemas.log_tables import AUDIT_COLUMNS
 from telemetry_kit.schemas.names import fold
-from telemetry_kit.schemas.values import NO_NUMBERS, VALUE_KINDS
+from telemetry_kit.schemas.values import LOST_POWER, NIL_IDS, NO_NUMBERS, NULL_WORDS, VALUE_KINDS
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -219,6 +220,8 @@ def _typed(rows: nw.LazyFrame[Any], kind: EventType) -> nw.LazyFrame[Any]:
         made |= {"_is_state_change": is_state_change, "_raw_state": nw.col("new_state")}
     kept = [column for column in schemas.columns_of(kind) if column not in (*made, "event_type")]
     made |= {"event_type": nw.lit(kind), "_one": nw.lit(1), "_us": nw.col("_us_event_timestamp")}
+    made |= {f"_us_{time}": nw.col(f"_us_{time}") for time in _times(kind)}
+    made["_loaded_us"] = nw.lit(clock.time_ns() // 1000)
     return rows.select(*kept, "source", "_place", **made, **{engine.RECEIVED: nw.col("_us_received_at")})
 
 
@@ -234,7 +237,8 @@ def _cell(table: _Table, key: str, kind: Any, form: Kind, of_time: Mapping[str, 
         raise SourceError(f"source: {table.name}.{key} has the type {kind}, expected {VALUE_KINDS[form].expected}")
     if form in ("id", "category"):
         text = cell.cast(nw.String)
-        return nw.when(text != "").then(text)
+        no_value = ["", *NULL_WORDS, *NIL_IDS] if form == "id" else [""]
+        return nw.when(~text.is_in(no_value)).then(text)
     if form == "flag":
         return cell
     if form != "time":
@@ -271,7 +275,16 @@ def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
             is_no_text = value.str.starts_with("{") | value.str.starts_with("[") | value.is_in(NO_NUMBERS)
             yield is_no_text, _got(field.column, field.column, expected)
         if field.kind == "count":
-            yield value < 0, _got(field.column, field.column, expected)
+            yield value < VALUE_KINDS["count"].least, _got(field.column, field.column, expected)
+        if field.kind == "id":
+            yield value.str.contains(f"^{LOST_POWER}$"), _got(field.column, field.column, "an id with all its digits")
+        if field.kind == "time":
+            us = nw.col(f"_us_{field.column}")
+            yield (
+                us < times.EARLIEST_US,
+                nw.lit(f"{field.column}: lies before 2019-01-01, when nothing sent such events"),
+            )
+            yield us > nw.col("_loaded_us") + times.TOLERANCE_US, nw.lit(f"{field.column}: lies in the future")
         if kind not in field.nullable_in:
             yield value.is_null(), nw.lit(f"{field.column}: missing, expected {expected}")
         elif field.until_version is not None:

@@ -26,7 +26,7 @@ EXACT_BELOW = 2**53
 ID_LENGTH = 26
 """How long nearly all ids are; the rules for numbers are looked at for the others alone."""
 CONTROL = "[\\x00-\\x1f\\x7f]"
-_LOST_POWER = "[+-]?[0-9]([.,][0-9]+)?[Ee][+]?[0-9]{1,3}"
+LOST_POWER = "[+-]?[0-9]([.,][0-9]+)?[Ee][+]?[0-9]{1,3}"
 _WHOLE_FLOAT = "-?[0-9]+[.]0*"
 _FLAG_WORDS = {"true": "true", "false": "false"}
 _FLAG_WORDS |= dict.fromkeys(("t", "True", "TRUE", "1", "1.0"), "true")
@@ -84,7 +84,7 @@ def _is_inexact(x: str) -> str:
 
 def is_lost_id(x: str) -> str:
     """Return SQL that tells an id that was a number, and lost digits when it became a float."""
-    short = f"strlen({x}) < {ID_LENGTH} AND regexp_full_match({x}, {quote_literal(_LOST_POWER)})"
+    short = f"strlen({x}) < {ID_LENGTH} AND regexp_full_match({x}, {quote_literal(LOST_POWER)})"
     whole = f"contains({x}, '.0') AND regexp_full_match({x}, {quote_literal(_WHOLE_FLOAT)}) AND {_is_inexact(x)}"
     return f"(({short}) OR ({whole}))"
 

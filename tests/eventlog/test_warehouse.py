@@ -207,7 +207,7 @@ def test_what_is_invalid_is_left_out_with_its_reasons_and_counted(table, make_ev
     assert reasons == {
         "message-1": 'team_id: missing, expected a text, not a nested value; num_members: got "-1", expected a whole '
         "number >= 0",
-        "message-2": 'team_id: got "NaN", expected a text, not a nested value',
+        "message-2": "team_id: missing, expected a text, not a nested value",
     }
     assert plain(log.playbook)["event_id"].to_list() == ["message-0"]
     assert len(plain(log.tasks)) == 0
