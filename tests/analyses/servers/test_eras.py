@@ -18,12 +18,7 @@ def test_each_version_tells_its_stages_or_its_statuses_but_not_both(log):
     assert list(eras.index) == ["0.7.0", "1.0.0", "1.5.1"]
     assert eras.loc["1.5.1", COUNTS].to_list() == [19, 0, 19]
     assert (eras.loc[["0.7.0", "1.0.0"], "n_with_status"] == 0).all()
-    assert (
-        eras.loc[["0.7.0", "1.0.0"], "n_with_stages"].sum()
-        == tk.stage_visits(log.incident, cutoff=log.cutoff)[["server_id", "incident_id", "plugin_version"]]
-        .drop_duplicates()
-        .shape[0]
-    )
+    assert eras.loc[["0.7.0", "1.0.0"], "n_with_stages"].to_list() == [12, 15]
     assert (eras["n_with_playbook"] > 0).to_list() == [False, False, True]
     assert (eras["first_at"] < eras["last_at"]).all()
     events = sum(len(frame) for frame in (log.incident, log.tasks, log.playbook))
