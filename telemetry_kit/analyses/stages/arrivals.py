@@ -143,7 +143,7 @@ def time_to_stage(
 
     def rows(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
         for stage, times, n_open, n_excluded in _by_stage(part):
-            curve, (n, n_reached, n_missing, _, n_servers, n_clusters) = curve_of(times, **_NAMES, level=level)
+            curve, (n, n_reached, n_missing, _, n_servers, n_clusters, _) = curve_of(times, **_NAMES, level=level)
             counts = (stage, n, n_reached, n_open, n_missing - n_open, n_excluded, n_servers)
             yield dict(zip(_ARRIVALS, (*counts, *quartiles_of(curve).values(), n_clusters), strict=True))
 

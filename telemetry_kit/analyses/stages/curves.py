@@ -36,8 +36,8 @@ CURVE_COLUMNS = {
 class Counts(NamedTuple):
     """What stands behind a curve.
 
-    Durations that are known, and of them those that ended and those that did not; the others; and the servers and the
-    clusters of the known.
+    Durations that are known, and of them those that ended and those that did not; the others; the servers and the
+    clusters of the known; and those of them that came under observation after their start.
     """
 
     n: int
@@ -46,25 +46,31 @@ class Counts(NamedTuple):
     n_unknown: int
     n_servers: int
     n_clusters: int
+    n_late: int
 
 
 def curve_of(
-    durations: pd.DataFrame, *, duration: str, is_censored: str, level: float
+    durations: pd.DataFrame, *, duration: str, is_censored: str, level: float, entry: str | None = None
 ) -> tuple[stats.SurvivalCurve, Counts]:
     """Return the curve of the durations that are known with a band that respects clusters, and the counts behind it."""
     lengths = durations[duration].to_numpy(np.float64, na_value=np.nan)
-    is_known = ~np.isnan(lengths)
+    late = np.zeros(lengths.size) if entry is None else durations[entry].to_numpy(np.float64, na_value=0)
+    # What was first seen no earlier than it was last seen tells nothing.
+    is_known = ~np.isnan(lengths) & ((late <= 0) | (late < lengths))
     is_observed = ~durations[is_censored].to_numpy(np.bool_)[is_known]
     servers, clusters = (durations[name].to_numpy()[is_known] for name in (SERVER, CLUSTER))
-    curve = stats.survival_curve(lengths[is_known], is_observed, clusters, level=level)
+    curve = stats.survival_curve(lengths[is_known], is_observed, clusters, entry=late[is_known], level=level)
     n, n_observed = len(servers), int(np.count_nonzero(is_observed))
     n_servers, n_clusters = (int(np.count_nonzero(np.bincount(codes))) for codes in (servers, clusters))
-    return curve, Counts(n, n_observed, n - n_observed, len(durations) - n, n_servers, n_clusters)
+    n_late = int(np.count_nonzero(late[is_known] > 0))
+    return curve, Counts(n, n_observed, n - n_observed, len(durations) - n, n_servers, n_clusters, n_late)
 
 
-def points_of(durations: pd.DataFrame, *, duration: str, is_censored: str, level: float) -> dict[str, np.ndarray]:
+def points_of(
+    durations: pd.DataFrame, *, duration: str, is_censored: str, level: float, entry: str | None = None
+) -> dict[str, np.ndarray]:
     """Return the curve of the durations that are known, point by point, as ``CURVE_COLUMNS``."""
-    curve, counts = curve_of(durations, duration=duration, is_censored=is_censored, level=level)
+    curve, counts = curve_of(durations, duration=duration, is_censored=is_censored, level=level, entry=entry)
     same = (np.full(curve.time.size, n) for n in (counts.n_servers, counts.n_clusters))
     return dict(zip(CURVE_COLUMNS, (*curve, *same), strict=True))
 

@@ -45,10 +45,11 @@ _RESULT = (
     "cutoff",
 )
 _TO_END = ("server_id", "first_end_s", "n_ends")
-_NAMES = {"duration": "first_end_s", "is_censored": "_is_censored"}
+_NAMES = {"duration": "first_end_s", "is_censored": "_is_censored", "entry": "entry_s"}
 _ENDS = {
     **dict.fromkeys(("n_incidents", "n_ended", "n_censored", "n_excluded", "n_servers"), "Int64"),
     **QUARTILE_COLUMNS,
+    "n_late": "Int64",
     N_CLUSTERS: "Int64",
 }
 
@@ -189,13 +190,16 @@ def time_to_end(
 ) -> pd.DataFrame:
     """Return how long incidents take to end for the first time: quartiles and their intervals.
 
-    Incidents that had not ended by the cutoff count as lasting at least until then; those whose create was not
-    recorded are left out and counted.
+    Incidents that had not ended by the cutoff count as lasting at least until then. Those whose create was not
+    recorded count from the age on at which they were first seen (``entry_s``, delayed entry): to leave them out would
+    lose the long ones above all, and to count them from their start would forget those that nobody saw, because they
+    had ended by then.
 
     Parameters
     ----------
     durations
-        A frame of any kind, as ``incident_durations`` returns it.
+        A frame of any kind, as ``incident_durations`` returns it; without ``entry_s``, all are taken to have been seen
+        from their start.
     by
         A column of ``durations``, or several: each of their values is a sample of its own, a null as well.
     cluster
@@ -212,9 +216,10 @@ def time_to_end(
         by columns
             The group.
         n_incidents, n_ended, n_censored : Int64
-            Incidents whose create was recorded, and of these those that were seen to end and those that were not.
+            Incidents whose start is known, and of these those that were seen to end and those that were not.
         n_excluded : Int64
-            Incidents whose create was not recorded; they are in no other number.
+            Incidents whose start is unknown, or that had ended before they were first seen; they are in no other
+            number.
         n_servers : Int64
             Servers of the ``n_incidents``.
         q25_s, median_s, q75_s : float64
@@ -225,6 +230,8 @@ def time_to_end(
         median_lower_s, median_upper_s, q25_lower_s, q25_upper_s, q75_lower_s, q75_upper_s : float64
             Intervals of the quartiles in seconds; null where the band does not fall so far, and with fewer than two
             clusters.
+        n_late : Int64
+            Of the ``n_incidents``, those that came under observation after their start.
 
     Raises
     ------
@@ -233,7 +240,8 @@ def time_to_end(
 
     Notes
     -----
-    Kaplan-Meier with servers as clusters, as in ``stage_dwell``; ``incident_survival`` has the curve.
+    Kaplan-Meier with servers as clusters, as in ``stage_dwell``; ``incident_survival`` has the curve. In R:
+    ``survival::survfit(Surv(entry_s, first_end_s, n_ends > 0) ~ 1)``.
 
     Examples
     --------
@@ -249,7 +257,11 @@ def time_to_end(
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         curve, counts = curve_of(part, **_NAMES, level=level)
-        return [dict(zip(_ENDS, (*counts[:-1], *quartiles_of(curve).values(), counts.n_clusters), strict=True))]
+        return [
+            dict(
+                zip(_ENDS, (*counts[:5], *quartiles_of(curve).values(), counts.n_late, counts.n_clusters), strict=True)
+            )
+        ]
 
     return warned(summarise(lengths, groups, rows, _ENDS, level=level), cluster)
 
@@ -262,8 +274,9 @@ def incident_survival(
     Parameters
     ----------
     durations
-        A frame of any kind, as ``incident_durations`` returns it. Incidents whose create was not recorded are left
-        out; ``time_to_end`` counts them.
+        A frame of any kind, as ``incident_durations`` returns it. Incidents whose create was not recorded are at risk
+        from the age on at which they were first seen (``entry_s``); those whose start is unknown are left out, and
+        ``time_to_end`` counts them.
     by
         A column of ``durations``, or several: each of their values is a sample of its own, a null as well.
     cluster
@@ -282,7 +295,7 @@ def incident_survival(
         time_s : float64
             Seconds since the incident was created.
         n_at_risk : Int64
-            Incidents that had not ended before that time, and were that old.
+            Incidents that were under observation at that age, and had not ended before.
         n_observed, n_censored : Int64
             Incidents that ended for the first time at exactly that time, and those that were that old, and had never
             ended, at the cutoff.
@@ -333,6 +346,6 @@ def _collect_ends(
     entry = [name for name in ("entry_s",) if name in frame.columns]
     columns = dict.fromkeys([*groups, *_TO_END, engine.check_cluster(cluster, frame), *entry])
     lengths = engine.collect_rows(durations, columns, opened=frame)
-    if entry:
-        lengths["first_end_s"] = lengths["first_end_s"].where(lengths["entry_s"] == 0)
+    if not entry:
+        lengths["entry_s"] = 0.0
     return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0), groups, cluster=cluster), groups

@@ -97,7 +97,7 @@ def stage_dwell(
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
         curve, counts = curve_of(part, **_NAMES, level=level)
-        return [dict(zip(_DWELL, (*counts[:-1], *quartiles_of(curve).values(), counts.n_clusters), strict=True))]
+        return [dict(zip(_DWELL, (*counts[:-2], *quartiles_of(curve).values(), counts.n_clusters), strict=True))]
 
     return warned(name_statuses(summarise(dwells, [*groups, "stage"], rows, _DWELL, level=level), visits), cluster)
 

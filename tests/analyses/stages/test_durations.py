@@ -15,7 +15,8 @@ from telemetry_kit.errors import ParameterError
 START = pd.Timestamp("2020-11-02T00:00:00Z")
 COLUMNS = [
     "server_id", "incident_id", "started_at", "first_ended_at", "last_ended_at", "n_ends", "n_restarts", "first_end_s",
-    "last_end_s", "open_s", "is_censored", "from_start", "entry_s", "num_stages", "team_id", "plugin_version", "public",
+    "last_end_s", "open_s", "is_censored", "from_start", "entry_s", "num_stages", "team_id", "plugin_version",
+    "public", "cutoff",
 ]  # fmt: skip
 
 
@@ -200,20 +201,36 @@ def test_time_to_end_counts_open_incidents_as_lasting(incident_log):
 
 
 def test_the_curve_is_that_of_r(oct2020):
-    # R: y <- s + N * residuals(survfit(Surv(…) ~ 1), times, type = "survival"), its error and degrees of freedom by
-    # clubSandwich::coef_test(lm(y ~ 1), vcov = "CR2", cluster = server_id, test = "Satterthwaite"), log-log limits,
-    # at the 1st, 20th and 60th time of an end.
+    # R: y <- s + N * residuals(survfit(Surv(entry_s, first_end_s, n_ends > 0) ~ 1, id = incident), times, "survival"),
+    # its error and degrees of freedom by coef_test(lm(y ~ 1), vcov = "CR2", cluster = server_id, test =
+    # "Satterthwaite") of clubSandwich, log-log limits, at the 1st, 20th and 60th time of an end.
     curve = tk.incident_survival(tk.incident_durations(oct2020.incident, cutoff=oct2020.cutoff))
     columns = ["time_s", "n_at_risk", "survival", "lower", "upper", "df"]
     assert curve[curve["n_observed"] > 0].iloc[[0, 19, 59]][columns].to_numpy(float) == pytest.approx(
         np.array([
-            [0.546939, 377, 0.9973474801, 0.9770713770, 0.9996959119, 16.5537901054],
-            [312.040486, 358, 0.9469496021, 0.9132242850, 0.9677971673, 16.5537901054],
-            [2086.151283, 318, 0.8408488064, 0.7878361495, 0.8816099259, 16.5537901054],
+            [0.546939, 377, 0.9973474801, 0.9770806522, 0.9996957874, 16.5823155428],
+            [312.040486, 358, 0.9469496021, 0.9132295493, 0.9677951555, 16.5823155428],
+            [2086.151283, 318, 0.8408488064, 0.7878597035, 0.8815959971, 16.5823155428],
         ]),
         abs=1e-9,
     )  # fmt: skip
     assert curve["n_servers"].eq(38).all()
+
+
+def test_whoever_was_first_seen_late_is_at_risk_from_then_on_and_counted(incident_log):
+    # R: survfit(Surv(c(0, 0, 0, 15), c(10, 20, 60, 40), c(1, 1, 0, 1)) ~ 1)
+    events = incident_log(
+        "a1 0 create 0/3", "a1 10 end x0/3", "b1 0 create 0/3", "b1 20 end x0/3", "c1 0 create 0/3",
+        "d1 15 change_stage 1/3", "d1 40 end x1/3",
+    )  # fmt: skip
+    durations = tk.incident_durations(events, cutoff=minute(60))
+    curve = tk.incident_survival(durations)
+    assert curve["time_s"].to_list() == [600, 1200, 2400, 3600]
+    assert curve["n_at_risk"].to_list() == [3, 3, 2, 1]
+    assert curve["survival"].to_list() == pytest.approx([2 / 3, 4 / 9, 2 / 9, 2 / 9])
+    row = tk.time_to_end(durations).iloc[0]
+    assert row[["n_incidents", "n_ended", "n_censored", "n_late", "n_excluded"]].to_list() == [4, 3, 1, 1, 0]
+    assert row["median_s"] == 1200
 
 
 def test_each_group_has_a_curve_of_its_own(incident_log):
