@@ -39,6 +39,7 @@ What is known of servers: how active they are, which versions they run, under wh
     attach_groups: Add what a table of one's own says of each server, such as its plan or region, to group and compare by it
     attach_license: Add the edition of the licence that the row's server had at the row's time
     decompose_difference: Why a share differs between two groups: behaviour within servers, their mix, newcomers and leavers
+    fold_small_groups: Replace the values of a column that few servers or incidents have by "other", with how many they were
     headline_sensitivity: The headline numbers of a log, and each of them again without what could carry it alone
     observed_until: Up to when each server was observed, for everything that counts what is open
     process_chart: Since when a series of shares or counts is another one than before

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import groups, style, survival
-from telemetry_kit.plots.groups import COLORS, numbers
+from telemetry_kit.plots import given, groups, style, survival
+from telemetry_kit.plots.groups import numbers
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -30,6 +30,7 @@ _WORDS = {
 }
 
 
+@given.picture
 def plot_comparison(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw differences between two groups around zero, with their limits and the estimates of both as text.
 
@@ -151,7 +152,7 @@ def _row_label(row: pd.Series[Any], *, names_pairs: bool) -> str:
 def _looks(
     is_found: npt.NDArray[np.bool_], is_weak: npt.NDArray[np.bool_]
 ) -> list[tuple[npt.NDArray[np.bool_], dict[str, Any]]]:
-    found = {"color": COLORS[0], "markeredgecolor": COLORS[0]}
+    found = {"color": given.colors()[0], "markeredgecolor": given.colors()[0]}
     unclear = {"color": "white", "markeredgecolor": style.INK}
     weak = {"color": "white", "markeredgecolor": "#AAAAAA"}
     return [(is_found & ~is_weak, found), (~is_found & ~is_weak, unclear), (is_weak, weak)]
@@ -203,6 +204,7 @@ def _handles(rows: pd.DataFrame, limits: str) -> list[Any]:
     return [*points, style.limits_handle(limits), Patch(color=style.RULE, alpha=0.7, label="could go unseen")]
 
 
+@given.picture
 def plot_curve_comparison(curves: pd.DataFrame, comparison: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the curves of two groups with the numbers at risk, and how far apart they are at the chosen time.
 
@@ -260,7 +262,7 @@ def plot_curve_comparison(curves: pd.DataFrame, comparison: pd.DataFrame, *, ax:
     if not np.isnan(at_s):
         place.axvline(at_s, color=style.QUIET, linewidth=1, linestyle=(0, (4, 3)))
         text = f"at {style.duration(at_s)}: {text}"
-    looks: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": style.SMALL, "color": style.INK}
+    looks: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": style.small(), "color": style.INK}
     looks["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
     place.text(0.99, 0.98, text, transform=place.transAxes, **looks)
     return ax
@@ -272,6 +274,7 @@ def _signed(value: float, unit: str) -> str:
     return f"{'+' if value > 0 else ''}{_round_duration(value)}"
 
 
+@given.picture
 def plot_over_periods(table: pd.DataFrame, periods: pd.DataFrame | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw a share from period to period, in a panel for each stage or completer, incomplete periods hatched.
 
@@ -308,7 +311,7 @@ def plot_over_periods(table: pd.DataFrame, periods: pd.DataFrame | None = None, 
     table = groups.need(table, ["period", "estimate", "lower", "upper"])
     key = next((name for name in ("completer", "stage") if name in table), None)
     names = list(dict.fromkeys(table[key].dropna())) if key else [""]
-    names = names[: survival.MOST_PANELS]
+    names = names[: groups.MOST_PANELS]
     listed = [value for value in dict.fromkeys(table["period"]) if not pd.isna(value)]
     n_rows, n_columns = style.panel_shape(max(len(names), 1))
     ax = style.open_axes(ax, width=3.1 * n_columns + 1, height=2.3 * n_rows + 1.2)
@@ -325,7 +328,7 @@ def plot_over_periods(table: pd.DataFrame, periods: pd.DataFrame | None = None, 
             place.axvspan(number - 0.5, number + 0.5, facecolor="none", edgecolor="#BBBBBB", hatch="////", linewidth=0)
         estimate, lower, upper = (numbers(rows[column]) for column in ("estimate", "lower", "upper"))
         style.whiskers(place, at, estimate, lower, upper)
-        place.plot(at, estimate, "-o", color=COLORS[0], markersize=4, linewidth=1.2)
+        place.plot(at, estimate, "-o", color=given.colors()[0], markersize=4, linewidth=1.2)
         shown = np.linspace(0, len(listed) - 1, min(len(listed), 4)).round().astype(int)
         place.set_xticks(shown, [_short(listed[number]) for number in shown])
         place.set_xlim(-0.5, len(listed) - 0.5)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,6 +29,7 @@ class _Scale(NamedTuple):
     is_log: bool
 
 
+@given.picture
 def plot_incident_flow(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how many incidents started, ended and were open in each period.
 
@@ -117,6 +118,7 @@ def _draw_flow(ax: Axes, rows: pd.DataFrame) -> None:
     style.date_axis(ax)
 
 
+@given.picture
 def plot_stage_occupancy(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw where incidents are by time since their start, as bands that add up to all of them.
 
@@ -217,6 +219,7 @@ def _draw_bands(ax: Axes, rows: pd.DataFrame, states: Sequence[str], colors: Map
     style.share_axis(ax)
 
 
+@given.picture
 def plot_stage_exits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how visits to each stage end, by time in the stage: a panel for each stage, a curve for each way out.
 

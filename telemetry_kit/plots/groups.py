@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit.errors import MissingColumnError, ParameterError
+from telemetry_kit.plots import given
 from telemetry_kit.schemas.kinds import advice
 
 if TYPE_CHECKING:
@@ -16,13 +17,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-"""Told apart with every kind of colour vision: those of Okabe and Ito, with grey in the place of the pale yellow."""
-
 MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 LINE_STYLES: tuple[Any, ...] = ("-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (7, 3)))
-MOST_COLORS = len(COLORS)
+MOST_COLORS = len(given.COLORS)
 MOST_ROWS = 40
+MOST_PANELS = 6
 MOST_STAGES = 30
 """How many stages fit into a picture; real incidents have fewer, but a wrong number in one event is enough."""
 UNKNOWN = "unknown"
@@ -107,7 +106,7 @@ def split(table: pd.DataFrame, before: str, *, size: str, things: str, most: int
     for position, kept in enumerate(sorted(np.argsort(-sizes, kind="stable")[:most])):
         rows = table[number == kept]
         name = " · ".join(label(rows[column].iloc[0]) for column in by)
-        looks = COLORS[position % MOST_COLORS], MARKERS[position % MOST_COLORS], _line_style(position)
+        looks = given.colors()[position % MOST_COLORS], MARKERS[position % MOST_COLORS], _line_style(position)
         shown.append(Group(name, rows, *looks))
     return Groups(" · ".join(words(column) for column in by), shown, len(sizes), things)
 
@@ -132,6 +131,11 @@ def stage_names(table: pd.DataFrame, n_stages: int) -> list[str]:
 def stage_word(table: pd.DataFrame) -> str:
     """Return what stages are: stages, or statuses where a table names them."""
     return "status" if "status" in table else "stage"
+
+
+def stage_axis(table: pd.DataFrame) -> str:
+    """Return what an axis of stages is called: those of status visits are statuses."""
+    return "Status" if "status" in table else "Stage (counted from 0)"
 
 
 def numbers(column: pd.Series[Any]) -> npt.NDArray[np.float64]:
@@ -183,9 +187,24 @@ def largest(column: pd.Series[Any]) -> int:
 
 
 def limits_name(table: pd.DataFrame) -> str:
-    """Return what to call the limits in a table, with their level where the table says it."""
+    """Return what to call the intervals in a table, with their level where it says it; empty where it has none."""
+    limits = [table[name] for name in table if str(name).endswith(("lower", "upper", "lower_s", "upper_s"))]
+    if limits and all(column.isna().all() for column in limits):
+        return ""
     level = table.attrs.get("level")
-    return "limits" if level is None else f"{100 * level:.4g} % limits"
+    return "intervals" if level is None else f"{100 * level:.4g} % intervals"
+
+
+def with_limits(thing: str, table: pd.DataFrame) -> str:
+    """Name an estimate, and its intervals where the table has any."""
+    name = limits_name(table)
+    return f"{thing} and its {name.removesuffix('s')}" if name else thing
+
+
+def limits_said(table: pd.DataFrame) -> str:
+    """Say what the bars of a picture are; nothing where there are none."""
+    name = limits_name(table)
+    return f"bars: {name}" if name else ""
 
 
 def joined(parts: Sequence[str]) -> str:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,6 +24,7 @@ MEASURES = {
 """What each measure counts, as an axis says it."""
 
 
+@given.picture
 def plot_playbook_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the quantiles of playbook sizes: a row for each group, on a logarithmic axis where the tail is long.
 
@@ -67,7 +68,7 @@ def plot_playbook_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if not len(parts):
         return style.say_empty(ax, "no playbooks", title=title, xlabel=xlabel, ylabel=ylabel)
     at = style.rows_axis(ax, [group.label or "all" for group in parts.shown])
-    color = groups.COLORS[0]
+    color = given.colors()[0]
     for height, group in zip(at, parts.shown, strict=True):
         least, p05, p25, median, p75, p95, most, lower, upper = (groups.numbers(group.rows[name]) for name in QUANTILES)
         ax.hlines(height, p05, p95, color=color, linewidth=2, alpha=0.6)
@@ -85,15 +86,14 @@ def plot_playbook_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Line2D([], [], color=color, linewidth=9, alpha=0.4, label="middle half of the playbooks"),
         Line2D([], [], color=color, linewidth=2, alpha=0.6, label="from 5 to 95 % of them"),
         Line2D([], [], color=color, linestyle="none", marker="|", label="smallest and largest"),
-        Line2D(
-            [], [], color=style.INK, marker="D", markersize=4.5, label=f"median and its {groups.limits_name(table)}"
-        ),
+        Line2D([], [], color=style.INK, marker="D", markersize=4.5, label=groups.with_limits("median", table)),
     ]
     style.legend(ax, handles, below=True)
     style.describe(ax, title, parts.note(), xlabel, ylabel)
     return ax
 
 
+@given.picture
 def plot_playbook_ecdf(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the share of playbooks up to each size, and above it how many playbooks have each size.
 
@@ -146,7 +146,7 @@ def plot_playbook_ecdf(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         inset.set_ylim(0, float(n.max()) * 1.05)
         inset.spines[["top", "right", "left"]].set_visible(False)
         inset.spines["bottom"].set_color(style.RULE)
-        inset.set_yticks([float(n.max())], [f"{int(n.max()):,}"], fontsize=style.SMALL - 0.5, color=group.color)
+        inset.set_yticks([float(n.max())], [f"{int(n.max()):,}"], fontsize=style.small(), color=group.color)
         inset.tick_params(axis="x", bottom=False, labelbottom=False, which="both")
         inset.tick_params(axis="y", length=0)
         inset.patch.set_visible(False)
@@ -167,6 +167,7 @@ def plot_playbook_ecdf(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@given.picture
 def plot_playbook_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how much larger playbooks are after each update than they were when they were created, with bands.
 

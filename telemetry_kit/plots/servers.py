@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -25,6 +25,7 @@ NOBODY = 0.5
 """Stands for zero on the logarithmic scale of colours: it is below the first of them."""
 
 
+@given.picture
 def plot_server_activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the people who were active: over time for one server, as a heat map of days for several.
 
@@ -67,6 +68,7 @@ def plot_server_activity(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     return _draw_servers(ax, table)
 
 
+@given.picture
 def plot_versions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how many servers run which version over time, one version on top of the other.
 
@@ -125,6 +127,7 @@ def plot_versions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return ax
 
 
+@given.picture
 def plot_server_retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw which part of each cohort of servers was still active, period by period: a cell for each cohort and age.
 
@@ -183,14 +186,16 @@ def plot_server_retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axe
         for (row, column), share in np.ndenumerate(cells):
             if not np.isnan(share):
                 color = "white" if share > DARK else style.INK
-                ax.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=style.SMALL, color=color)
+                ax.text(
+                    column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=style.small(), color=color
+                )
     ax.set_xticks(np.arange(0, cells.shape[1], 1 + cells.shape[1] // MOST_CELLS))
     style.beside(ax, at, [f"{int(n):,}" for n in shown["n_servers"]], heading="servers", x=1.01)
     bar = ax.figure.colorbar(mesh, cax=ax.inset_axes((1.1, 0.0, 0.02, 1.0)), ticks=[0, 0.5, 1])
-    bar.ax.set_yticklabels(["0 %", "50 %", "100 %"], fontsize=style.SMALL)
+    bar.ax.set_yticklabels(["0 %", "50 %", "100 %"], fontsize=style.small())
     bar.ax.set_ylim(0, 1)
     bar.ax.spines[:].set_visible(False)
-    bar.set_label("Active (% of the cohort)", fontsize=style.SMALL, color=style.INK)
+    bar.set_label("Active (% of the cohort)", fontsize=style.small(), color=style.INK)
     told = [f"n = {groups.count(groups.total(cohorts['n_servers']), 'server')}", "empty: not known, or not yet"]
     if len(shown) < len(cohorts):
         told.append(f"the last {len(shown)} of {len(cohorts):,} cohorts are shown")
@@ -204,14 +209,14 @@ def _draw_one_server(ax: Axes, table: pd.DataFrame) -> Axes:
 
     at = _days(table)
     for position, users in enumerate(USERS):
-        looks: dict[str, Any] = {"color": groups.COLORS[position], "linestyle": groups.LINE_STYLES[position]}
+        looks: dict[str, Any] = {"color": given.colors()[position], "linestyle": groups.LINE_STYLES[position]}
         ax.plot(at, groups.numbers(table[users]), marker="." if len(at) == 1 else "", linewidth=1.5, **looks)
     ax.set_ylim(bottom=0)
     style.grid(ax, "y")
     style.date_axis(ax)
     handles = [
         Line2D([], [], color=color, linestyle=line_style, label=f"{name.upper()}: {words}")
-        for color, line_style, (name, words) in zip(groups.COLORS, groups.LINE_STYLES, USERS.items(), strict=False)
+        for color, line_style, (name, words) in zip(given.colors(), groups.LINE_STYLES, USERS.items(), strict=False)
     ]
     style.legend(ax, handles, "active users")
     n_events = sum(groups.total(table[column]) for column in EVENTS)
@@ -236,7 +241,7 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     counted = "n_users" if "n_users" in rows else "dau"
     users[places] = np.maximum(groups.numbers(rows[counted]), NOBODY)
     at = style.rows_axis(ax, [groups.label(server) for server in shown.index])
-    ax.tick_params(axis="y", labelfontfamily="monospace", labelsize=style.SMALL - 1)
+    ax.tick_params(axis="y", labelfontfamily="monospace", labelsize=style.small())
     colors = colormaps["viridis_r"].with_extremes(under="#ECECEC")
     scale = LogNorm(1, max(float(np.nanmax(users)), 2.0))
     mesh = ax.pcolormesh(edges, np.arange(len(shown) + 1) - 0.5, users, cmap=colors, norm=scale, rasterized=False)
@@ -262,8 +267,8 @@ def _draw_users_scale(ax: Axes, mesh: QuadMesh, counted: str) -> None:
     bar = ax.figure.colorbar(mesh, cax=scale, ticks=FixedLocator(ticks), format=FuncFormatter(lambda n, _: f"{n:,.0f}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     scale.spines[:].set_visible(False)
-    bar.set_label(f"Distinct active users ({counted})", fontsize=style.SMALL, color=style.INK)
-    scale.tick_params(labelsize=style.SMALL, length=0)
+    bar.set_label(f"Distinct active users ({counted})", fontsize=style.small(), color=style.INK)
+    scale.tick_params(labelsize=style.small(), length=0)
 
 
 def _days(table: pd.DataFrame) -> npt.NDArray[np.float64]:

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
-ORDINARY, SIGNAL = groups.COLORS[7], groups.COLORS[1]
+ORDINARY, SIGNAL = given.colors()[7], given.colors()[1]
 DEVIATION = [
     *("n", "estimate", "overall", "expected_lower", "expected_upper", "p_adjusted", "is_signal", "between_sd"),
 ]
@@ -38,6 +38,7 @@ MOST_VERSIONS, VERSION_WIDTH = 12, 0.02
 """How many versions are marked, and which part of the axis the name of one takes."""
 
 
+@given.picture
 def plot_server_deviation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the share of each server over its size, with the range of ordinary servers, and name the signals.
 
@@ -126,7 +127,7 @@ def _label_signals(
             textcoords="offset points",
             ha="right" if is_left else "left",
             va="center",
-            fontsize=style.SMALL,
+            fontsize=style.small(),
             color=style.INK,
         )
 
@@ -183,6 +184,7 @@ def _deviation_handles(table: pd.DataFrame, thing: str, is_signal: npt.NDArray[n
     return [*handles, point(SIGNAL, "D", "signal, adjusted for looking at all")] if is_signal.any() else handles
 
 
+@given.picture
 def plot_decomposition(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how a share becomes another one, part by part: a bar for each component between the two shares.
 
@@ -227,7 +229,7 @@ def plot_decomposition(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     steps = first + np.concatenate([[0.0], np.cumsum(parts)])
     at = np.arange(len(parts) + 2)
     ax.bar(at[[0, -1]], [first, last], width=0.62, color=ORDINARY)
-    colors = [groups.COLORS[0] if part >= 0 else groups.COLORS[1] for part in parts]
+    colors = [given.colors()[0] if part >= 0 else given.colors()[1] for part in parts]
     ax.bar(at[1:-1], parts, bottom=steps[:-1], width=0.62, color=colors)
     for before, height in enumerate(steps):
         ax.plot([before + 0.31, before + 0.69], [height, height], color=style.QUIET, linewidth=0.8)
@@ -237,7 +239,7 @@ def plot_decomposition(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     tops = [first, *np.maximum(steps[:-1], steps[1:]), last]
     texts = [f"{100 * first:.1f} %", *(f"{100 * part:+.1f}" for part in parts), f"{100 * last:.1f} %"]
     for place, top, text in zip(at, tops, texts, strict=True):
-        ax.text(float(place), top + gap, text, ha="center", va="bottom", fontsize=style.TEXT, color=style.INK)
+        ax.text(float(place), top + gap, text, ha="center", va="bottom", fontsize=style.text(), color=style.INK)
     names = [f"{COMPONENTS[name]}\n({n})" for name, n in zip(rows["component"], rows["n_servers"], strict=True)]
     ax.set_xticks(at, [groups.label(a), *names, groups.label(b)])
     style.share_axis(ax, whole=False)
@@ -259,6 +261,7 @@ def _waterfall_limits(steps: npt.NDArray[np.float64]) -> tuple[float, float]:
     return (0.0 if spread > highest / 8 else max(0.0, float(steps.min()) - spread), highest)
 
 
+@given.picture
 def plot_process_chart(table: pd.DataFrame, *, versions: pd.DataFrame | None = None, ax: Axes | None = None) -> Axes:
     """Draw a series with the limits of its ordinary variation, its signals, and when versions first appeared.
 
@@ -302,7 +305,7 @@ def plot_process_chart(table: pd.DataFrame, *, versions: pd.DataFrame | None = N
     estimate, center, lower, upper = (groups.numbers(table[name]) for name in ("estimate", "center", "lower", "upper"))
     ax.fill_between(at, lower, upper, step="mid", color="#999999", alpha=0.25, linewidth=0)
     ax.plot(at, center, color=style.INK, linewidth=1)
-    ax.plot(at, estimate, color=groups.COLORS[0], linewidth=1.4, marker="o", markersize=4)
+    ax.plot(at, estimate, color=given.colors()[0], linewidth=1.4, marker="o", markersize=4)
     is_beyond, is_run = (table[name].fillna(value=False).to_numpy(bool) for name in ("is_beyond", "is_run_signal"))
     ax.plot(at[is_beyond], estimate[is_beyond], "D", color=SIGNAL, markersize=8, zorder=4)
     ax.plot(
@@ -311,7 +314,7 @@ def plot_process_chart(table: pd.DataFrame, *, versions: pd.DataFrame | None = N
         "o",
         markersize=10,
         markerfacecolor="none",
-        markeredgecolor=groups.COLORS[2],
+        markeredgecolor=given.colors()[2],
         zorder=4,
     )
     is_share = bool(table.attrs.get("is_share"))
@@ -379,7 +382,7 @@ def _mark_versions(ax: Axes, versions: pd.DataFrame) -> int:
         "rotation": 90,
         "ha": "center",
         "va": "bottom",
-        "fontsize": style.SMALL,
+        "fontsize": style.small(),
         "color": style.QUIET,
     }
     for day, label in labels:
@@ -398,6 +401,6 @@ def _chart_handles(is_beyond: npt.NDArray[np.bool_], is_run: npt.NDArray[np.bool
     if is_beyond.any():
         handles.append(Line2D([], [], color=SIGNAL, marker="D", label="beyond it", **looks))
     if is_run.any():
-        looks |= {"markerfacecolor": "none", "markeredgecolor": groups.COLORS[2]}
+        looks |= {"markerfacecolor": "none", "markeredgecolor": given.colors()[2]}
         handles.append(Line2D([], [], marker="o", label="in a run too long for chance", **looks))
     return handles

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
     from telemetry_kit.plots.groups import Group
 
-STAGE, STATUS = "Stage (counted from 0)", "Status"
-MOST_ANNOTATED_BARS, MOST_LEVEL_COUNTS = 40, 6
-MOVES = ("advanced", "returned")
+MOST_ANNOTATED_BARS = 40
+HEAT = "Blues"
+"""Light where there is nothing."""
 STILL_OPEN = "not reached, still open at the cutoff"
 
 
+@given.picture
 def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the share of incidents that reached each stage, with its limits and what may still come.
 
@@ -55,7 +56,7 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ...     "estimate": [1.0, 0.5], "lower": [0.4, 0.2], "upper": [1.0, 0.8],
     ... })
     >>> plots.plot_stage_funnel(table).get_xlabel()
-    'Stage (counted from 0)'
+    'Incidents that reached the stage (%)'
     """
     from matplotlib.patches import Patch
 
@@ -65,44 +66,48 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if word == "status":
         # The last status is the end: nobody visits it, and its row says nothing.
         table = table[table["estimate"].notna()]
-    parts = groups.split(table, "stage", size="n_eligible", things="incidents")
+    parts = groups.split(table, "stage", size="n_eligible", things="incidents", most=groups.MOST_PANELS)
     n_stages = groups.largest(table["stage"]) + 1
-    ax = style.open_axes(ax, width=min(14.0, 5.5 + 0.28 * n_stages * max(len(parts), 1)))
-    title, ylabel = "How far incidents get", f"Incidents that reached the {word} (%)"
-    xlabel = STATUS if word == "status" else STAGE
+    n_bars = n_stages * max(len(parts), 1)
+    ax = style.open_axes(ax, width=8.5, height=min(16.0, 1.8 + 0.3 * n_bars + 0.12 * n_stages))
+    title, xlabel, ylabel = "How far incidents get", f"Incidents that reached the {word} (%)", groups.stage_axis(table)
     if not len(parts):
         return style.say_empty(
             ax, later or "no incidents whose start was recorded", title=title, xlabel=xlabel, ylabel=ylabel
         )
-    width = 0.8 / len(parts)
+    step = 0.8 / len(parts)
     for position, group in enumerate(parts.shown):
         rows = group.rows
-        at = groups.numbers(rows["stage"]) + (position - (len(parts) - 1) / 2) * width
+        at = groups.numbers(rows["stage"]) + (position - (len(parts) - 1) / 2) * step
         estimate = groups.numbers(rows["estimate"])
         still = groups.numbers(rows["n_open"]) / np.maximum(groups.numbers(rows["n_eligible"]), 1)
-        looks: dict[str, Any] = {"width": width * 0.92, "color": group.color}
-        ax.bar(at, estimate, **looks)
-        ax.bar(at, still, bottom=estimate, alpha=0.25, hatch="////", edgecolor="white", linewidth=0, **looks)
-        style.whiskers(ax, at, estimate, groups.numbers(rows["lower"]), groups.numbers(rows["upper"]))
-        if n_stages * len(parts) <= MOST_ANNOTATED_BARS:
-            _write_counts(ax, at, rows, n_stages * len(parts))
-    style.share_axis(ax)
-    style.grid(ax, "y")
-    ax.set_xticks(range(n_stages), groups.stage_names(table, n_stages))
-    ax.set_xlim(-0.6, n_stages - 0.4)
+        looks: dict[str, Any] = {"height": step * 0.88, "color": group.color}
+        ax.barh(at, estimate, **looks)
+        ax.barh(at, still, left=estimate, alpha=0.25, hatch="////", edgecolor="white", linewidth=0, **looks)
+        # All incidents that have a first stage reached it: no chance is in that share.
+        by_chance = (groups.numbers(rows["stage"]) > 0) | (groups.numbers(rows["n_reached"]) < _eligible(rows))
+        lower, upper = (np.where(by_chance, groups.numbers(rows[name]), np.nan) for name in ("lower", "upper"))
+        style.whiskers(ax, at, estimate, lower, upper, horizontal=True)
+        if n_bars <= MOST_ANNOTATED_BARS:
+            style.beside(ax, at, _counts(rows), heading="" if position else "reached it / have it")
+    style.share_axis(ax, "x")
+    style.grid(ax, "x")
+    ax.set_yticks(range(n_stages), groups.stage_names(table, n_stages))
+    ax.set_ylim(n_stages - 0.4, -0.6)
+    ax.tick_params(axis="y", length=0)
     handles = [Patch(color=group.color, label=_incidents(group)) for group in parts.shown if parts.title]
     if groups.total(table["n_open"]):
         handles.append(Patch(facecolor="#BBBBBB", hatch="////", edgecolor="white", label=STILL_OPEN))
     handles.append(style.limits_handle(groups.limits_name(table)))
-    style.legend(ax, handles, parts.title)
+    style.legend(ax, handles, parts.title, below=True)
     told = "" if parts.title else f"n = {_incidents(parts.shown[0])}"
-    counted = f"in the bars: reached / with that {word}" if n_stages * len(parts) <= MOST_ANNOTATED_BARS else ""
     n_immature = groups.total(table["n_immature"].groupby(table["stage"]).sum().head(1)) if "n_immature" in table else 0
     young = f"{groups.count(n_immature, 'incident')} too young to count" if n_immature else ""
-    style.describe(ax, title, groups.joined([told, counted, young, later, parts.note()]), xlabel, ylabel)
+    style.describe(ax, title, groups.joined([told, young, later, parts.note()]), xlabel, ylabel)
     return ax
 
 
+@given.picture
 def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw how long visits to each stage last: the median with its limits, and the quartiles, on a log axis.
 
@@ -142,11 +147,9 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     n_stages = groups.largest(table["stage"]) + 1
     n_rows = n_stages * max(len(parts), 1)
     ax = style.open_axes(ax, width=9.0, height=min(14.0, 1.8 + 0.24 * n_rows + 0.1 * n_stages))
-    word = groups.stage_word(table)
-    title, xlabel = f"How long incidents stay in each {word}", "Dwell time (log axis)"
-    ylabel = STATUS if word == "status" else STAGE
+    title, xlabel = f"How long incidents stay in each {groups.stage_word(table)}", "Dwell time (log axis)"
     if not len(parts):
-        return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
+        return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=groups.stage_axis(table))
     step = 0.8 / len(parts)
     for position, group in enumerate(parts.shown):
         rows = group.rows
@@ -173,14 +176,15 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ]
     handles += [
         Line2D([], [], color="#777777", linewidth=7, alpha=0.35, label="from the first to the third quartile"),
-        Line2D([], [], color="#777777", marker="o", label=f"median and its {groups.limits_name(table)}"),
+        Line2D([], [], color="#777777", marker="o", label=groups.with_limits("median", table)),
     ]
     style.legend(ax, handles, parts.title, below=True)
     note = "Kaplan–Meier over the visits whose start was recorded; what was not reached by the cutoff is not drawn"
-    style.describe(ax, title, groups.joined([note, later, parts.note()]), xlabel, ylabel)
+    style.describe(ax, title, groups.joined([note, later, parts.note()]), xlabel, groups.stage_axis(table))
     return ax
 
 
+@given.picture
 def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw where visits to each stage lead, as a heat map: to a stage, to the end, or nowhere yet.
 
@@ -212,19 +216,20 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     ['0', '1', 'ended', 'open']
     """
     table, later = groups.first_stages(groups.need(table, ["stage", "exit", "next_stage", "n", "share"]))
-    parts = groups.split(table, "stage", size="n", things="visits")
+    parts = groups.split(table, "stage", size="n", things="visits", most=groups.MOST_PANELS)
     stages = list(range(max(groups.largest(table["stage"]), groups.largest(table["next_stage"])) + 1))
     n_rows, n_columns = style.panel_shape(max(len(parts), 1))
-    size = (max(3.0, 0.62 * (len(stages) + 2)), max(2.0, 0.42 * len(stages)))
-    word, names = groups.stage_word(table), groups.stage_names(table, len(stages))
-    if word == "status":
-        # Names are wider than numbers.
-        size = (size[0] + 0.3 * len(stages), size[1])
+    word = groups.stage_word(table)
+    # Names are wider than numbers.
+    size = (
+        max(3.0, 0.66 * (len(stages) + 2)) + (0.3 * len(stages) if word == "status" else 0),
+        max(2.0, 0.46 * len(stages)),
+    )
     ax = style.open_axes(ax, width=size[0] * n_columns + 2.0, height=(size[1] + 0.6) * n_rows + 1.2)
     title, xlabel, ylabel = (
         f"Where incidents go from each {word}",
         f"Next {word}, or how the visit ended",
-        f"{word.capitalize()} of the visit" + ("" if word == "status" else " (counted from 0)"),
+        f"{word.capitalize()} of the visit",
     )
     if not len(parts):
         return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
@@ -234,13 +239,13 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     else:
         places = [ax]
     for place, group in zip(places, parts.shown, strict=True):
-        _draw_heat_map(place, group.rows, names)
+        _draw_heat_map(place, group.rows, groups.stage_names(table, len(stages)))
     _draw_share_scale(ax, word)
     told = "" if len(parts) > 1 else f"n = {groups.count(groups.total(table['n']), 'visit')}"
     if "n_servers" in table:
         servers = groups.count(groups.largest(table["n_servers"]), "server")
-        told = groups.joined([told, f"at most {servers} in a {word}"])
-    cells = f"in the cells: share of the {word}'s visits, and their number; open: still there at the cutoff"
+        told = groups.joined([told, f"at most {servers} in a stage"])
+    cells = "in the cells: share of the row's visits, and their number; open: still there at the cutoff"
     by = f"by {parts.title}" if parts.title else ""
     style.describe(ax, title, groups.joined([by, told, cells, later, parts.note()]), xlabel, ylabel)
     return ax
@@ -254,17 +259,16 @@ def _incidents(group: Group) -> str:
     return f"{group.label}: {counted}" if group.label else counted
 
 
-def _write_counts(ax: Axes, at: npt.NDArray[np.float64], rows: pd.DataFrame, n_bars: int) -> None:
-    """Write into each bar how many of how many reached the stage."""
-    is_narrow = n_bars > MOST_LEVEL_COUNTS
-    for x, n_reached, n_eligible in zip(at, rows["n_reached"], rows["n_eligible"], strict=True):
-        text = f"{int(n_reached):,}/{int(n_eligible):,}"
-        box = {"facecolor": "white", "alpha": 0.85, "linewidth": 0, "pad": 1.0}
-        rotation = 90 if is_narrow else 0
-        ax.text(
-            x, 0.02, text, color=style.INK, bbox=box, fontsize=style.SMALL - 0.5, rotation=rotation, ha="center",
-            va="bottom",
-        )  # fmt: skip
+def _eligible(rows: pd.DataFrame) -> npt.NDArray[np.float64]:
+    return groups.numbers(rows["n_eligible"])
+
+
+def _counts(rows: pd.DataFrame) -> list[str]:
+    """Say beside each bar how many reached the stage, of how many that have it."""
+    return [
+        f"{int(reached):,} / {int(eligible):,}"
+        for reached, eligible in zip(rows["n_reached"], rows["n_eligible"], strict=True)
+    ]
 
 
 def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[str]) -> None:
@@ -276,7 +280,7 @@ def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[str]) -> None:
     text = np.full(share.shape, "", dtype=object)
     cells = zip(rows["stage"], rows["exit"], rows["next_stage"], rows["n"], groups.numbers(rows["share"]), strict=True)
     for stage, way, next_stage, n, part in cells:
-        column = int(next_stage) if way in MOVES else ways.index(way)
+        column = ways.index(way) if way in ways[len(stages) :] else int(next_stage)
         share[int(stage), column] = part
         text[int(stage), column] = f"{part:.0%}\n{int(n):,}"
     sns.heatmap(
@@ -284,16 +288,16 @@ def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[str]) -> None:
         ax=ax,
         vmin=0,
         vmax=1,
-        cmap="cividis",
+        cmap=HEAT,
         annot=text,
         fmt="",
-        annot_kws={"fontsize": style.SMALL - 1.0, "linespacing": 1.1},
+        annot_kws={"fontsize": style.small(), "linespacing": 1.1},
         cbar=False,
         linewidths=0.6,
         linecolor="white",
     )
-    ax.set_xticks(np.arange(len(ways)) + 0.5, ways, rotation=0, fontsize=style.SMALL)
-    ax.set_yticks(np.arange(len(stages)) + 0.5, list(stages), rotation=0, fontsize=style.SMALL)
+    ax.set_xticks(np.arange(len(ways)) + 0.5, ways, rotation=0, fontsize=style.small())
+    ax.set_yticks(np.arange(len(stages)) + 0.5, list(stages), rotation=0, fontsize=style.small())
     ax.axvline(len(stages), color=style.INK, linewidth=1.2)
     ax.tick_params(length=0)
 
@@ -304,7 +308,7 @@ def _draw_share_scale(ax: Axes, word: str) -> None:
     from matplotlib.ticker import PercentFormatter
 
     scale = ax.inset_axes((1.03, 0.0, 0.025, 1.0))
-    bar = ax.figure.colorbar(ScalarMappable(cmap="cividis"), cax=scale, format=PercentFormatter(1, symbol=" %"))
+    bar = ax.figure.colorbar(ScalarMappable(cmap=HEAT), cax=scale, format=PercentFormatter(1, symbol=" %"))
     scale.spines[:].set_visible(False)
-    bar.set_label(f"Share of the {word}'s visits", fontsize=style.SMALL, color=style.INK)
-    scale.tick_params(labelsize=style.SMALL, length=0)
+    bar.set_label(f"Share of the {word}'s visits", fontsize=style.small(), color=style.INK)
+    scale.tick_params(labelsize=style.small(), length=0)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+
+from telemetry_kit.plots import given
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -15,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
-TEXT, SMALL = 9.5, 8.0
+LEAST = 8.0
+"""Points: no letter of a picture is smaller, unless its figure is shown smaller than it was drawn."""
 POINTS_PER_INCH = 72
 MOST_TICKS, TICK_WIDTH = 8, 36
 PARTS = 600
@@ -35,6 +38,23 @@ STEPS = (
 DECADES = (1, 10, MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 365 * DAY, 3650 * DAY)
 
 
+def text() -> float:
+    """Return the size of labels in points, as Matplotlib's settings have it: a context of seaborn's changes it."""
+    return max(0.95 * _points("axes.labelsize"), LEAST)
+
+
+def small() -> float:
+    """Return the size of ticks and notes in points."""
+    return max(0.85 * _points("xtick.labelsize"), LEAST)
+
+
+def _points(setting: Literal["axes.labelsize", "xtick.labelsize"]) -> float:
+    from matplotlib import rcParams
+    from matplotlib.font_manager import FontProperties
+
+    return float(FontProperties(size=rcParams[setting]).get_size_in_points())
+
+
 def open_axes(ax: Axes | None, *, width: float = 8.0, height: float = 4.5) -> Axes:
     """Return ``ax``, or the axes of a new figure of this size in inches."""
     if ax is None:
@@ -49,7 +69,7 @@ def plain(ax: Axes) -> None:
     """Give axes the look of all pictures: no box, quiet ticks, the grid behind everything."""
     ax.spines[["top", "right"]].set_visible(False)
     ax.spines[["left", "bottom"]].set_color(QUIET)
-    ax.tick_params(colors=QUIET, labelcolor=INK, labelsize=SMALL)
+    ax.tick_params(colors=QUIET, labelcolor=INK, labelsize=small())
     ax.set_axisbelow(True)
 
 
@@ -59,24 +79,24 @@ def grid(ax: Axes, axis: str) -> None:
 
 
 def describe(ax: Axes, title: str, note: str, xlabel: str, ylabel: str) -> None:
-    """Write the title, the note below it, and what the two axes show."""
-    ax.set_xlabel(xlabel, fontsize=TEXT, color=INK)
-    ax.set_ylabel(ylabel, fontsize=TEXT, color=INK)
-    lines = textwrap.wrap(note, max(30, int(_size(ax)[0] / (0.52 * SMALL)))) if note else []
-    ax.set_title(title, loc="left", fontsize=11, fontweight="bold", color=INK, pad=8 + 11 * len(lines))
+    """Write the title, the caption below it, and what the two axes show.
+
+    The caption is the label of an axis on top, and the title the one that ``ax.set_title`` sets: another title takes
+    its place, above the caption, wherever that ends.
+    """
+    title, note = given.chosen(title, "title"), given.chosen(note, "caption")
+    ax.set_xlabel(xlabel, fontsize=text(), color=INK)
+    ax.set_ylabel(ylabel, fontsize=text(), color=INK)
+    place: dict[str, Any] = {"horizontalalignment": "left", "x": 0.0}
+    size = 1.1 * _points("axes.labelsize")
+    ax.set_title(title, fontsize=size, fontweight="bold", color=INK, **place)
+    lines = textwrap.wrap(note, max(30, int(_size(ax)[0] / (0.5 * small())))) if note else []
     if lines:
-        ax.annotate(
-            "\n".join(lines),
-            (0, 1),
-            xycoords="axes fraction",
-            xytext=(0, 5),
-            textcoords="offset points",
-            va="bottom",
-            fontsize=SMALL,
-            color=QUIET,
-            linespacing=1.25,
-            annotation_clip=False,
-        )
+        top = ax.secondary_xaxis("top")
+        top.set_xticks([])
+        top.set_xticks([], minor=True)
+        top.spines[:].set_visible(False)
+        top.set_xlabel("\n".join(lines), fontsize=small(), color=QUIET, linespacing=1.25, labelpad=3, **place)
 
 
 def say_empty(ax: Axes, sentence: str, *, title: str, xlabel: str, ylabel: str) -> Axes:
@@ -84,7 +104,7 @@ def say_empty(ax: Axes, sentence: str, *, title: str, xlabel: str, ylabel: str) 
     describe(ax, title, "", xlabel, ylabel)
     ax.set_xticks([])
     ax.set_yticks([])
-    ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", fontsize=TEXT, color=QUIET)
+    ax.text(0.5, 0.5, sentence, transform=ax.transAxes, ha="center", va="center", fontsize=text(), color=QUIET)
     return ax
 
 
@@ -115,6 +135,7 @@ def legend(ax: Axes, handles: Sequence[Any], title: str = "", *, below: bool = F
     """Put a legend beside the axes, or below their labels, where it hides nothing."""
     from matplotlib.transforms import offset_copy
 
+    handles = [handle for handle in handles if handle.get_label()]
     if not handles:
         return
     place = offset_copy(ax.transAxes, ax.get_figure(root=True), 0 if below else 10, -44 if below else 0, units="points")
@@ -128,11 +149,11 @@ def legend(ax: Axes, handles: Sequence[Any], title: str = "", *, below: bool = F
         ncols=min(len(handles), 3) if below else 1,
         borderaxespad=0,
         frameon=False,
-        fontsize=SMALL,
+        fontsize=small(),
         labelcolor=INK,
         alignment="left",
     )
-    box.get_title().set_fontsize(SMALL)
+    box.get_title().set_fontsize(small())
     box.get_title().set_color(QUIET)
 
 
@@ -265,7 +286,7 @@ def date_axis(ax: Axes) -> None:
     locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
     ax.xaxis.set_major_locator(locator)
     ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    ax.xaxis.get_offset_text().set_fontsize(SMALL)
+    ax.xaxis.get_offset_text().set_fontsize(small())
     ax.xaxis.get_offset_text().set_color(QUIET)
 
 
@@ -306,7 +327,7 @@ def panels(ax: Axes, titles: Sequence[str], *, across: float = 44, down: float =
         bottom = base + (n_rows - 1 - row) * (panel_height + gap_y)
         panel = ax.inset_axes((left, bottom, max(panel_width, 0.02), max(panel_height, 0.02)))
         plain(panel)
-        panel.set_title(title, loc="left", fontsize=TEXT, color=INK, pad=3)
+        panel.set_title(title, loc="left", fontsize=text(), color=INK, pad=3)
         made.append(panel)
     ax.spines[:].set_visible(False)
     ax.set_xticks([])
@@ -327,10 +348,10 @@ def rows_axis(ax: Axes, labels: Sequence[str]) -> npt.NDArray[np.float64]:
 
 def beside(ax: Axes, at: npt.NDArray[np.float64], texts: Sequence[str], *, heading: str, x: float = 1.02) -> None:
     """Write a column of text beside rows: what stands behind each of them."""
-    looks: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "fontsize": SMALL, "color": QUIET, "va": "center"}
+    looks: dict[str, Any] = {"transform": ax.get_yaxis_transform(), "fontsize": small(), "color": QUIET, "va": "center"}
     for height, text in zip(at, texts, strict=True):
         ax.text(x, height, text, **looks)
-    ax.annotate(heading, (x, 1), xycoords="axes fraction", fontsize=SMALL, color=QUIET, style="italic", va="bottom")
+    ax.annotate(heading, (x, 1), xycoords="axes fraction", fontsize=small(), color=QUIET, style="italic", va="bottom")
 
 
 def _size(ax: Axes) -> tuple[float, float]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 from telemetry_kit.plots.groups import Group
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from telemetry_kit.plots.groups import Groups
 
-MOST_CURVES, MOST_PANELS = 4, 16
+MOST_CURVES = 4
 LINE_HEIGHT = 10.5
 """Points that a line of numbers at risk takes."""
 
@@ -38,6 +38,7 @@ class _Look:
     begins_at: float
 
 
+@given.picture
 def plot_stage_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the share of visits still in each stage as time goes by, with bands and the numbers at risk.
 
@@ -83,6 +84,7 @@ def plot_stage_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return _draw_stages(table, look, ax)
 
 
+@given.picture
 def plot_stage_arrivals(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the share of incidents that have come to each stage as time goes by, with bands and the numbers at risk.
 
@@ -129,6 +131,7 @@ def plot_stage_arrivals(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     return _draw_stages(table, look, ax)
 
 
+@given.picture
 def plot_incident_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the share of incidents that have not ended yet as time goes by, with bands and the numbers at risk.
 
@@ -177,7 +180,7 @@ def plot_incident_survival(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
 def _draw_stages(table: pd.DataFrame, look: _Look, ax: Axes | None) -> Axes:
     """Draw stages as curves of one picture where they are few and the only group, as panels otherwise."""
     table, later = groups.first_stages(
-        groups.need(table, ["stage", *_COUNTS, look.column, "lower", "upper"]), most=MOST_PANELS
+        groups.need(table, ["stage", *_COUNTS, look.column, "lower", "upper"]), most=groups.MOST_PANELS
     )
     word = groups.stage_word(table)
     if word == "status":
@@ -204,14 +207,17 @@ def _draw(
     n_rows, n_columns = style.panel_shape(len(stages)) if stages else (1, 1)
     n_lines = len(curves)
     is_named = n_lines > 1 or bool(title)
-    beside = 4.5 if stages and is_named else 1.6
-    size = (3.3 * n_columns + beside, (2.3 + 0.15 * n_lines) * n_rows + 0.7) if stages else (8.5, 4.2 + 0.15 * n_lines)
+    size = (8.5, 4.2 + 0.15 * n_lines)
+    if stages:
+        # The legend stands below, in up to three columns.
+        n_below = -(-(n_lines + 1) // 3) + 1 if is_named else 1
+        size = (max(2.85 * n_columns + 1.2, 8.5), (2.3 + 0.15 * n_lines) * n_rows + 0.7 + 0.25 * n_below)
     ax = style.open_axes(ax, width=size[0], height=size[1])
     if not len(parts):
         nothing = later or f"no {look.thing}s"
         return style.say_empty(ax, nothing, title=look.title, xlabel=look.xlabel, ylabel=look.ylabel)
     below = 30 + LINE_HEIGHT * n_lines
-    name_width = 16 + 0.6 * style.SMALL * max(len(curve.label) for curve in curves)
+    name_width = 16 + 0.6 * style.small() * max(len(curve.label) for curve in curves)
     places, drawn = [ax], [list(curves)]
     if stages:
         names = groups.stage_names(table, max(stages) + 1)
@@ -230,7 +236,7 @@ def _draw(
         style.share_axis(place)
         style.grid(place, "both")
         _write_at_risk(place, ticks, of_place, named=n_lines > 1)
-    style.legend(ax, _handles(curves if is_named else [], look, groups.limits_name(table)), title)
+    style.legend(ax, _handles(curves if is_named else [], look, groups.limits_name(table)), title, below=bool(stages))
     counted = "" if is_named else f"n = {_counted(curves[0].rows, look)}"
     note = groups.joined([counted, look.note, "below: numbers at risk", later, parts.note()])
     style.describe(ax, look.title, note, f"{look.xlabel} (log axis)" if log else look.xlabel, look.ylabel)
@@ -255,7 +261,7 @@ def _of_stage(rows: pd.DataFrame, stage: int) -> pd.DataFrame:
 
 def _stage_as_group(table: pd.DataFrame, stage: int) -> Group:
     """Return a stage of the only group as a group of its own, so that its curve has its own looks."""
-    looks = (groups.COLORS[stage % groups.MOST_COLORS], "", groups.LINE_STYLES[stage % groups.MOST_COLORS])
+    looks = (given.colors()[stage % groups.MOST_COLORS], "", groups.LINE_STYLES[stage % groups.MOST_COLORS])
     return Group(groups.stage_names(table, stage + 1)[stage], _of_stage(table, stage), *looks)
 
 
@@ -287,7 +293,7 @@ def _write_at_risk(ax: Axes, ticks: Sequence[float], curves: Sequence[Group], *,
     """Write below each tick how many of each curve were at risk then, a line for each curve."""
     looks: dict[str, Any] = {
         "textcoords": "offset points",
-        "fontsize": style.SMALL - 0.5,
+        "fontsize": style.small(),
         "va": "top",
         "annotation_clip": False,
     }
@@ -323,4 +329,4 @@ def _handles(curves: Sequence[Group], look: _Look, limits: str) -> list[Any]:
         )
         for curve in curves
     ]
-    return [*lines, style.band_handle(f"{limits}, pointwise")]
+    return [*lines, style.band_handle(f"{limits}, pointwise" if limits else "")]

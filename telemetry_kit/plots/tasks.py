@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
     from matplotlib.axes import Axes
 
 COMPLETERS = {
-    "commander": (groups.COLORS[0], "o"),
-    "assignee": (groups.COLORS[1], "s"),
-    "both": (groups.COLORS[2], "D"),
-    "neither": (groups.COLORS[7], "^"),
+    "commander": (0, "o"),
+    "assignee": (1, "s"),
+    "both": (2, "D"),
+    "neither": (7, "^"),
 }
 """The colour and the marker of each completer, the same in every picture."""
 
@@ -28,6 +28,7 @@ COMPLETED = "Tasks completed by (% of completions)"
 DIFFERENCE = "Commander's share minus assignee's share (percentage points)"
 
 
+@given.picture
 def plot_task_completion(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the shares of the four completers with their limits; each group has its rows.
 
@@ -70,7 +71,7 @@ def plot_task_completion(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         return style.say_empty(ax, "no completed tasks", title=title, xlabel=COMPLETED, ylabel=ylabel)
     rows_at = style.rows_axis(ax, [group.label for group in parts.shown] if is_grouped else list(COMPLETERS))
     for position, group in enumerate(parts.shown):
-        for number, (completer, looks) in enumerate(COMPLETERS.items()):
+        for number, (completer, looks) in enumerate(_completer_looks().items()):
             at = np.array([rows_at[position] + (number - 1.5) * 0.2 if is_grouped else rows_at[number]])
             _draw_share(ax, group.rows[group.rows["completer"] == completer], at, *looks, horizontal=True)
     if is_grouped:
@@ -83,13 +84,14 @@ def plot_task_completion(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         rows = parts.shown[0].rows.set_index("completer")
         texts = [groups.count(rows["n_completed"].get(name, 0), "completion") for name in COMPLETERS]
         style.beside(ax, rows_at, texts, heading="")
-        told = f"n = {_completions(table)}; bars: {groups.limits_name(table)}"
+        told = groups.joined([f"n = {_completions(table)}", groups.limits_said(table)])
     style.share_axis(ax, "x")
     style.grid(ax, "x")
     style.describe(ax, title, groups.joined([told, parts.note()]), COMPLETED, ylabel)
     return ax
 
 
+@given.picture
 def plot_completion_by_stage(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the shares of the four completers stage by stage, with limits and the number of completions.
 
@@ -128,7 +130,7 @@ def plot_completion_by_stage(table: pd.DataFrame, *, ax: Axes | None = None) -> 
     if not len(parts):
         return style.say_empty(ax, "no completed tasks", title=title, xlabel=xlabel, ylabel=COMPLETED)
     for position, group in enumerate(parts.shown):
-        for number, (completer, looks) in enumerate(COMPLETERS.items()):
+        for number, (completer, looks) in enumerate(_completer_looks().items()):
             at = np.array([position + (number - 1.5) * 0.17])
             _draw_share(ax, group.rows[group.rows["completer"] == completer], at, *looks, horizontal=False)
     names = [group.label.replace(groups.UNKNOWN, "in no stage") for group in parts.shown]
@@ -145,6 +147,7 @@ def plot_completion_by_stage(table: pd.DataFrame, *, ax: Axes | None = None) -> 
     return ax
 
 
+@given.picture
 def plot_task_completion_over_time(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the shares of the four completers over time, with bands; each group has a panel.
 
@@ -186,7 +189,7 @@ def plot_task_completion_over_time(table: pd.DataFrame, *, ax: Axes | None = Non
     names = [f"{group.label}: {_completions(group.rows)}" for group in parts.shown]
     places = style.panels(ax, names, down=40) if len(parts) > 1 else [ax]
     for place, group in zip(places, parts.shown, strict=True):
-        for completer, (color, marker) in COMPLETERS.items():
+        for completer, (color, marker) in _completer_looks().items():
             _draw_course(place, group.rows[group.rows["completer"] == completer], "estimate", color, marker)
         style.share_axis(place)
         style.grid(place, "y")
@@ -197,6 +200,7 @@ def plot_task_completion_over_time(table: pd.DataFrame, *, ax: Axes | None = Non
     return ax
 
 
+@given.picture
 def plot_commander_vs_assignee(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw commander against assignee as a forest plot: a row for each group, the difference with its limits.
 
@@ -240,12 +244,12 @@ def plot_commander_vs_assignee(table: pd.DataFrame, *, ax: Axes | None = None) -
         rows = group.rows
         difference, lower, upper = (groups.numbers(rows[name]) for name in ("difference", "lower", "upper"))
         style.whiskers(ax, [height], difference, lower, upper, horizontal=True)
-        ax.plot(difference, [height], "o", color=groups.COLORS[0], markersize=6)
+        ax.plot(difference, [height], "o", color=given.colors()[0], markersize=6)
     columns = {
         "commander": [_per_cent(group.rows["commander"].iloc[0]) for group in parts.shown],
         "assignee": [_per_cent(group.rows["assignee"].iloc[0]) for group in parts.shown],
         "completions": [f"{int(group.rows['n_completed'].iloc[0]):,}" for group in parts.shown],
-        "clusters": [f"{int(group.rows['n_clusters'].iloc[0]):,}" for group in parts.shown],
+        "servers": [f"{int(group.rows['n_clusters'].iloc[0]):,}" for group in parts.shown],
     }
     for number, (heading, texts) in enumerate(columns.items()):
         style.beside(ax, at, texts, heading=heading, x=1.02 + 0.15 * number)
@@ -254,11 +258,12 @@ def plot_commander_vs_assignee(table: pd.DataFrame, *, ax: Axes | None = None) -
     ax.set_xlim(-furthest, furthest)
     _points_axis(ax, "x")
     style.grid(ax, "x")
-    told = f"bars: {groups.limits_name(table)}; right of the line, more was completed by commanders than by assignees"
-    style.describe(ax, title, groups.joined([told, parts.note()]), DIFFERENCE, ylabel)
+    told = "right of the line, more was completed by commanders than by assignees"
+    style.describe(ax, title, groups.joined([groups.limits_said(table), told, parts.note()]), DIFFERENCE, ylabel)
     return ax
 
 
+@given.picture
 def plot_commander_vs_assignee_over_time(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the difference between commander and assignee over time, with a band; each group has a panel.
 
@@ -301,7 +306,7 @@ def plot_commander_vs_assignee_over_time(table: pd.DataFrame, *, ax: Axes | None
     places = style.panels(ax, names, down=40) if len(parts) > 1 else [ax]
     for place, group in zip(places, parts.shown, strict=True):
         place.axhline(0, color=style.QUIET, linewidth=1)
-        _draw_course(place, group.rows, "difference", groups.COLORS[0], "o")
+        _draw_course(place, group.rows, "difference", given.colors()[0], "o")
         place.set_ylim(-1.05, 1.05)
         _points_axis(place, "y")
         style.grid(place, "y")
@@ -342,12 +347,17 @@ def _draw_course(ax: Axes, rows: pd.DataFrame, column: str, color: str, marker: 
         style.whiskers(ax, at, estimate, lower, upper, color=color)
 
 
+def _completer_looks() -> dict[str, tuple[str, str]]:
+    """Return the colour and the marker of each completer."""
+    return {completer: (given.colors()[color], marker) for completer, (color, marker) in COMPLETERS.items()}
+
+
 def _completer_handles() -> list[Any]:
     from matplotlib.lines import Line2D
 
     return [
         Line2D([], [], color=color, marker=marker, linestyle="none", label=completer)
-        for completer, (color, marker) in COMPLETERS.items()
+        for completer, (color, marker) in _completer_looks().items()
     ]
 
 
@@ -356,7 +366,7 @@ def _completions(rows: pd.DataFrame, *, most: bool = False) -> str:
     n_clusters = groups.largest(rows["n_clusters"])
     at_most = "up to " if most else ""
     n_completed = groups.count(groups.total(rows["n_completed"]), "completion")
-    return f"{n_completed}, {at_most}{groups.count(n_clusters, 'cluster')}" + (" in a period" if most else "")
+    return f"{n_completed}, {at_most}{groups.count(n_clusters, 'server')}" + (" in a period" if most else "")
 
 
 def _per_cent(share: object) -> str:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import groups, style
+from telemetry_kit.plots import given, groups, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -20,6 +20,7 @@ CASE = ["server_id", "incident_id"]
 SYMLOG_FROM = style.MINUTE
 
 
+@given.picture
 def plot_incident_timelines(visits: pd.DataFrame, tasks: pd.DataFrame | None = None, *, ax: Axes | None = None) -> Axes:
     """Draw single incidents: a row for each, a bar for each visit, a tick for each completed task.
 
@@ -71,7 +72,7 @@ def plot_incident_timelines(visits: pd.DataFrame, tasks: pd.DataFrame | None = N
     left = _seconds(rows["left_at"], rows["row"].map(begins))
     completed = _completions(tasks, shown, begins)
     at = style.rows_axis(ax, [groups.label(incident) for incident in shown["incident_id"]])
-    ax.tick_params(axis="y", labelfontfamily="monospace", labelsize=style.SMALL - 1)
+    ax.tick_params(axis="y", labelfontfamily="monospace", labelsize=style.small())
     stages = rows["stage"].to_numpy(int)
     for row in at:
         mine = rows["row"].to_numpy() == row
@@ -96,7 +97,7 @@ def _draw_visits(ax: Axes, rows: pd.DataFrame, entered: npt.NDArray[np.float64],
     from matplotlib.markers import MarkerStyle
 
     at, stages = rows["row"].to_numpy(float), rows["stage"].to_numpy(int)
-    colors = np.array(groups.COLORS)[stages % groups.MOST_COLORS]
+    colors = np.array(given.colors())[stages % groups.MOST_COLORS]
     is_whole = ~np.isnan(entered)
     ax.barh(
         at[is_whole], (left - entered)[is_whole], left=entered[is_whole], height=0.62, color=colors[is_whole],
@@ -145,7 +146,7 @@ def _write_legend(ax: Axes, stages: list[int], *, has_ticks: bool) -> None:
     from matplotlib.patches import Patch
 
     handles: list[Patch | Line2D] = [
-        Patch(color=groups.COLORS[stage % groups.MOST_COLORS], alpha=0.75, label=f"stage {stage}") for stage in stages
+        Patch(color=given.colors()[stage % groups.MOST_COLORS], alpha=0.75, label=f"stage {stage}") for stage in stages
     ]
     looks: dict[str, Any] = {"linestyle": "none", "color": style.QUIET}
     if has_ticks:

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
-from telemetry_kit.reports.execution import PARAMETERS_TAG, tags_of
-from telemetry_kit.reports.exhibits import Exhibit, exhibits_of
+from telemetry_kit.reports.execution import PARAMETERS_TAG, has_failed, tags_of
+from telemetry_kit.reports.exhibits import Exhibit, exhibits_of, is_for_exhibits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 READING_TAG = "how-to-read"
+IF_SHOWN_TAG = "if-shown"
+"""Prose that stands only where an exhibit follows before the next prose of its kind."""
 _HEADING = re.compile(r"^(#{1,3}) +(.+)$", re.MULTILINE)
 
 
@@ -52,28 +54,29 @@ def blocks_of(notebook: NotebookNode, name: str, number: int, error: str = "") -
     """
     blocks: list[Block] = []
     counts = {"figure": 0, "table": 0}
-    reading, code = "", []
+    reading, waiting, code = "", [], []
     for cell in notebook.cells:
+        tags = tags_of(cell)
         if cell.cell_type == "markdown":
-            if READING_TAG in tags_of(cell):
+            prose = Block("prose", cell.source)
+            if READING_TAG in tags:
                 reading = cell.source
             else:
-                blocks.append(Block("prose", cell.source))
-            continue
-        if cell.cell_type != "code":
-            continue
-        if any(output.output_type == "error" for output in cell.get("outputs", [])) or (error and not _ran(cell)):
-            break
-        if PARAMETERS_TAG not in tags_of(cell):
-            code.append(cell.source.strip())
-        exhibits = list(exhibits_of(cell, name))
-        for exhibit in exhibits:
-            counts[exhibit.kind] += 1
-            numbered = replace(exhibit, number=f"{number}.{counts[exhibit.kind]}")
-            blocks.append(Block("exhibit", exhibit=numbered, reading=reading, code="\n\n".join(code)))
-            reading, code = "", []
-        if not exhibits:
-            blocks.extend(_shown(cell))
+                waiting = [prose] if IF_SHOWN_TAG in tags else []
+                blocks.extend([] if waiting else [prose])
+        elif cell.cell_type == "code":
+            if has_failed(cell) or (error and not _ran(cell)):
+                break
+            code += [] if PARAMETERS_TAG in tags else [cell.source.strip()]
+            exhibits = list(exhibits_of(cell, name))
+            blocks.extend(waiting if exhibits else [] if is_for_exhibits(cell) else _shown(cell))
+            for exhibit in exhibits:
+                counts[exhibit.kind] += 1
+                numbered = replace(exhibit, number=f"{number}.{counts[exhibit.kind]}")
+                blocks.append(Block("exhibit", exhibit=numbered, reading=reading, code="\n\n".join(code)))
+            if is_for_exhibits(cell):
+                waiting = [] if exhibits else waiting
+                reading, code = "", [] if exhibits else code
     return [*blocks, Block("error", error)] if error else blocks
 
 

@@ -130,6 +130,11 @@ def tags_of(cell: NotebookNode) -> list[str]:
     return tags
 
 
+def has_failed(cell: NotebookNode) -> bool:
+    """Tell whether a cell ended with an exception."""
+    return any(output.output_type == "error" for output in cell.get("outputs", []))
+
+
 def _set_parameters(notebook: NotebookNode, parameters: Mapping[str, str]) -> None:
     for cell in notebook.cells:
         if PARAMETERS_TAG in tags_of(cell):
@@ -157,6 +162,6 @@ def _told(name: str, value: str) -> str:
 
 def _failed_cell(notebook: NotebookNode) -> str:
     for number, cell in enumerate(notebook.cells, start=1):
-        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+        if has_failed(cell):
             return f"cell {number} ({cell.source.strip().splitlines()[0]})"
     return "a cell"

@@ -73,6 +73,11 @@ class Exhibit:
         return self.said.strip().partition("\n\n")[2]
 
 
+def is_for_exhibits(cell: NotebookNode) -> bool:
+    """Tell whether a cell is tagged for a table or a figure, whether it shows one or not."""
+    return any(_TAG.fullmatch(tag) for tag in tags_of(cell))
+
+
 def exhibits_of(cell: NotebookNode, notebook: str) -> Iterator[Exhibit]:
     """Yield the exhibits of an executed cell, in the order of its tags.
 
@@ -95,6 +100,8 @@ def exhibits_of(cell: NotebookNode, notebook: str) -> Iterator[Exhibit]:
     """
     outputs = cell.get("outputs", [])
     said = "\n\n".join(output.data["text/markdown"] for output in outputs if "text/markdown" in output.get("data", {}))
+    # What there is nothing of, such as stages where the plugin sends none, is not shown.
+    is_silent = all("text/markdown" in output.get("data", {}) or output.output_type == "stream" for output in outputs)
     for tag in tags_of(cell):
         match = _TAG.fullmatch(tag)
         if match is None:
@@ -103,6 +110,8 @@ def exhibits_of(cell: NotebookNode, notebook: str) -> Iterator[Exhibit]:
             continue
         kind: Kind = "table" if match[1] == "table" else "figure"
         bundles = [output.data for output in outputs if MIMETYPES[kind] in output.get("data", {})]
+        if is_silent:
+            continue
         if len(bundles) != 1:
             raise ReportError(notebook, f"the cell tagged {tag!r} shows {len(bundles)} {kind}s, expected one")
         yield Exhibit(kind, match[2], bundles[0][MIMETYPES[kind]], said, cell.source.strip(), dict(bundles[0]))

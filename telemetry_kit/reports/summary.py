@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from telemetry_kit.analyses.flow import incident_flow
 from telemetry_kit.analyses.playbooks import playbook_sizes, playbook_snapshot
-from telemetry_kit.analyses.servers import server_activity
+from telemetry_kit.analyses.servers import observed_until, server_activity
 from telemetry_kit.analyses.stages import (
     incident_durations,
     last_stage_reached,
     stage_funnel,
     stage_visits,
+    status_visits,
     time_to_end,
 )
 from telemetry_kit.analyses.tasks import commander_vs_assignee, task_completion
-from telemetry_kit.eventlog.frames import persist
+from telemetry_kit.eventlog.frames import n_distinct, persist
 from telemetry_kit.reports import sentences
 from telemetry_kit.reports.wording import WEAK_DF, count, day, duration, is_null, per_cent, with_limits
 
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 DOMINANT = 1 / 3
 """A server with more of the completions than this decides what is said of them."""
 FEW_SERVERS = 10
-DOUBTFUL_TIMES = frozenset({"late arrival", "arrived late", "clock"})
+DOUBTFUL_TIMES = frozenset({"events arrived late"})
 """The findings that say that times may be wrong."""
 
 
@@ -38,6 +40,8 @@ class Tables(NamedTuple):
 
     activity: pd.DataFrame
     ends: pd.DataFrame
+    flow: pd.DataFrame
+    silence: pd.DataFrame
     funnel: pd.DataFrame
     last: pd.DataFrame
     completion: pd.DataFrame
@@ -77,11 +81,18 @@ def compute_tables(log: EventLog[Any]) -> Tables:
     Tables
         One table for each question.
     """
-    visits = persist(stage_visits(log.incident, cutoff=log.cutoff))
+    silence = observed_until(log)
+    bounds: dict[str, Any] = {"cutoff": log.cutoff, "observed_until": silence}
+    visits = persist(stage_visits(log.incident, **bounds))
+    if not n_distinct(visits, "incident_id"):
+        # Versions of the plugin that send no stages send a status.
+        visits = persist(status_visits(log.incident, **bounds))
     snapshot = playbook_snapshot(log.playbook, as_of=log.cutoff)
     return Tables(
         activity=server_activity(log),
-        ends=time_to_end(incident_durations(log.incident, cutoff=log.cutoff)),
+        ends=time_to_end(incident_durations(log.incident, **bounds)),
+        flow=incident_flow(log.incident, **bounds),
+        silence=silence,
         funnel=stage_funnel(visits),
         last=last_stage_reached(visits),
         completion=task_completion(log.tasks),
@@ -135,11 +146,13 @@ def cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> list[Card]:
 
 
 def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> Iterator[Card]:
+    if len(tables.flow):
+        sums, last = tables.flow[["n_started", "n_ended"]].sum(), tables.flow.iloc[-1]
+        weeks, most = count(len(tables.flow), "week"), tables.flow["n_open_max"].max()
+        yield Card("Incidents started", f"{sums['n_started']:,}", f"in {weeks}")
+        yield Card("Incidents ended", f"{sums['n_ended']:,}", f"in {weeks}, reopened ones each time")
+        yield Card("Open at the cutoff", f"{last['n_open_at_end']:,}", f"at most {most:,} at once")
     for row in tables.ends.to_dict("records"):
-        on = count(row["n_servers"], "server")
-        yield Card("Incidents observed", f"{row['n_incidents']:,}", f"on {on}", "", *links.get("incident-survival", ()))
-        yield Card("Ended", f"{row['n_ended']:,}", f"of {count(row['n_incidents'], 'incident')}")
-        yield Card("Open at the cutoff", f"{row['n_censored']:,}", f"of {count(row['n_incidents'], 'incident')}")
         if not is_null(row["median_s"]):
             limits = {"median_s": row["median_s"], "lower": row["median_lower_s"], "upper": row["median_upper_s"]}
             interval = with_limits(limits, "median_s", write=duration).partition(" (")[2].removesuffix(")")
@@ -148,7 +161,8 @@ def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> Ite
     for row in tables.last.to_dict("records"):
         if row["n_incidents"]:
             of = f"{_interval(row)} of {count(row['n_incidents'], 'incident')} on {count(row['n_servers'], 'server')}"
-            yield Card("Reach the last stage", per_cent(row["estimate"]), of, "", *links.get("stage-funnel", ()))
+            what = "Are resolved" if "status" in tables.funnel else "Reach the last stage"
+            yield Card(what, per_cent(row["estimate"]), of, "", *links.get("stage-funnel", ()))
 
 
 def _other_cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> Iterator[Card]:
@@ -197,6 +211,12 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
         if row["finding"] in DOUBTFUL_TIMES
     ]
     n_servers = int(tables.activity["server_id"].nunique())
+    n_silent = int(tables.silence["is_silent"].sum())
+    if n_silent:
+        told.append(
+            f"**{n_silent:,} of {count(n_servers, 'server')} fell silent before the cutoff**: what was open there "
+            "counts as open until the server's last event, and not until the cutoff."
+        )
     if 0 < n_servers < FEW_SERVERS:
         told.append(
             f"**The report rests on {count(n_servers, 'server')}**: its intervals hold for so few, but they are wide, "

@@ -21,6 +21,7 @@ FRAME_TO_FRAME = {
     "completion_times": lambda log: tk.completion_times(log["tasks"], log["incident"]),
     "open_task_bounds": lambda log: tk.open_task_bounds(log["tasks"], log["incident"], cutoff=log["cutoff"]),
     "incident_sizes": lambda log: tk.incident_sizes(log["incident"], log["playbook"]),
+    "fold_small_groups": lambda log: tk.fold_small_groups(log["tasks"], "plugin_version", min_servers=99),
     "playbook_snapshot": lambda log: tk.playbook_snapshot(log["playbook"], as_of=log["cutoff"]),
     "playbook_histories": lambda log: tk.playbook_histories(log["playbook"]),
     "filter_incidents": lambda log: tk.filter_incidents(log["tasks"], log["incident"]),

@@ -4,6 +4,7 @@ from telemetry_kit.analyses.servers.activity import server_activity
 from telemetry_kit.analyses.servers.decomposition import decompose_difference
 from telemetry_kit.analyses.servers.deviation import server_deviation
 from telemetry_kit.analyses.servers.eras import recording_eras
+from telemetry_kit.analyses.servers.folding import fold_small_groups
 from telemetry_kit.analyses.servers.groups import attach_groups
 from telemetry_kit.analyses.servers.licenses import attach_license
 from telemetry_kit.analyses.servers.lifecycle import server_lifecycle, server_retention
@@ -18,6 +19,7 @@ __all__ = [
     "attach_groups",
     "attach_license",
     "decompose_difference",
+    "fold_small_groups",
     "headline_sensitivity",
     "observed_until",
     "process_chart",

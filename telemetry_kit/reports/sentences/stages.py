@@ -39,14 +39,18 @@ def stage_funnel(table: pd.DataFrame) -> str:
     >>> "did not reach" in said or "not enough to tell" in said.lower()
     True
     """
-    rows = [row for row in rows_of(table, _FUNNEL) if row["n_eligible"] and row["stage"] > 0]
+    rows = [
+        row
+        for row in rows_of(table, _FUNNEL)
+        if row["n_eligible"] and row["stage"] > 0 and not is_null(row["estimate"])
+    ]
     if not rows:
         return "No incident that was recorded from its start has more than one stage, so none can be lost on the way."
     steps = [_with_step(row) for row in rows if not is_null(row["step_estimate"])]
     last = rows[-1]
     reached = (
-        f"Of the {count(last['n_eligible'], 'incident')} on {count(last['n_servers'], 'server')} that have "
-        f"{stage_name(last)}, {with_limits(last)} reached it"
+        f"Of the {count(last['n_eligible'], 'incident')} on {count(last['n_servers'], 'server')} that "
+        f"{'have' if is_null(last.get('status')) else 'can reach'} {stage_name(last)}, {with_limits(last)} reached it"
         + (f"; {int(last['n_open']):,} more were open at the cutoff and still may." if last["n_open"] else ".")
     )
     worst = apart(steps, "step_lower", "step_upper", side="below")
@@ -82,7 +86,8 @@ def _lost(row: Row) -> str:
         "upper": None if is_null(row["step_lower"]) else 1 - row["step_lower"],
         "df": row["step_df"],
     }
-    before = f"of the {count(row['n_before'], 'incident')} that reached the one before and have it"
+    kind, have = ("stage", " and have one more") if is_null(row.get("status")) else ("status", "")
+    before = f"of the {count(row['n_before'], 'incident')} that reached the {kind} before{have}"
     return f"{before}, {with_limits(stopped)} did not reach {stage_name(row)}"
 
 
@@ -235,7 +240,7 @@ def last_stage(table: pd.DataFrame) -> str:
     ...     "n_incidents": [8], "n_reached": [6], "n_open": [1], "n_servers": [3], "estimate": [0.75], "lower": [0.3],
     ...     "upper": [0.97], "df": [2.1],
     ... }))
-    '**75 % of the incidents reach their last stage** (30–97 %; few servers, weak ground): 6 of 8 incidents ...'
+    '**75 % of the incidents reach their last stage, or are resolved** (30–97 %; few servers, weak ground): 6 ...'
     """
     columns = ("n_incidents", "n_reached", "n_open", "n_servers", "estimate", "lower", "upper")
     rows = [row for row in rows_of(table, columns) if row["n_incidents"]]
@@ -246,5 +251,5 @@ def last_stage(table: pd.DataFrame) -> str:
     were = "was" if row["n_open"] == 1 else "were"
     still = f"; {int(row['n_open']):,} more {were} open at the cutoff and still may" if row["n_open"] else ""
     incidents = f"{count(row['n_incidents'], 'incident')} on {count(row['n_servers'], 'server')}"
-    title = f"**{per_cent(row['estimate'])} of the incidents reach their last stage** ({limits})"
+    title = f"**{per_cent(row['estimate'])} of the incidents reach their last stage, or are resolved** ({limits})"
     return f"{title}: {int(row['n_reached']):,} of {incidents}{still}."
