@@ -6,14 +6,16 @@ import argparse
 import contextlib
 import importlib.metadata
 import os
+import signal
 import sys
+import threading
 import warnings
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import pandas as pd
 
-from telemetry_kit import schemas
+from telemetry_kit import output, schemas
 from telemetry_kit.errors import IncompleteReportError, ParameterError, RejectedEventsWarning, TelemetryKitError
 
 if TYPE_CHECKING:
@@ -21,7 +23,18 @@ if TYPE_CHECKING:
 
 PROGRAM = "telemetry-kit"
 MOST_LINES = 12
-OK, FOUND_WANTING, MISTAKE, INTERRUPTED = 0, 1, 2, 130
+QUARANTINE_HEAD = 64
+OK, FOUND_WANTING, MISTAKE = 0, 1, 2
+ENDED_BY = 128
+"""What the exit status of a command is above the number of the signal that ended it."""
+
+
+class _Ended(BaseException):
+    """A signal asks the command to end: everything of ours is put away on the way out."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        super().__init__(f"ended by {signal.Signals(number).name}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -44,26 +57,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     2
     """
     options = _parser().parse_args(arguments)
+    status: int
     try:
-        with warnings.catch_warnings():
+        with _ended_by_signals(), warnings.catch_warnings():
             warnings.showwarning = _show_warning
-            status: int = options.run(options)
+            status = options.run(options)
             sys.stdout.flush()
     except BrokenPipeError:
         # Whoever read our output has seen enough; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return OK
+        status = OK
     except IncompleteReportError as error:
-        _complain(str(error))
-        return FOUND_WANTING
+        status = _complain(str(error), FOUND_WANTING)
     except TelemetryKitError as error:
-        return _complain(str(error))
+        status = _complain(str(error))
     except OSError as error:
-        return _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+        status = _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+    except MemoryError:
+        status = _complain("memory ran out; convert and report need a bounded amount (--memory-limit)")
     except KeyboardInterrupt:
-        _complain("interrupted")
-        return INTERRUPTED
+        status = _complain("interrupted", ENDED_BY + signal.SIGINT)
+    except _Ended as end:
+        status = _complain(str(end), ENDED_BY + end.number)
     return status
+
+
+@contextlib.contextmanager
+def _ended_by_signals() -> Iterator[None]:
+    """Let the signals that end a process end it through every context manager."""
+
+    def end(number: int, _frame: object) -> NoReturn:
+        # Once is enough: what is put away meanwhile must not be interrupted.
+        signal.signal(number, signal.SIG_IGN)
+        raise _Ended(number)
+
+    names = ("SIGTERM", "SIGHUP") if threading.current_thread() is threading.main_thread() else ()
+    numbers = [getattr(signal, name) for name in names if hasattr(signal, name)]
+    earlier = {number: signal.signal(number, end) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
 
 
 class _Parser(argparse.ArgumentParser):
@@ -197,11 +232,12 @@ def _validate(options: argparse.Namespace) -> int:
 
     if not 0 <= options.max_rejected <= 1:
         raise ParameterError("--max-rejected", options.max_rejected, "a share between 0 and 1")
+    quarantine = None if options.quarantine is None else _own_file(options.quarantine, _source(options))
     # The audit that is printed says it.
     warnings.simplefilter("ignore", RejectedEventsWarning)
     log = load_events(_source(options), since=options.since, cutoff=options.cutoff)
-    if options.quarantine is not None:
-        with Path(options.quarantine).open("w", encoding="utf-8", newline="\n") as stream:
+    if quarantine is not None:
+        with output.new_file(quarantine) as made, made.open("w", encoding="utf-8", newline="\n") as stream:
             write_quarantine(log.quarantine, stream)
     share = _print_audit(log.audit)
     if len(log.findings):
@@ -214,6 +250,23 @@ def _validate(options: argparse.Namespace) -> int:
         print(f"\nexit status 1: {share:.2%} of the records were rejected, {allowed}")
         return FOUND_WANTING
     return OK
+
+
+def _own_file(name: str, source: str | list[str]) -> Path:
+    """Return where the quarantine is to be written, and see that nothing else is lost there."""
+    from telemetry_kit.ingest.inputs import input_files
+
+    path = Path(name)
+    if not name or path.is_dir():
+        raise ParameterError("--quarantine", name, "the name of a file")
+    if path.is_file():
+        if any(path.samefile(given) for _, given in input_files(source) if given.exists()):
+            raise ParameterError("--quarantine", name, "another file than those of the source")
+        with path.open("rb") as stream:
+            first = stream.readline(QUARANTINE_HEAD)
+        if first and not first.startswith(b'{"source": '):
+            raise ParameterError("--quarantine", name, "a new file, or an earlier quarantine")
+    return path
 
 
 def _convert(options: argparse.Namespace) -> int:
@@ -329,6 +382,6 @@ def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
     _complain(f"warning: {message}")
 
 
-def _complain(message: str) -> int:
+def _complain(message: str, status: int = MISTAKE) -> int:
     print(f"{PROGRAM}: {_printable(' '.join(message.split()))}", file=sys.stderr)
-    return MISTAKE
+    return status

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from typing import TYPE_CHECKING, cast
 
-from telemetry_kit.errors import ParameterError
+from telemetry_kit.errors import ParameterError, ResourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,3 +76,23 @@ def within_memory(limit: str | duckdb.DuckDBPyRelation) -> Iterator[None]:
             told = cast("duckdb.DuckDBPyRelation", limit.query("_", "SELECT current_setting('memory_limit')"))
             ((limit,),) = told.fetchall()
         raise ParameterError("memory_limit", limit, "more, because DuckDB ran out of memory") from None
+
+
+@contextlib.contextmanager
+def own_resources() -> Iterator[None]:
+    """Say in one line that memory or the disk for temporary files ran out.
+
+    Raises
+    ------
+    ResourceError
+        Where DuckDB ran out of either.
+    """
+    import duckdb
+
+    try:
+        yield
+    except (MemoryError, duckdb.OutOfMemoryException):
+        raise ResourceError("memory: it ran out; convert_events and scan_events need a bounded amount") from None
+    except duckdb.IOException as error:
+        fault = " ".join(str(error).split())
+        raise ResourceError(f"temporary files in {tempfile.gettempdir()!r}: {fault}; TMPDIR names another") from None

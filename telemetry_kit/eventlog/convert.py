@@ -4,27 +4,27 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
-import shutil
+import os
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import engine, schemas
+from telemetry_kit import engine, output, schemas
 from telemetry_kit.engine import connections
-from telemetry_kit.errors import SourceError
-from telemetry_kit.eventlog.saved import is_saved, write_mark
+from telemetry_kit.errors import ParameterError, ResourceError, SourceError
+from telemetry_kit.eventlog.saved import is_saved, own_files, write_mark
 from telemetry_kit.eventlog.store import open_store
 from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
 from telemetry_kit.ingest.duplicates import ARRIVAL
 from telemetry_kit.ingest.inputs import describe_files, input_files
 from telemetry_kit.ingest.intake import Intake
+from telemetry_kit.ingest.opening import why
 from telemetry_kit.ingest.sources import settle, take
 from telemetry_kit.schemas.log_tables import MARK
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
     import datetime as dt
-    import os
     from collections.abc import Iterator
 
     import duckdb
@@ -85,14 +85,14 @@ def convert_events(
     True
     """
     first, until = engine.moments(since, cutoff)
+    if not os.fspath(directory):
+        raise ParameterError("directory", directory, "a path")
     target = Path(directory)
-    _check_target(target)
-    if is_saved(source):
-        return _copy(Path(source), target, first, until, memory_limit)
-    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
+    check_target(target, source)
+    with _written(target) as made, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
+        if is_saved(source):
+            return _copy(Path(source), made, first, until, memory_limit)
         folder = Path(name)
-        made = folder / "made"
-        made.mkdir()
         closing = contextlib.closing(_connection(folder, memory_limit))
         with closing as connection, connections.within_memory(memory_limit):
             # Told before they are read, so that a file which changes meanwhile is not taken for unchanged.
@@ -109,29 +109,62 @@ def convert_events(
             audit.to_parquet(made / "audit.parquet", index=False)
             make_seen(intake).to_parquet(made / "seen.parquet", index=False)
         write_mark(made, first, moment, version=importlib.metadata.version("telemetry-kit"), inputs=inputs)
-        _move(made, target)
-    return audit
+        return audit
+
+
+@contextlib.contextmanager
+def _written(target: Path) -> Iterator[Path]:
+    """Give a directory to write a log in, which takes the place of an earlier one at the end."""
+    import duckdb
+
+    try:
+        with (
+            output.held(target, lambda fault: SourceError(f"directory: {target.name!r}: {fault}")),
+            output.new_directory(target) as made,
+        ):
+            yield made
+            output.put_in_place(made, target, own_files(), MARK)
+    except (OSError, duckdb.IOException) as error:
+        raise ResourceError(f"directory: {target.name!r} cannot be written: {why(error)}") from None
 
 
 def _copy(
-    saved: Path, target: Path, since: pd.Timestamp | None, until: pd.Timestamp | None, memory_limit: str
+    saved: Path, made: Path, since: pd.Timestamp | None, until: pd.Timestamp | None, memory_limit: str
 ) -> pd.DataFrame:
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
-        made = Path(name, "made")
         closing = contextlib.closing(_connection(Path(name), memory_limit))
         with closing as connection, connections.within_memory(memory_limit):
             log = open_store(connection, saved, since, until)
             log.save(made)
-        _move(made, target)
     return log.audit
 
 
-def _check_target(target: Path) -> None:
-    """See, before hours of work, that the result can be put in place."""
+def check_target(target: Path, source: Any) -> None:  # noqa: ANN401 - as load_events
+    """See, before hours of work, that the result can be put in place, and that nothing else is lost by it.
+
+    Raises
+    ------
+    SourceError
+        Where the directory is a file, holds other files than those of an event log, or the source itself.
+    """
     if target.exists() and not target.is_dir():
         raise SourceError(f"directory: {target.name!r} is a file, expected a directory")
-    if target.is_dir() and any(target.iterdir()) and not (target / MARK).is_file():
-        raise SourceError(f"directory: {target.name!r} holds other files, expected an empty directory or an event log")
+    if not target.is_dir():
+        return
+    found = {path.name for path in target.iterdir() if not path.name.startswith(output.PREFIX)}
+    if foreign := sorted(found - own_files()) or (sorted(found) if found and MARK not in found else []):
+        raise SourceError(
+            f"directory: {target.name!r} holds other files, such as {foreign[0]!r}, expected an empty directory or an "
+            "event log"
+        )
+    inside = target.resolve()
+    if any(inside in path.resolve().parents for _, path in input_files(source)) or is_same(source, target):
+        raise SourceError(f"directory: {target.name!r} holds the source, expected another directory")
+
+
+def is_same(source: object, target: Path) -> bool:
+    """Tell whether a source is the very directory that is to be written."""
+    return isinstance(source, (str, os.PathLike)) and Path(source).exists() and Path(source).samefile(target)
 
 
 def _connection(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
@@ -208,13 +241,3 @@ def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str
         for group in range(file.num_row_groups):
             part = engine.arrow_to_pandas(file.read_row_group(group))
             schemas.MODELS[event_type].validate(schemas.with_categories(part, event_type), lazy=True)
-
-
-def _move(made: Path, target: Path) -> None:
-    try:
-        if target.exists():
-            shutil.rmtree(target)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.move(made, target)
-    except OSError as error:
-        raise SourceError(f"directory: {target.name!r} cannot be written: {error.strerror}") from None

@@ -100,6 +100,7 @@ def _load(
         with (
             tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder,
             closing(connections.connect()) as connection,
+            connections.own_resources(),
         ):
             connection.execute("SET arrow_large_buffer_size = true")
             connection.execute(f"SET temp_directory = {quote_literal(str(Path(folder, 'spill')))}")

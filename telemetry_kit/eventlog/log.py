@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -11,16 +12,15 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 import narwhals.stable.v2 as nw
 import pandas as pd
 
-from telemetry_kit import engine, schemas
-from telemetry_kit.errors import SourceError
+from telemetry_kit import engine, output, schemas
+from telemetry_kit.errors import ParameterError, ResourceError, SourceError
 from telemetry_kit.eventlog.filtering import filter_frames
-from telemetry_kit.eventlog.saved import parts, write_mark
+from telemetry_kit.eventlog.saved import own_files, parts, write_mark
 from telemetry_kit.ingest.findings import find_findings
 from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
     import datetime as dt
-    import os
     from collections.abc import Iterable
 
     from narwhals.stable.v2.typing import IntoFrame
@@ -196,22 +196,24 @@ class EventLog(Generic[FrameT]):
         SourceError
             Where the directory cannot be written, or holds files that are not of an event log.
         """
+        if not os.fspath(directory):
+            raise ParameterError("directory", directory, "a path")
         folder = Path(directory)
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-            # A file that is new is left where an earlier attempt was interrupted.
-            own = {MARK, *(f"{part}.{end}" for part in parts() for end in ("parquet", "new"))}
-            foreign = sorted({path.name for path in folder.iterdir()} - own)
-            if foreign:
-                raise SourceError(f"directory: {folder.name!r} holds {foreign[0]!r}, expected a directory of its own")
-            # The frames may lie in this very directory, and are read while they are written.
-            for part in parts():
-                _write(getattr(self, part), part, folder / f"{part}.new")
-            for part in parts():
-                (folder / f"{part}.new").replace(folder / f"{part}.parquet")
-            write_mark(folder, self.since, self.cutoff)
+            with output.held(folder, lambda fault: SourceError(f"directory: {folder.name!r}: {fault}")):
+                foreign = sorted({path.name for path in folder.iterdir()} - own_files())
+                if foreign:
+                    raise SourceError(
+                        f"directory: {folder.name!r} holds {foreign[0]!r}, expected a directory of its own"
+                    )
+                # The frames may lie in this very directory, and are read while they are written.
+                with output.new_directory(folder) as made:
+                    for part in parts():
+                        _write(getattr(self, part), part, made / f"{part}.parquet")
+                    write_mark(made, self.since, self.cutoff)
+                    output.put_in_place(made, folder, own_files(), MARK)
         except OSError as error:
-            raise SourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None
+            raise ResourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None
 
     def __repr__(self) -> str:
         """Show what the log holds in a few lines."""

@@ -38,6 +38,11 @@ def parts() -> tuple[str, ...]:
     return (*schemas.EVENT_TYPES, *TABLES)
 
 
+def own_files() -> set[str]:
+    """Return the names of the files of a saved log."""
+    return {MARK, *(f"{part}.parquet" for part in parts())}
+
+
 def is_saved(source: object) -> bool:
     """Tell whether a source is a directory that ``EventLog.save`` wrote."""
     try:

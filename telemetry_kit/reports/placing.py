@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from telemetry_kit import output
 from telemetry_kit.errors import ReportError
 from telemetry_kit.ingest.inputs import digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 MANIFEST = "manifest.json"
 
@@ -24,21 +24,18 @@ def taking_place(place: Path) -> Iterator[Path]:
     Nothing changes where an exception ends it. The manifest is the last to go and to come: a report that has one is
     whole. The directory itself stays, since it may be a mount or the one in which somebody is working.
     """
-    earlier = _earlier_files(place)
-    is_new = not place.exists()
-    place.mkdir(parents=True, exist_ok=True)
-    try:
-        with tempfile.TemporaryDirectory(prefix=".report-", dir=place) as folder:
-            yield Path(folder)
+    _earlier_files(place)
+    with output.held(place, lambda fault: ReportError(str(place), fault)):
+        # Another may have been written since.
+        earlier = _earlier_files(place)
+        with output.new_directory(place) as folder:
+            yield folder
             for path in [place / MANIFEST, *(place / name for name in earlier)]:
                 path.unlink(missing_ok=True)
             for directory in {(place / name).parent for name in earlier} - {place}:
                 directory.rmdir()
-            for path in sorted(Path(folder).iterdir(), key=lambda path: path.name == MANIFEST):
+            for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
                 path.rename(place / path.name)
-    finally:
-        if is_new and not any(place.iterdir()):
-            place.rmdir()
 
 
 def _earlier_files(place: Path) -> set[str]:
@@ -47,7 +44,9 @@ def _earlier_files(place: Path) -> set[str]:
         return set()
     if not place.is_dir():
         raise ReportError(str(place), "is a file, expected a directory")
-    found = {path.relative_to(place).as_posix() for path in place.rglob("*") if not path.is_dir()}
+    paths = {path.relative_to(place) for path in place.rglob("*") if not path.is_dir()}
+    # What an attempt that was killed has left is removed, once it is sure that its owner is dead.
+    found = {path.as_posix() for path in paths if not path.parts[0].startswith(output.PREFIX)}
     try:
         listed = {MANIFEST} | {entry["path"] for entry in json.loads((place / MANIFEST).read_text("utf-8"))["outputs"]}
     except (OSError, ValueError, KeyError, TypeError):

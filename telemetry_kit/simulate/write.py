@@ -14,8 +14,9 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from telemetry_kit import output
 from telemetry_kit.engine import DAY_US, connections
-from telemetry_kit.errors import ParameterError
+from telemetry_kit.errors import ParameterError, ResourceError
 from telemetry_kit.simulate.arrival import chunks_in_order, select_events, stage_records
 from telemetry_kit.simulate.columns import SECOND_US
 from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST
@@ -159,12 +160,23 @@ def write_simulation(
     if not path.suffix and container != "object-storage":
         raise ParameterError("path", str(path), f"a file name with a suffix such as .jsonl for {container}")
     truth = path.with_name(path.name.split(".")[0] + ".truth")
-    truth.mkdir(parents=True, exist_ok=True)
-    return _simulate(plan, truth, path)
+    if not path.name or (path.is_file() and not truth.is_dir()):
+        raise ParameterError("path", str(path), "a new file, or the one of an earlier simulation")
+    try:
+        with (
+            output.held(truth, lambda fault: ParameterError("path", str(path), f"a place of its own: {fault}")),
+            output.new_directory(truth) as known,
+            output.new_file(path) if path.suffix else contextlib.nullcontext(path) as made,
+        ):
+            audit = _simulate(plan, known, path, made)
+            output.put_in_place(known, truth, [], "records.parquet")
+    except OSError as error:
+        raise ResourceError(f"path: {path.name!r} cannot be written: {error.strerror}") from None
+    return audit
 
 
-def _simulate(plan: Plan, truth: Path, path: Path | None) -> pd.DataFrame:
-    """Write the events to ``path``, if there is one, and what is known about them to the folder ``truth``."""
+def _simulate(plan: Plan, truth: Path, path: Path | None, made: Path | None = None) -> pd.DataFrame:
+    """Write the events to ``made`` as those of ``path``, if there is one, and what is known to the folder ``truth``."""
     with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch, contextlib.ExitStack() as stack:
         staged = Path(scratch) / "staged.parquet"
         stage_records(plan, staged, truth / "servers.parquet")
@@ -177,8 +189,8 @@ def _simulate(plan: Plan, truth: Path, path: Path | None) -> pd.DataFrame:
         records: pq.ParquetWriter | None = None
         write = (
             None
-            if path is None
-            else stack.enter_context(_line_writer(path, files.names, is_damaged=plan.faults.damaged > 0))
+            if made is None
+            else stack.enter_context(_line_writer(made, files.names, is_damaged=plan.faults.damaged > 0))
         )
         lines_query = line_query(plan)
         for chunk in chunks_in_order(reader, by_body=plan.container == "batch-bodies"):
