@@ -2,6 +2,7 @@
 PYTHON ?= python3
 SOURCE ?= data/samples/recorded-autumn
 OUT ?= report
+CHROMIUM ?= chromium
 BENCH ?= build/benchmarks
 
 VENV := .venv
@@ -25,12 +26,14 @@ define TRIED
 	$(TRIES)/$(1)/bin/uv pip install --quiet --python $(TRIES)/$(1)/bin/python --no-deps --no-build-isolation --editable .
 endef
 
+# docs/report.png is made anew whenever it is asked for.
+.PHONY: docs/report.png
 .PHONY: help report test test-newest test-oldest check docs format lab spark bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make report  notebooks executed on SOURCE (default $(SOURCE)), written to OUT (default $(OUT))'
-	@echo 'make lab     JupyterLab on the notebooks'
+	@echo 'make lab     JupyterLab on copies of the notebooks, with SOURCE set'
 	@echo 'make test    every test, warnings as errors'
 	@echo 'make test-newest, make test-oldest   the tests on the newest releases that pyproject.toml allows, and on the oldest'
 	@echo 'make check   ruff, formatting, mypy --strict, the contracts of the imports, what docs say of the code'
@@ -44,8 +47,17 @@ help:
 report: $(LAB)
 	$(BIN)/telemetry-kit report $(SOURCE) --out $(OUT)
 
+# Copies that git ignores, with the source set once: running and saving them leaves the clone clean. As root, as in
+# containers, JupyterLab starts only where it is told that this is meant.
 lab: $(LAB)
-	$(BIN)/jupyter lab notebooks
+	$(BIN)/python -m telemetry_kit.reports.lab $(SOURCE) lab
+	$(BIN)/jupyter lab $(shell [ "$$(id -u)" = 0 ] && echo --allow-root) lab
+
+# The picture in the manual, of the report as it is now; needs Chromium.
+docs/report.png: $(LAB)
+	rm -rf build/report-png && $(BIN)/telemetry-kit report $(SOURCE) --out build/report-png
+	$(CHROMIUM) --headless --no-sandbox --disable-gpu --hide-scrollbars --window-size=1280,1100 \
+		--user-data-dir=build/chromium --screenshot=docs/report.png file://$(CURDIR)/build/report-png/index.html
 
 test: $(DEV)
 	$(BIN)/python -m pytest -n auto --dist worksteal
@@ -113,5 +125,5 @@ lock:
 	$(COMPILE) $(LOCKED) --group peers --output-file requirements/peers.lock
 
 clean:
-	rm -rf $(VENV) report build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) report lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -174,6 +174,11 @@ def _add_source(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_report_options(report: argparse.ArgumentParser) -> None:
+    before = report.add_mutually_exclusive_group()
+    before.add_argument(
+        "--against", metavar="REPORT", help="say what changed since an earlier report, by its directory"
+    )
+    before.add_argument("--compare", metavar="PERIOD", help="'previous': what changed since the period before --since")
     report.add_argument("--notebooks", metavar="DIR", help="add the notebooks there, or replace those of the same name")
     report.add_argument(
         "--exclude-servers", metavar="FILE", help="leave out the servers whose ids stand there, one a line"
@@ -212,6 +217,8 @@ def _report(options: argparse.Namespace) -> int:
             options.out,
             since=options.since,
             cutoff=options.cutoff,
+            against=options.against,
+            compare=options.compare,
             notebooks=folders,
             exclude_servers=options.exclude_servers,
             min_servers=options.min_servers,

@@ -44,6 +44,8 @@ class Asked:
     tables: str
     single_file: bool
     memory_limit: str
+    against: str | None
+    compare: str | None
 
     @property
     def words(self) -> list[str]:
@@ -52,6 +54,8 @@ class Asked:
         flags = [name for name in ("with_ids", "with_quarantine", "single_file") if getattr(self, name)]
         return [
             *bounds,
+            *(["--against REPORT"] if self.against is not None else []),
+            *([f"--compare {self.compare}"] if self.compare is not None else []),
             *(["--exclude-servers FILE"] if self.exclude_servers else []),
             *([f"--min-servers {self.min_servers}"] if self.min_servers != MIN_SERVERS else []),
             *([f"--tables {self.tables}"] if self.tables != "csv" else []),

@@ -18,15 +18,18 @@ from telemetry_kit.eventlog.convert import convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark
 from telemetry_kit.ingest.discovery import find_files
 from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files
+from telemetry_kit.reports.changed import changes_said, what_changed
 from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, names_of
 from telemetry_kit.reports.manifest import describe, key_of, make_manifest
 from telemetry_kit.reports.placing import MANIFEST, is_whole, read_manifest, taking_place
 from telemetry_kit.reports.prepared import label_servers, open_prepared, read_server_list, write_key
+from telemetry_kit.reports.tables import table_to_csv
 from telemetry_kit.reports.takeaway import check_format, write_table
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
     from nbformat import NotebookNode
 
@@ -45,6 +48,8 @@ def write_report(
     *,
     since: Moment | None = None,
     cutoff: Moment | None = None,
+    against: str | os.PathLike[str] | None = None,
+    compare: str | None = None,
     notebooks: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
     exclude_servers: str | os.PathLike[str] | None = None,
     min_servers: int = MIN_SERVERS,
@@ -69,6 +74,10 @@ def write_report(
         The directory of the report.
     since, cutoff
         Events before the one and after the other are left out; by default none, and the newest event's time.
+    against
+        The directory of an earlier report: the first page says what changed since.
+    compare
+        ``"previous"``: the first page says what changed since the period of equal length before ``since``.
     notebooks
         The directory of the notebooks, or several, of which a later one adds to an earlier one and replaces the
         notebooks that are called the same; by default those of the package. Each notebook needs one cell tagged
@@ -119,11 +128,15 @@ def write_report(
     PosixPath('report')
     """
     check_format(tables)
+    if compare is not None and (compare != "previous" or since is None or against is not None):
+        raise ParameterError("compare", compare, "'previous', with since and without against")
     if min_servers < 1:
         raise ParameterError("min_servers", min_servers, "a whole number of servers, 1 or more")
     excluded = () if exclude_servers is None else tuple(read_server_list(exclude_servers))
+    earlier_report = None if against is None else str(against)
     asked = Asked(
-        since, cutoff, excluded, min_servers, with_ids, with_quarantine, tables, single_file, memory_limit
+        since, cutoff, excluded, min_servers, with_ids, with_quarantine, tables, single_file, memory_limit,
+        earlier_report, compare,
     )  # fmt: skip
     paths = _notebook_files(notebooks)
     chapters = _read_chapters(paths)
@@ -145,7 +158,8 @@ def write_report(
                 on_progress(next(steps), total, name)
 
             executed.append(_execute(chapter, account, asked, on_cell))
-        _write_pages(folder, executed, account, names_of(source), asked)
+        changed = _changes(source, Path(scratch), asked)
+        _write_pages(folder, executed, account, names_of(source), asked, changed=changed)
         failed = [chapter.error for chapter in executed if chapter.error]
         about = {
             **({} if failed or key is None else {"key": key}),
@@ -218,6 +232,18 @@ def _read(source: Source, scratch: Path, asked: Asked) -> Account:
     return account._replace(key=key, log=_open(store, key, asked))
 
 
+def _changes(source: Source, scratch: Path, asked: Asked) -> tuple[pd.DataFrame | None, str] | None:
+    """Compare with what was before, which needs events that the report itself leaves out."""
+    if asked.against is None and asked.compare is None:
+        return None
+    if isinstance(source, str | os.PathLike) and is_saved(source):
+        store = Path(source)
+    else:
+        store = scratch / "before"
+        convert_events(source, store, cutoff=asked.cutoff, memory_limit=asked.memory_limit)
+    return what_changed(_open(store, None, replace(asked, since=None)), asked)
+
+
 def _open(store: Path, key: Path | None, asked: Asked) -> EventLog[Any]:
     return open_prepared(str(store.absolute()), **_openings(key, asked))
 
@@ -266,7 +292,15 @@ def _warnings_of(notebook: NotebookNode) -> Iterator[str]:
                 yield output.text.strip()
 
 
-def _write_pages(folder: Path, chapters: list[Chapter], account: Account, names: list[str], asked: Asked) -> None:
+def _write_pages(
+    folder: Path,
+    chapters: list[Chapter],
+    account: Account,
+    names: list[str],
+    asked: Asked,
+    *,
+    changed: tuple[pd.DataFrame | None, str] | None,
+) -> None:
     from telemetry_kit.reports.pages import described, render_chapter, render_index, render_single
     from telemetry_kit.reports.summary import first_page
 
@@ -287,9 +321,13 @@ def _write_pages(folder: Path, chapters: list[Chapter], account: Account, names:
     if asked.with_quarantine:
         with (folder / QUARANTINE).open("w", encoding="utf-8", newline="\n") as stream:
             write_quarantine(account.log.quarantine, stream)
+    if changed is not None and changed[0] is not None:
+        _write(folder / "tables" / "what-changed.csv", table_to_csv(changed[0]))
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     own = {chapter.path for chapter in chapters}
-    first = first_page(account.log, chapters) | {"files": [file for file in files if file not in own] + [MANIFEST]}
+    said = None if changed is None else changes_said(*changed)
+    taken = [file for file in files if file not in own]
+    first = first_page(account.log, chapters) | {"changes": said, "files": [*taken, MANIFEST]}
     _write(folder / "index.html", render_index(chapters, cover, first))
     if asked.single_file:
         _write(folder / SINGLE_FILE, render_single(chapters, cover, first))

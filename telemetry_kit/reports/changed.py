@@ -1,0 +1,102 @@
+"""What changed since an earlier period or report, as the first page of a report says it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from telemetry_kit.reports import changes, wording
+from telemetry_kit.reports.reading import table_to_html
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from telemetry_kit.eventlog.log import EventLog
+    from telemetry_kit.reports.cover import Asked
+
+ALPHA = 0.05
+BY_CHANCE = "changed by more than chance explains, adjusted for how many they are"
+_WRITERS: dict[str, Callable[[float], str]] = {
+    changes.SHARE: wording.per_cent,
+    changes.SECONDS: wording.duration,
+    changes.NUMBER: wording.number,
+}
+
+
+def what_changed(log: EventLog[Any], asked: Asked) -> tuple[pd.DataFrame | None, str]:
+    """Compare a report with the period before it, or with an earlier report, as it was asked for.
+
+    Parameters
+    ----------
+    log
+        The events of both periods.
+    asked
+        What was asked for: ``against`` or ``compare``.
+
+    Returns
+    -------
+    pandas.DataFrame or None, and str
+        As ``changes.find_changes`` returns it; or None, and why the two cannot be compared.
+    """
+    why = ""
+    if asked.against is not None:
+        bounds, why = changes.bounds_against(changes.read_earlier(asked.against), log)
+    elif asked.since is not None:
+        bounds = changes.compare_with_previous(asked.since, log.cutoff)
+    else:
+        bounds = None
+    return (None, why) if bounds is None else (changes.find_changes(log, bounds), "")
+
+
+def changes_said(table: pd.DataFrame | None, why: str) -> dict[str, object]:
+    """Return what the first page says of changes: the sentences, and a table for reading.
+
+    Parameters
+    ----------
+    table, why
+        As ``what_changed`` returns them.
+
+    Returns
+    -------
+    dict
+        ``sentences`` and ``table``, which is HTML.
+    """
+    if table is None:
+        return {"sentences": [f"The two periods cannot be compared: {why}."], "table": ""}
+    rows = table.astype(object).to_dict("records")
+    found = [row for row in rows if not wording.is_null(row["p_adjusted"]) and row["p_adjusted"] < ALPHA]
+    n_compared = sum(not wording.is_null(row["p_adjusted"]) for row in rows)
+    told = [
+        f"**{row['measure']}** went from {_number(row, 'before')} to {_number(row, 'now')}: {_change(row)}."
+        for row in found
+    ]
+    if not found:
+        compared = wording.count(n_compared, "number")
+        told = [f"It is not enough to tell whether anything changed: of {compared} with an interval, none {BY_CHANCE}."]
+    shown = pd.DataFrame(
+        {
+            "number": [row["measure"] for row in rows],
+            "before": [_number(row, "before") for row in rows],
+            "now": [_number(row, "now") for row in rows],
+            "change": [_change(row) for row in rows],
+            "servers_before": table["n_servers_before"],
+            "servers_now": table["n_servers_now"],
+        }
+    )
+    return {"sentences": told, "table": table_to_html(shown)}
+
+
+def _number(row: Mapping[Any, Any], name: str) -> str:
+    return wording.NULL if wording.is_null(row[name]) else _WRITERS[row["unit"]](float(row[name]))
+
+
+def _change(row: Mapping[Any, Any]) -> str:
+    if wording.is_null(row["difference"]):
+        return wording.NULL
+    write = wording.points if row["unit"] == changes.SHARE else _WRITERS[row["unit"]]
+    unit = " points" if row["unit"] == changes.SHARE else ""
+    difference = f"{write(float(row['difference']))}{unit}"
+    if wording.is_null(row["lower"]) or wording.is_null(row["upper"]):
+        return difference
+    return f"{difference} ({write(float(row['lower']))} to {write(float(row['upper']))})"
