@@ -12,6 +12,7 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import SourceError
+from telemetry_kit.eventlog.frames import persist
 from telemetry_kit.eventlog.scan import scan_events
 
 if TYPE_CHECKING:
@@ -122,4 +123,5 @@ def _relabelled(events: Any, key: pd.DataFrame) -> Any:  # noqa: ANN401 - a Duck
     labels = engine.open_alike(key, KEY_COLUMNS, parameter="key", like=opened)
     joined = opened.join(labels, on="server_id", how="left")
     told = [nw.col("label").alias("server_id") if name == "server_id" else nw.col(name) for name in opened.columns]
-    return engine.give_back(joined.select(*told), like=events)
+    # Computed once: a join within every question, nested as they are, takes DuckDB minutes to plan.
+    return persist(engine.give_back(joined.select(*told), like=events))
