@@ -23,7 +23,7 @@ author = "The telemetry-kit maintainers"
 version = release = importlib.metadata.version("telemetry-kit")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-exclude_patterns = ["_build", "decisions/README.md", "generate.py"]
+exclude_patterns = ["_build", "generate.py"]
 suppress_warnings = ["mystnb.unknown_mime_type"]
 
 # Every page is run anew, and a page that fails breaks the build.

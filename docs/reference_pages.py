@@ -35,11 +35,17 @@ def write(folder: Path) -> None:
 
 
 def topics() -> dict[str, list[str]]:
-    """Return the public functions and classes by the package that they are of, which is one topic."""
+    """Return the public functions and classes by the package or module that they are of, which is one topic."""
     named = [(getattr(tk, name), name) for name in tk.__all__]
-    public = [(value.__module__.rpartition(".")[0], name) for value, name in named if not isinstance(value, ModuleType)]
+    public = [(topic_of(value.__module__), name) for value, name in named if not isinstance(value, ModuleType)]
     grouped = groupby(sorted(public), key=lambda pair: pair[0])
     return {package: [name for _, name in pairs] for package, pairs in grouped}
+
+
+def topic_of(module: str) -> str:
+    """Return the package of a module, and the module itself where the package holds all topics."""
+    package = module.rpartition(".")[0]
+    return module if package == "telemetry_kit.analyses" else package
 
 
 def pictures() -> list[str]:
