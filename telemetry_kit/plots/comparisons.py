@@ -250,7 +250,8 @@ def plot_curve_comparison(curves: pd.DataFrame, comparison: pd.DataFrame, *, ax:
         curves = curves[(curves["stage"] == row["stage"].iloc[0]).fillna(value=False)]
     draw = survival.plot_stage_survival if "stage" in curves else survival.plot_incident_survival
     ax = draw(curves, ax=ax)
-    place: Any = ax.child_axes[0] if ax.child_axes else ax
+    # The axis that bears the caption is a child too, but no panel.
+    place: Any = next((child for child in ax.child_axes if hasattr(child, "axvline")), ax)
     if row.empty:
         return ax
     unit = _unit_of(row)
