@@ -118,7 +118,7 @@ $(PEERS)/.installed: requirements/peers.lock
 COMPILE = uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
 LOCKED = --constraint requirements/dev.lock
 lock:
-	$(COMPILE) pyproject.toml --group build --group spark-build --group test --group check \
+	$(COMPILE) pyproject.toml --group build --group spark-build --group test --group check --group docs \
 		--extra lab --extra polars --extra postgres --extra warehouse --output-file requirements/dev.lock
 	$(COMPILE) $(LOCKED) pyproject.toml --group build --extra lab --output-file requirements/lab.lock
 	$(COMPILE) $(LOCKED) pyproject.toml --extra spark --output-file requirements/spark.lock
