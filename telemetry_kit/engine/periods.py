@@ -44,18 +44,27 @@ def add_period(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
     if freq == "D":
         return frame.with_columns(_period=nw.col("_day"))
     if freq == "W":
-        return frame.with_columns(_period=(nw.col("_day") + 3) // 7)
+        return frame.with_columns(_period=_whole(nw.col("_day") + 3, 7))
     if freq == "Q":
-        return add_period(frame, "M").with_columns(_period=nw.col("_period") // 3)
+        return add_period(frame, "M").with_columns(_period=_whole(nw.col("_period"), 3))
     day, cycle, year = nw.col("_of_cycle"), nw.col("_cycle"), nw.col("_year")
     return (
-        frame.with_columns(_cycle=(nw.col("_day") + _MARCH_0000) // 146_097)
+        frame.with_columns(_cycle=_whole(nw.col("_day") + _MARCH_0000, 146_097))
         .with_columns(_of_cycle=nw.col("_day") + _MARCH_0000 - cycle * 146_097)
-        .with_columns(_year=(day - day // 1_460 + day // 36_524 - day // 146_096) // 365)
-        .with_columns(_of_year=day - (year * 365 + year // 4 - year // 100))
-        .with_columns(_period=(cycle * 400 + year - 1970) * 12 + (nw.col("_of_year") * 5 + 2) // 153 + 2)
+        .with_columns(_year=_whole(day - _whole(day, 1_460) + _whole(day, 36_524) - _whole(day, 146_096), 365))
+        .with_columns(_of_year=day - (year * 365 + _whole(year, 4) - _whole(year, 100)))
+        .with_columns(_period=(cycle * 400 + year - 1970) * 12 + _whole(nw.col("_of_year") * 5 + 2, 153) + 2)
         .drop("_cycle", "_of_cycle", "_year", "_of_year")
     )
+
+
+def _whole(number: nw.Expr, divisor: int) -> nw.Expr:
+    """Return how many times a whole number of up to some millions holds a divisor.
+
+    Narwhals writes ``//`` for SQL with its operand five times over, for every sign there is; of such divisions in one
+    another the query for a month would grow to gigabytes. With a half added, no rounding reaches the next whole number.
+    """
+    return ((number + 0.5) * (1 / divisor)).floor().cast(nw.Int64)
 
 
 def add_first_day(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
@@ -68,10 +77,10 @@ def add_first_day(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
         return frame.with_columns(_first_day=period * 7 - 3)
     months = period * 3 if freq == "Q" else period
     # Months since that March: as ``add_period``, the other way round.
-    frame = frame.with_columns(_month=months + 1970 * 12 - 2).with_columns(_year=nw.col("_month") // 12)
+    frame = frame.with_columns(_month=months + 1970 * 12 - 2).with_columns(_year=_whole(nw.col("_month"), 12))
     of_year, year = nw.col("_month") - nw.col("_year") * 12, nw.col("_year")
-    days = year * 365 + year // 4 - year // 100 + year // 400
-    first_day = days + (of_year * 153 + 2) // 5 - _MARCH_0000
+    days = year * 365 + _whole(year, 4) - _whole(year, 100) + _whole(year, 400)
+    first_day = days + _whole(of_year * 153 + 2, 5) - _MARCH_0000
     return frame.with_columns(_first_day=first_day).drop("_month", "_year")
 
 
