@@ -18,8 +18,6 @@ _SIDES = ["group_a", "group_b"]
 _VALUES = ["estimate_a", "estimate_b", "difference", "lower", "upper", "detectable"]
 _OWN = [*_SIDES, "n_a", "n_b", *_VALUES, "df", "p_adjusted"]
 _UNNAMED = (*_SIDES, "measure", "at_s", "comparison")
-_WEAK_DF = 4
-"""Below so many degrees of freedom an interval rests on few servers."""
 _SECONDS, _SHARE, _SIZE = "s", "share", "size"
 _WORDS = {
     "restricted_mean_s": "mean time",
@@ -32,10 +30,10 @@ _WORDS = {
 
 @given.picture
 def plot_comparison(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw differences between two groups around zero, with their limits and the estimates of both as text.
+    """Draw differences between two groups around zero, with their intervals and the estimates of both as text.
 
     Grey bars reach as far as a true difference could go unseen in one of five repetitions (``detectable``): a point
-    within its bar whose limits include zero is no proof that nothing differs. Filled points are told from zero after
+    within its bar whose interval includes zero is no proof that nothing differs. Filled points are told from zero after
     the adjustment for all rows of the table, pale ones rest on few servers.
 
     Parameters
@@ -96,7 +94,7 @@ def plot_comparison(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 
 def _most(table: pd.DataFrame) -> tuple[pd.DataFrame, str]:
-    """Return the rows that a picture has room for: those with the most on the smaller side, in their order."""
+    """Return the rows that fit into a picture: those with the most on the smaller side, in their order."""
     if len(table) <= groups.MOST_ROWS:
         return table, ""
     smaller = np.minimum(numbers(table["n_a"]), numbers(table["n_b"]))
@@ -111,15 +109,15 @@ def _unit_of(rows: pd.DataFrame) -> str:
 
 
 def _draw_differences(ax: Axes, rows: pd.DataFrame, *, unit: str, sides: list[str], names_pairs: bool) -> None:
-    """Draw one row of points, limits and texts for each comparison."""
+    """Draw one row of points, intervals and texts for each comparison."""
     at = style.rows_axis(ax, [_row_label(row, names_pairs=names_pairs) for _, row in rows.iterrows()])
     estimate, lower, upper, detectable = (numbers(rows[name]) for name in _VALUES[2:])
     reach = np.nan_to_num(detectable)
     ax.barh(at, 2 * reach, left=-reach, height=0.62, color=style.RULE, alpha=0.7, linewidth=0)
     ax.axvline(0, color=style.INK, linewidth=0.9)
     alpha = 1 - float(rows.attrs.get("level", 0.95))
-    is_found, is_weak = numbers(rows["p_adjusted"]) < alpha, numbers(rows["df"]) < _WEAK_DF
-    style.whiskers(ax, at, estimate, lower, upper, horizontal=True)
+    is_found, is_weak = numbers(rows["p_adjusted"]) < alpha, groups.is_weak(rows)
+    style.whiskers(ax, at, estimate, lower, upper, is_weak=is_weak, horizontal=True)
     for places, looks in _looks(is_found, is_weak):
         ax.plot(estimate[places], at[places], "o", markersize=5.5, zorder=3, **looks)
     values = np.concatenate([estimate, lower, upper, reach, -reach])
@@ -193,7 +191,7 @@ def _handles(rows: pd.DataFrame, limits: str) -> list[Any]:
     from matplotlib.patches import Patch
 
     alpha = 1 - float(rows.attrs.get("level", 0.95))
-    is_found, is_weak = numbers(rows["p_adjusted"]) < alpha, numbers(rows["df"]) < _WEAK_DF
+    is_found, is_weak = numbers(rows["p_adjusted"]) < alpha, groups.is_weak(rows)
     names = ("told from zero (adjusted)", "not told from zero", "rests on few servers")
     looks = _looks(is_found, is_weak)
     points = [
@@ -259,6 +257,8 @@ def plot_curve_comparison(curves: pd.DataFrame, comparison: pd.DataFrame, *, ax:
     names = " minus ".join(groups.label(row[side].iloc[0]) for side in reversed(_SIDES))
     between = "" if np.isnan(lower) else f" [{_signed(lower, unit)}, {_signed(upper, unit)}]"
     text = f"{_WORDS.get(str(row['measure'].iloc[0]), '')}, {names}:\n{_signed(difference, unit)}{between}"
+    if groups.is_weak(row)[0]:
+        text = f"{text}\nrests on few servers"
     at_s = float(numbers(row["at_s"])[0])
     if not np.isnan(at_s):
         place.axvline(at_s, color=style.QUIET, linewidth=1, linestyle=(0, (4, 3)))
@@ -328,16 +328,17 @@ def plot_over_periods(table: pd.DataFrame, periods: pd.DataFrame | None = None, 
         for number in np.flatnonzero(partial):
             place.axvspan(number - 0.5, number + 0.5, facecolor="none", edgecolor="#BBBBBB", hatch="////", linewidth=0)
         estimate, lower, upper = (numbers(rows[column]) for column in ("estimate", "lower", "upper"))
-        style.whiskers(place, at, estimate, lower, upper)
-        place.plot(at, estimate, "-o", color=given.colors()[0], markersize=4, linewidth=1.2)
+        is_weak, color = groups.is_weak(rows), given.colors()[0]
+        style.whiskers(place, at, estimate, lower, upper, is_weak=is_weak)
+        place.plot(at, estimate, color=color, linewidth=1.2)
+        style.points(place, at, estimate, "o", is_weak=is_weak, color=color, markersize=4)
         shown = np.linspace(0, len(listed) - 1, min(len(listed), 4)).round().astype(int)
         place.set_xticks(shown, [_short(listed[number]) for number in shown])
         place.set_xlim(-0.5, len(listed) - 0.5)
         style.share_axis(place)
         style.grid(place, "y")
-    note = groups.joined(
-        [f"bars: {groups.limits_name(table)}", "hatched: not recorded as a whole" if partial.any() else ""]
-    )
+    hatched = "hatched: not recorded as a whole" if partial.any() else ""
+    note = groups.joined([groups.limits_said(table), groups.weak_said(table), hatched])
     style.describe(ax, title, note, "Period", ylabel)
     return ax
 

@@ -178,7 +178,7 @@ def plot_stage_occupancy(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     style.legend(ax, handles, parts.title)
     n, servers = (groups.largest(table[name]) for name in ("n_incidents", "n_servers"))
     told = "" if len(parts) > 1 else f"n = {groups.count(n, 'incident')} on {groups.count(servers, 'server')}"
-    note = groups.joined([told, "closed: between and after visits", parts.note()])
+    note = groups.joined([told, "closed: between and after visits", groups.weak_said(table), parts.note()])
     style.describe(ax, title, note, f"{xlabel} (log axis)" if is_log else xlabel, ylabel)
     return ax
 
@@ -203,6 +203,7 @@ def _state_colors(states: Sequence[str]) -> dict[str, Any]:
 
 def _draw_bands(ax: Axes, rows: pd.DataFrame, states: Sequence[str], colors: Mapping[str, Any], scale: _Scale) -> None:
     lowest, highest, is_log = scale
+    opacity = style.LIGHTER if groups.is_weak(rows).any() else 1.0
     times = np.unique(groups.numbers(rows["time_s"]))
     bottom: npt.NDArray[np.float64] = np.zeros(len(times))
     for state in states:
@@ -213,7 +214,8 @@ def _draw_bands(ax: Axes, rows: pd.DataFrame, states: Sequence[str], colors: Map
         # The last shares hold until the edge of the picture.
         x = np.append(times[seen], highest)
         low, high = (np.append(edge[seen], edge[seen][-1:]) for edge in (bottom, bottom + height))
-        ax.fill_between(x, low, high, step="post", color=colors[state], linewidth=0.4, edgecolor="white")
+        looks: dict[str, Any] = {"color": colors[state], "alpha": opacity, "linewidth": 0.4, "edgecolor": "white"}
+        ax.fill_between(x, low, high, step="post", **looks)
         bottom = bottom + height
     style.duration_axis(ax, lowest, highest, log=is_log)
     style.share_axis(ax)
@@ -277,7 +279,8 @@ def plot_stage_exits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         for part in parts.shown:
             for way, color in WAYS.items():
                 mine = part.rows[(part.rows["stage"] == stage) & (part.rows["exit"] == way)]
-                _draw_way(place, mine, scale, color=color, linestyle=part.line_style)
+                ink = style.lighter(color) if groups.is_weak(mine).any() else color
+                _draw_way(place, mine, scale, color=ink, linestyle=part.line_style)
         style.duration_axis(place, scale.lowest, scale.highest, log=is_log)
         style.share_axis(place)
         style.grid(place, "both")
@@ -285,7 +288,7 @@ def plot_stage_exits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     if parts.title:
         handles += [Line2D([], [], color=style.QUIET, linestyle=p.line_style, label=p.label) for p in parts.shown]
     style.legend(ax, [*handles, style.band_handle(f"{groups.limits_name(table)}, pointwise")], parts.title)
-    note = groups.joined(["what is missing to 100 % is still there", later, parts.note()])
+    note = groups.joined(["what is missing to 100 % is still there", groups.weak_said(table), later, parts.note()])
     style.describe(ax, title, note, f"{xlabel} (log axis)" if is_log else xlabel, ylabel)
     return ax
 

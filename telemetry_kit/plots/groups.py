@@ -24,6 +24,8 @@ MOST_ROWS = 40
 MOST_PANELS = 6
 MOST_STAGES = 30
 """How many stages fit into a picture; real incidents have fewer, but a wrong number in one event is enough."""
+WEAK_DF = 4
+"""With fewer degrees of freedom an interval rests on few servers."""
 UNKNOWN = "unknown"
 LABEL_LENGTH = 16
 
@@ -205,6 +207,16 @@ def limits_said(table: pd.DataFrame) -> str:
     """Say what the bars of a picture are; nothing where there are none."""
     name = limits_name(table)
     return f"bars: {name}" if name else ""
+
+
+def is_weak(rows: pd.DataFrame) -> npt.NDArray[np.bool_]:
+    """Tell which rows have an interval that rests on few servers: one with few degrees of freedom."""
+    return numbers(rows["df"]) < WEAK_DF if "df" in rows else np.zeros(len(rows), dtype=np.bool_)
+
+
+def weak_said(table: pd.DataFrame) -> str:
+    """Say what lighter ink means; nothing where nothing has any."""
+    return "lighter ink: rests on few servers" if is_weak(table).any() else ""
 
 
 def joined(parts: Sequence[str]) -> str:

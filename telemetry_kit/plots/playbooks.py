@@ -29,7 +29,7 @@ def plot_playbook_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     """Draw the quantiles of playbook sizes: a row for each group, on a logarithmic axis where the tail is long.
 
     The thick bar holds the middle half of the playbooks, the thin one nine in ten; the diamond is the median, the
-    whisker its limits; small ticks are the smallest and the largest.
+    whisker its interval; small ticks are the smallest and the largest.
 
     Parameters
     ----------
@@ -74,8 +74,9 @@ def plot_playbook_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.hlines(height, p05, p95, color=color, linewidth=2, alpha=0.6)
         ax.hlines(height, p25, p75, color=color, linewidth=9, alpha=0.4)
         ax.plot(np.concatenate([least, most]), [height, height], "|", color=color, markersize=6)
-        style.whiskers(ax, [height], median, lower, upper, horizontal=True, capsize=3.5)
-        ax.plot(median, [height], "D", color=style.INK, markersize=4.5)
+        is_weak = groups.is_weak(group.rows)
+        style.whiskers(ax, [height], median, lower, upper, is_weak=is_weak, horizontal=True, capsize=3.5)
+        style.points(ax, median, [height], "D", is_weak=is_weak, color=style.INK, markersize=4.5)
     counts = [(groups.total(group.rows["n"]), groups.total(group.rows["n_servers"])) for group in parts.shown]
     texts = [f"{groups.count(n, 'playbook')} on {groups.count(servers, 'server')}" for n, servers in counts]
     style.beside(ax, at, texts, heading="")
@@ -89,7 +90,7 @@ def plot_playbook_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         Line2D([], [], color=style.INK, marker="D", markersize=4.5, label=groups.with_limits("median", table)),
     ]
     style.legend(ax, handles, below=True)
-    style.describe(ax, title, parts.note(), xlabel, ylabel)
+    style.describe(ax, title, groups.joined([groups.weak_said(table), parts.note()]), xlabel, ylabel)
     return ax
 
 
@@ -216,15 +217,9 @@ def plot_playbook_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         update, change, lower, upper = (
             groups.numbers(group.rows[name]) for name in ("update", "mean_change", "lower", "upper")
         )
-        ax.plot(
-            update,
-            change,
-            color=group.color,
-            marker=group.marker,
-            linestyle=group.line_style,
-            markersize=4,
-            linewidth=1.4,
-        )
+        ax.plot(update, change, color=group.color, linestyle=group.line_style, linewidth=1.4)
+        is_weak = groups.is_weak(group.rows)
+        style.points(ax, update, change, group.marker, is_weak=is_weak, color=group.color, markersize=4)
         ax.fill_between(update, lower, upper, color=group.color, alpha=0.15, linewidth=0)
     ax.xaxis.set_major_locator(MaxNLocator(MOST_UPDATES_MARKED, integer=True))
     style.grid(ax, "y")
@@ -236,7 +231,7 @@ def plot_playbook_growth(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     ]
     style.legend(ax, [*handles, style.band_handle(groups.limits_name(table))], parts.title)
     told = "" if parts.title else _shrinking(parts.shown[0].rows)
-    style.describe(ax, title, groups.joined([told, parts.note()]), xlabel, ylabel)
+    style.describe(ax, title, groups.joined([told, groups.weak_said(table), parts.note()]), xlabel, ylabel)
     return ax
 
 

@@ -25,7 +25,7 @@ STILL_OPEN = "not reached, still open at the cutoff"
 
 @given.picture
 def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the share of incidents that reached each stage, with its limits and what may still come.
+    """Draw the share of incidents that reached each stage, with its interval and what may still come.
 
     The pale part on top of a bar is the share of incidents that had not reached the stage and were open at the
     cutoff: it may still be added.
@@ -81,13 +81,14 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         at = groups.numbers(rows["stage"]) + (position - (len(parts) - 1) / 2) * step
         estimate = groups.numbers(rows["estimate"])
         still = groups.numbers(rows["n_open"]) / np.maximum(groups.numbers(rows["n_eligible"]), 1)
-        looks: dict[str, Any] = {"height": step * 0.88, "color": group.color}
-        ax.barh(at, estimate, **looks)
-        ax.barh(at, still, left=estimate, alpha=0.25, hatch="////", edgecolor="white", linewidth=0, **looks)
         # All incidents that have a first stage reached it: no chance is in that share.
         by_chance = (groups.numbers(rows["stage"]) > 0) | (groups.numbers(rows["n_reached"]) < _eligible(rows))
+        is_weak = by_chance & groups.is_weak(rows)
+        looks: dict[str, Any] = {"height": step * 0.88, "color": style.inks(group.color, is_weak)}
+        ax.barh(at, estimate, **looks)
+        ax.barh(at, still, left=estimate, alpha=0.25, hatch="////", edgecolor="white", linewidth=0, **looks)
         lower, upper = (np.where(by_chance, groups.numbers(rows[name]), np.nan) for name in ("lower", "upper"))
-        style.whiskers(ax, at, estimate, lower, upper, horizontal=True)
+        style.whiskers(ax, at, estimate, lower, upper, is_weak=is_weak, horizontal=True)
         if n_bars <= MOST_ANNOTATED_BARS:
             style.beside(ax, at, _counts(rows), heading="" if position else "reached it / have it")
     style.share_axis(ax, "x")
@@ -103,13 +104,14 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     told = "" if parts.title else f"n = {_incidents(parts.shown[0])}"
     n_immature = groups.total(table["n_immature"].groupby(table["stage"]).sum().head(1)) if "n_immature" in table else 0
     young = f"{groups.count(n_immature, 'incident')} too young to count" if n_immature else ""
-    style.describe(ax, title, groups.joined([told, young, later, parts.note()]), xlabel, ylabel)
+    note = groups.joined([told, young, groups.weak_said(table), later, parts.note()])
+    style.describe(ax, title, note, xlabel, ylabel)
     return ax
 
 
 @given.picture
 def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw how long visits to each stage last: the median with its limits, and the quartiles, on a log axis.
+    """Draw how long visits to each stage last: the median with its interval, and the quartiles, on a log axis.
 
     Parameters
     ----------
@@ -121,7 +123,7 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     Returns
     -------
     matplotlib.axes.Axes
-        The axes drawn on. A median, quartile or limit that was not reached by the cutoff is not drawn.
+        The axes drawn on. A median, quartile or end of an interval that was not reached by the cutoff is not drawn.
 
     Raises
     ------
@@ -155,9 +157,11 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         rows = group.rows
         at = groups.numbers(rows["stage"]) + (position - (len(parts) - 1) / 2) * step
         q25, median, q75, lower, upper = (groups.numbers(rows[column]) for column in quantiles)
-        ax.hlines(at, q25, q75, color=group.color, alpha=0.35, linewidth=7)
-        style.whiskers(ax, at, median, lower, upper, horizontal=True, color=group.color)
-        ax.plot(median, at, group.marker, color=group.color, markersize=5.5, markeredgecolor="white")
+        is_weak = groups.is_weak(rows)
+        ax.hlines(at, q25, q75, color=style.inks(group.color, is_weak), alpha=0.35, linewidth=7)
+        inked: dict[str, Any] = {"is_weak": is_weak, "color": group.color}
+        style.whiskers(ax, at, median, lower, upper, horizontal=True, **inked)
+        style.points(ax, median, at, group.marker, markersize=5.5, markeredgecolor="white", **inked)
         texts = [
             f"{groups.count(n, 'visit')} on {groups.count(servers, 'server')}, {int(open_):,} open" if n else "no visit"
             for n, servers, open_ in zip(rows["n_visits"], rows["n_servers"], rows["n_censored"], strict=True)
@@ -180,7 +184,8 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ]
     style.legend(ax, handles, parts.title, below=True)
     note = "Kaplan–Meier over the visits whose start was recorded; what was not reached by the cutoff is not drawn"
-    style.describe(ax, title, groups.joined([note, later, parts.note()]), xlabel, groups.stage_axis(table))
+    note = groups.joined([note, groups.weak_said(table), later, parts.note()])
+    style.describe(ax, title, note, xlabel, groups.stage_axis(table))
     return ax
 
 

@@ -1,4 +1,4 @@
-"""What all pictures have in common: their axes, titles, limits, panels and scales."""
+"""What all pictures have in common: their axes, titles, intervals, panels and scales."""
 
 from __future__ import annotations
 
@@ -25,6 +25,8 @@ PARTS = 600
 """Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
 TICK_PARTS = 60
 """The same for ticks, which would run into one another."""
+LIGHTER = 0.4
+"""How much of a colour is left in its lighter ink, which stands for what rests on few servers."""
 LONG_TAIL = 20
 """A largest value this many times the typical one makes a picture's axis logarithmic."""
 
@@ -115,20 +117,63 @@ def whiskers(
     lower: npt.NDArray[np.float64],
     upper: npt.NDArray[np.float64],
     *,
+    is_weak: npt.NDArray[np.bool_],
+    color: str = INK,
     horizontal: bool = False,
     **looks: Any,  # noqa: ANN401 - what Matplotlib's errorbar takes
 ) -> None:
-    """Draw limits as whiskers around estimates; where they are null there is none."""
+    """Draw intervals as whiskers around estimates, in lighter ink where ``is_weak``; where they are null is none."""
     reach = np.array([estimate - lower, upper - estimate])
-    # A limit that is alone makes half a whisker. An estimate at 0 or 1 may stick out of its limits by a rounding error,
-    # which Matplotlib refuses.
+    # A bound that is alone makes half a whisker. An estimate at 0 or 1 may stick out of its interval by a rounding
+    # error, which Matplotlib refuses.
     is_alone = np.isnan(reach) & ~np.isnan(reach).all(axis=0)
     reach = np.where(is_alone, 0, np.maximum(reach, 0))
-    drawn: dict[str, Any] = {"fmt": "none", "capsize": 2.5, "elinewidth": 1.2, "color": INK} | looks
-    if horizontal:
-        ax.errorbar(estimate, at, xerr=reach, **drawn)
-    else:
-        ax.errorbar(at, estimate, yerr=reach, **drawn)
+    places = np.asarray(at, dtype=np.float64)
+    drawn: dict[str, Any] = {"fmt": "none", "capsize": 2.5, "elinewidth": 1.2} | looks
+    for shown, ink in _inks(is_weak, color):
+        if horizontal:
+            ax.errorbar(estimate[shown], places[shown], xerr=reach[:, shown], color=ink, **drawn)
+        else:
+            ax.errorbar(places[shown], estimate[shown], yerr=reach[:, shown], color=ink, **drawn)
+
+
+def points(
+    ax: Axes,
+    x: npt.ArrayLike,
+    y: npt.ArrayLike,
+    marker: str,
+    *,
+    is_weak: npt.NDArray[np.bool_],
+    color: str,
+    **looks: Any,  # noqa: ANN401 - what Matplotlib's plot takes
+) -> None:
+    """Draw estimates as points, in lighter ink where ``is_weak``."""
+    for shown, ink in _inks(is_weak, color):
+        ax.plot(np.asarray(x)[shown], np.asarray(y)[shown], marker, color=ink, **looks)
+
+
+def lighter(color: str) -> str:
+    """Return the lighter ink of a colour, for what rests on few servers.
+
+    Examples
+    --------
+    >>> lighter("#000000")
+    '#999999'
+    """
+    from matplotlib.colors import to_hex, to_rgb
+
+    red, green, blue = (1 - LIGHTER * (1 - part) for part in to_rgb(color))
+    return to_hex((red, green, blue))
+
+
+def inks(color: str, is_weak: npt.NDArray[np.bool_]) -> list[str]:
+    """Return the ink of each of several marks of a colour: the lighter one where ``is_weak``."""
+    return [lighter(color) if weak else color for weak in is_weak]
+
+
+def _inks(is_weak: npt.NDArray[np.bool_], color: str) -> list[tuple[npt.NDArray[np.bool_], str]]:
+    """Return which marks have which ink; the lighter one only where it is needed."""
+    return [(~is_weak, color), *([(is_weak, lighter(color))] if is_weak.any() else [])]
 
 
 def legend(ax: Axes, handles: Sequence[Any], title: str = "", *, below: bool = False) -> None:
@@ -192,7 +237,7 @@ def is_long_tailed(values: npt.NDArray[np.float64]) -> bool:
 
 
 def duration_ticks(lowest: float, highest: float, *, log: bool, most: int = MOST_TICKS) -> list[float]:
-    """Return where to mark an axis of durations between two limits, with so many marks that each can be read."""
+    """Return where to mark an axis of durations between its ends, with so many marks that each can be read."""
     if log:
         apart = np.log(highest / lowest) / most
         ticks: list[float] = []
@@ -239,7 +284,7 @@ def size_axis(ax: Axes, values: npt.NDArray[np.float64], axis: str = "x") -> Non
 def visible(
     positions: npt.NDArray[np.float64], lowest: float, highest: float, *, log: bool, parts: int = PARTS
 ) -> npt.NDArray[np.intp]:
-    """Return which points of a curve can be told apart on an axis, in their order: the others would only take room.
+    """Return which points of a curve can be told apart on an axis, in their order: the others would not be seen.
 
     Of the points that fall into one of many narrow parts of the axis these are the first and the last, between which a
     curve that goes one way cannot be seen to do anything else.
@@ -258,7 +303,7 @@ def log_limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
 
 
 def limits_handle(name: str) -> Any:  # noqa: ANN401 - a container of Matplotlib's
-    """Return what stands for limits in a legend: a whisker."""
+    """Return what stands for intervals in a legend: a whisker."""
     from matplotlib.lines import Line2D
 
     return Line2D([], [], color=INK, linestyle="none", marker="|", markersize=11, markeredgewidth=1.2, label=name)
@@ -273,7 +318,7 @@ def days(times: pd.DatetimeIndex) -> npt.NDArray[np.float64]:
 
 
 def band_handle(name: str) -> Any:  # noqa: ANN401 - an artist of Matplotlib's
-    """Return what stands for limits in a legend: a piece of a band."""
+    """Return what stands for intervals in a legend: a piece of a band."""
     from matplotlib.patches import Patch
 
     return Patch(color="#999999", alpha=0.3, linewidth=0, label=name)

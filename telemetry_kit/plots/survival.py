@@ -238,7 +238,7 @@ def _draw(
         _write_at_risk(place, ticks, of_place, named=n_lines > 1)
     style.legend(ax, _handles(curves if is_named else [], look, groups.limits_name(table)), title, below=bool(stages))
     counted = "" if is_named else f"n = {_counted(curves[0].rows, look)}"
-    note = groups.joined([counted, look.note, "below: numbers at risk", later, parts.note()])
+    note = groups.joined([counted, look.note, "below: numbers at risk", groups.weak_said(table), later, parts.note()])
     style.describe(ax, look.title, note, f"{look.xlabel} (log axis)" if log else look.xlabel, look.ylabel)
     ax.xaxis.labelpad = 0 if stages else below - 14
     ax.yaxis.labelpad = max(36, name_width) if stages else max(4, name_width - 30)
@@ -282,11 +282,12 @@ def _draw_curve(ax: Axes, curve: Group, look: _Look, begin: float, end: float, *
     )
     time = np.maximum(time, begin)
     seen = style.visible(time, begin, end, log=log)
-    ax.step(time[seen], height[seen], where="post", color=curve.color, linestyle=curve.line_style, linewidth=1.6)
-    ax.fill_between(time[seen], lower[seen], upper[seen], step="post", color=curve.color, alpha=0.15, linewidth=0)
+    color = style.lighter(curve.color) if groups.is_weak(rows).any() else curve.color
+    ax.step(time[seen], height[seen], where="post", color=color, linestyle=curve.line_style, linewidth=1.6)
+    ax.fill_between(time[seen], lower[seen], upper[seen], step="post", color=color, alpha=0.15, linewidth=0)
     censored = np.flatnonzero(np.concatenate([[False], groups.numbers(rows["n_censored"]) > 0]))
     censored = censored[style.visible(time[censored], begin, end, log=log, parts=style.TICK_PARTS)]
-    ax.plot(time[censored], height[censored], "|", color=curve.color, markersize=5, markeredgewidth=0.8)
+    ax.plot(time[censored], height[censored], "|", color=color, markersize=5, markeredgewidth=0.8)
 
 
 def _write_at_risk(ax: Axes, ticks: Sequence[float], curves: Sequence[Group], *, named: bool) -> None:

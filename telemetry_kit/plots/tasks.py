@@ -30,7 +30,7 @@ DIFFERENCE = "Commander's share minus assignee's share (percentage points)"
 
 @given.picture
 def plot_task_completion(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the shares of the four completers with their limits; each group has its rows.
+    """Draw the shares of the four completers with their intervals; each group has its rows.
 
     Parameters
     ----------
@@ -87,13 +87,13 @@ def plot_task_completion(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         told = groups.joined([f"n = {_completions(table)}", groups.limits_said(table)])
     style.share_axis(ax, "x")
     style.grid(ax, "x")
-    style.describe(ax, title, groups.joined([told, parts.note()]), COMPLETED, ylabel)
+    style.describe(ax, title, groups.joined([told, groups.weak_said(table), parts.note()]), COMPLETED, ylabel)
     return ax
 
 
 @given.picture
 def plot_completion_by_stage(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw the shares of the four completers stage by stage, with limits and the number of completions.
+    """Draw the shares of the four completers stage by stage, with intervals and the number of completions.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def plot_completion_by_stage(table: pd.DataFrame, *, ax: Axes | None = None) -> 
     style.grid(ax, "y")
     style.legend(ax, [*_completer_handles(), style.limits_handle(groups.limits_name(table))])
     told = f"n = {groups.count(groups.total(table['n_completed']), 'completion')}"
-    style.describe(ax, title, groups.joined([told, parts.note()]), xlabel, COMPLETED)
+    style.describe(ax, title, groups.joined([told, groups.weak_said(table), parts.note()]), xlabel, COMPLETED)
     return ax
 
 
@@ -196,13 +196,13 @@ def plot_task_completion_over_time(table: pd.DataFrame, *, ax: Axes | None = Non
         style.date_axis(place)
     style.legend(ax, [*_completer_handles(), style.band_handle(groups.limits_name(table))])
     told = f"by {parts.title}" if parts.title else f"n = {_completions(table, most=True)}"
-    style.describe(ax, title, groups.joined([told, parts.note()]), xlabel, COMPLETED)
+    style.describe(ax, title, groups.joined([told, groups.weak_said(table), parts.note()]), xlabel, COMPLETED)
     return ax
 
 
 @given.picture
 def plot_commander_vs_assignee(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
-    """Draw commander against assignee as a forest plot: a row for each group, the difference with its limits.
+    """Draw commander against assignee as a forest plot: a row for each group, the difference with its interval.
 
     Parameters
     ----------
@@ -243,8 +243,9 @@ def plot_commander_vs_assignee(table: pd.DataFrame, *, ax: Axes | None = None) -
     for height, group in zip(at, parts.shown, strict=True):
         rows = group.rows
         difference, lower, upper = (groups.numbers(rows[name]) for name in ("difference", "lower", "upper"))
-        style.whiskers(ax, [height], difference, lower, upper, horizontal=True)
-        ax.plot(difference, [height], "o", color=given.colors()[0], markersize=6)
+        is_weak = groups.is_weak(rows)
+        style.whiskers(ax, [height], difference, lower, upper, is_weak=is_weak, horizontal=True)
+        style.points(ax, difference, [height], "o", is_weak=is_weak, color=given.colors()[0], markersize=6)
     columns = {
         "commander": [_per_cent(group.rows["commander"].iloc[0]) for group in parts.shown],
         "assignee": [_per_cent(group.rows["assignee"].iloc[0]) for group in parts.shown],
@@ -259,7 +260,8 @@ def plot_commander_vs_assignee(table: pd.DataFrame, *, ax: Axes | None = None) -
     _points_axis(ax, "x")
     style.grid(ax, "x")
     told = "right of the line, more was completed by commanders than by assignees"
-    style.describe(ax, title, groups.joined([groups.limits_said(table), told, parts.note()]), DIFFERENCE, ylabel)
+    note = groups.joined([groups.limits_said(table), told, groups.weak_said(table), parts.note()])
+    style.describe(ax, title, note, DIFFERENCE, ylabel)
     return ax
 
 
@@ -313,20 +315,22 @@ def plot_commander_vs_assignee_over_time(table: pd.DataFrame, *, ax: Axes | None
         style.date_axis(place)
     style.legend(ax, [style.band_handle(groups.limits_name(table))])
     told = f"by {parts.title}" if parts.title else f"n = {_completions(table, most=True)}"
-    style.describe(ax, title, groups.joined([told, "above the line: more by commanders", parts.note()]), xlabel, ylabel)
+    note = groups.joined([told, "above the line: more by commanders", groups.weak_said(table), parts.note()])
+    style.describe(ax, title, note, xlabel, ylabel)
     return ax
 
 
 def _draw_share(
     ax: Axes, rows: pd.DataFrame, at: npt.NDArray[np.float64], color: str, marker: str, *, horizontal: bool
 ) -> None:
-    """Draw one completer's share with its limits; nothing where the group has no such row."""
+    """Draw one completer's share with its interval; nothing where the group has no such row."""
     if rows.empty:
         return
     estimate, lower, upper = (groups.numbers(rows[name]) for name in ("estimate", "lower", "upper"))
-    style.whiskers(ax, at, estimate, lower, upper, horizontal=horizontal, color=color)
+    is_weak = groups.is_weak(rows)
+    style.whiskers(ax, at, estimate, lower, upper, horizontal=horizontal, is_weak=is_weak, color=color)
     places = (estimate, at) if horizontal else (at, estimate)
-    ax.plot(*places, marker, color=color, markersize=5.5)
+    style.points(ax, *places, marker, is_weak=is_weak, color=color, markersize=5.5)
 
 
 def _open_course(ax: Axes | None, n_groups: int) -> Axes:
@@ -341,10 +345,12 @@ def _draw_course(ax: Axes, rows: pd.DataFrame, column: str, color: str, marker: 
     """Draw an estimate over time as a line with a band, whiskers where a neighbour is missing."""
     at = style.days(pd.DatetimeIndex(rows[PERIOD]))
     estimate, lower, upper = (groups.numbers(rows[name]) for name in (column, "lower", "upper"))
-    ax.plot(at, estimate, marker=marker, color=color, markersize=4, linewidth=1.4)
+    is_weak = groups.is_weak(rows)
+    ax.plot(at, estimate, color=color, linewidth=1.4)
+    style.points(ax, at, estimate, marker, is_weak=is_weak, color=color, markersize=4)
     ax.fill_between(at, lower, upper, color=color, alpha=0.15, linewidth=0)
     if len(at) == 1:
-        style.whiskers(ax, at, estimate, lower, upper, color=color)
+        style.whiskers(ax, at, estimate, lower, upper, is_weak=is_weak, color=color)
 
 
 def _completer_looks() -> dict[str, tuple[str, str]]:
