@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine, stats
+from telemetry_kit.analyses.summaries import N_CLUSTERS
 from telemetry_kit.engine.grouping import Groups, number_codes
 from telemetry_kit.engine.ordering import SERVER, sort_rows
 from telemetry_kit.errors import ParameterError
@@ -197,8 +198,12 @@ def counts_of(a: stats.Clusters, b: stats.Clusters) -> dict[str, NDArray[Any]]:
 
 
 def adjust(table: pd.DataFrame) -> pd.DataFrame:
-    """Fill in the p values adjusted for the number of rows of the call (Holm 1979, Scand. J. Statist. 6:65-70)."""
-    return table.assign(p_adjusted=stats.holm(table["p_value"].to_numpy(np.float64)))
+    """Fill in the p values adjusted for the number of rows of the call (Holm 1979, Scand. J. Statist. 6:65-70).
+
+    ``N_CLUSTERS``, for ``warned``, is how many clusters the smaller side has where there is no interval.
+    """
+    fewest = table[["n_servers_a", "n_servers_b"]].min(axis=1).where(table["lower"].isna())
+    return table.assign(p_adjusted=stats.holm(table["p_value"].to_numpy(np.float64)), **{N_CLUSTERS: fewest})
 
 
 def first_of(columns: Mapping[str, NDArray[Any]]) -> dict[str, Any]:

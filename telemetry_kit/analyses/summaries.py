@@ -125,14 +125,14 @@ def summarise_at_once(
 def share_columns(
     successes: Sequence[npt.NDArray[Any]], totals: Sequence[npt.NDArray[Any]], *, level: float
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Return the shares of many rows with their limits: ``estimate``, ``df``, ``lower``, ``upper``.
+    """Return the shares of many rows with their intervals: ``estimate``, ``df``, ``lower``, ``upper``.
 
     Parameters
     ----------
     successes, totals
         For each row, what counts and what there is of each cluster. Clusters without any need not be there.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
     """
     n_entries = [each.size for each in totals]
     groups = Groups(np.repeat(np.arange(len(n_entries)), n_entries), len(n_entries))
@@ -142,8 +142,8 @@ def share_columns(
     return {"estimate": shares.estimate, "df": shares.df, **limits._asdict()}
 
 
-def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS) -> pd.DataFrame:
-    """Return a table of limits, with one warning where some are null because they rest on one cluster.
+def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS, is_chosen: bool = True) -> pd.DataFrame:
+    """Return a table of intervals, with one warning where some are null because they rest on one cluster.
 
     Parameters
     ----------
@@ -153,10 +153,12 @@ def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS) -> p
         The column of clusters, as the caller of that function named it.
     counted
         The column of ``table`` with the number of clusters; ``N_CLUSTERS`` is taken out.
+    is_chosen
+        Whether that function lets its caller choose the column of clusters.
     """
     n_rows = int((table[counted] == 1).sum())
     if n_rows:
-        warnings.warn(OneClusterWarning(cluster, n_rows, len(table)), stacklevel=3)
+        warnings.warn(OneClusterWarning(cluster, n_rows, len(table), is_chosen=is_chosen), stacklevel=3)
     return table.drop(columns=N_CLUSTERS, errors="ignore")
 
 

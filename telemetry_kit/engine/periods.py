@@ -34,7 +34,7 @@ def check_freq(freq: str) -> None:
         raise ParameterError("freq", freq, FREQS)
 
 
-def add_period(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
+def add_period_number(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
     """Add ``_period``, the number of the period in which ``_day`` lies: the day, the week from Monday, month, quarter.
 
     Months follow from days by the arithmetic of the Gregorian calendar, whose 400 years have 146,097 days; in a year
@@ -46,7 +46,7 @@ def add_period(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
     if freq == "W":
         return frame.with_columns(_period=_whole(nw.col("_day") + 3, 7))
     if freq == "Q":
-        return add_period(frame, "M").with_columns(_period=_whole(nw.col("_period"), 3))
+        return add_period_number(frame, "M").with_columns(_period=_whole(nw.col("_period"), 3))
     day, cycle, year = nw.col("_of_cycle"), nw.col("_cycle"), nw.col("_year")
     return (
         frame.with_columns(_cycle=_whole(nw.col("_day") + _MARCH_0000, 146_097))
@@ -70,13 +70,13 @@ def _whole(number: nw.Expr, divisor: int) -> nw.Expr:
 def add_first_day(frame: nw.LazyFrame[Any], freq: Freq) -> nw.LazyFrame[Any]:
     """Add ``_first_day``, the day with which the period begins in which ``_day`` lies: ``first_days`` in the engine."""
     period = nw.col("_period")
-    frame = add_period(frame, freq)
+    frame = add_period_number(frame, freq)
     if freq == "D":
         return frame.with_columns(_first_day=period)
     if freq == "W":
         return frame.with_columns(_first_day=period * 7 - 3)
     months = period * 3 if freq == "Q" else period
-    # Months since that March: as ``add_period``, the other way round.
+    # Months since that March: as ``add_period_number``, the other way round.
     frame = frame.with_columns(_month=months + 1970 * 12 - 2).with_columns(_year=_whole(nw.col("_month"), 12))
     of_year, year = nw.col("_month") - nw.col("_year") * 12, nw.col("_year")
     days = year * 365 + _whole(year, 4) - _whole(year, 100) + _whole(year, 400)
@@ -100,7 +100,7 @@ def last_days(periods: Numbers, freq: Freq) -> Numbers:
 
 
 def periods_of(days: Numbers, freq: Freq) -> Numbers:
-    """Return the number of the period in which each day lies, as ``add_period`` does in the engine."""
+    """Return the number of the period in which each day lies, as ``add_period_number`` does in the engine."""
     if freq == "D":
         return days
     if freq == "W":

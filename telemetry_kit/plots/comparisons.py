@@ -71,7 +71,7 @@ def plot_comparison(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     kinds = list(dict.fromkeys(rows["comparison"])) if "comparison" in rows else [None]
     title = "What differs, and how sure that is"
     ax = style.open_axes(ax, width=9.5, height=(1.9 + 0.33 * len(rows)) * (1 if len(rows) else 2))
-    ylabel = next((name.capitalize() for name in ("stage", "completer") if name in rows), "Comparison")
+    ylabel = next((name.capitalize() for name in ("status", "stage", "completer") if name in rows), "Comparison")
     if rows.empty:
         return style.say_empty(ax, "no two groups to compare", title=title, xlabel="Difference", ylabel=ylabel)
     parts = [rows if kind is None else rows[rows["comparison"] == kind] for kind in kinds]
@@ -140,9 +140,9 @@ def _row_label(row: pd.Series[Any], *, names_pairs: bool) -> str:
     for name in before:
         if name == "group_a" and names_pairs:
             parts.append(f"{groups.label(row['group_a'])} → {groups.label(row['group_b'])}")
-        elif name == "stage":
+        elif name == "stage" and "status" not in before:
             parts.append(f"stage {groups.label(row[name])}")
-        elif name not in _UNNAMED:
+        elif name not in (*_UNNAMED, "stage"):
             parts.append(groups.label(row[name]))
     return " · ".join(parts)
 

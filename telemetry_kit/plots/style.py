@@ -25,7 +25,7 @@ PARTS = 600
 """Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
 TICK_PARTS = 60
 """The same for ticks, which would run into one another."""
-LIGHTER = 0.4
+LIGHTER = 0.5
 """How much of a colour is left in its lighter ink, which stands for what rests on few servers."""
 LONG_TAIL = 20
 """A largest value this many times the typical one makes a picture's axis logarithmic."""
@@ -158,7 +158,7 @@ def lighter(color: str) -> str:
     Examples
     --------
     >>> lighter("#000000")
-    '#999999'
+    '#808080'
     """
     from matplotlib.colors import to_hex, to_rgb
 

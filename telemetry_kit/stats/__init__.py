@@ -1,10 +1,15 @@
-"""Estimates with limits for units that come in clusters; NumPy arrays in, plain numbers out.
+"""Estimates with intervals for units that come in clusters; NumPy arrays in, plain numbers out.
 
 Nothing here knows what a cluster or an event is. There is one recipe: each cluster's influence on an estimate, the
-variance and the degrees of freedom that follow (``influence``), and the limits (``limits``); ``medians``, ``survival``
-and ``comparisons`` bring their influences to it. Sums and counts per cluster are all that is needed, so that an engine
-can do the grouping and only small arrays come home. With fewer than two clusters there is nothing to tell how much
-clusters differ, and every limit is NaN.
+variance and the degrees of freedom that follow (``influence``), and the interval (``limits``); ``medians``,
+``survival`` and ``comparisons`` bring their influences to it. Sums and counts per cluster are all that is needed, so
+that an engine can do the grouping and only small arrays are collected. With fewer than two clusters there is nothing to
+tell how much clusters differ, and every interval is NaN.
+
+Where the intervals fall short, as measured on simulated truth: for shares under 2 % or over 98 % they are far too wide
+with few clusters, and hold the truth 87 to 93 times in 100 with thirty or more; with two clusters they hold it and are
+two to four times as wide as they had to be; where one cluster has 90 % of the units they rest on about one degree of
+freedom. Fewer than four degrees of freedom are weak ground.
 """
 
 from telemetry_kit.stats.comparisons import (
@@ -17,6 +22,7 @@ from telemetry_kit.stats.comparisons import (
     superiority,
 )
 from telemetry_kit.stats.curve_medians import CurveMedian, compare_curve_medians
+from telemetry_kit.stats.curve_quantiles import curve_quantile_limits, curve_quantiles
 from telemetry_kit.stats.influence import (
     Clusters,
     Estimates,
@@ -49,14 +55,7 @@ from telemetry_kit.stats.medians import (
     quantiles,
     sort_samples,
 )
-from telemetry_kit.stats.survival import (
-    SurvivalCurve,
-    curve_quantile_limits,
-    curve_quantiles,
-    restricted_mean,
-    survival_at,
-    survival_curve,
-)
+from telemetry_kit.stats.survival import SurvivalCurve, restricted_mean, survival_at, survival_curve
 
 __all__ = [
     "Clusters",

@@ -42,14 +42,14 @@ class Differences(NamedTuple):
 
 
 class Comparison(NamedTuple):
-    """One difference with its limits.
+    """One difference with its interval.
 
     Attributes
     ----------
     estimate
         The second group less the first; for a probability of superiority, that probability.
     df, lower, upper
-        Degrees of freedom, and the limits.
+        Degrees of freedom, and the interval.
     p_value
         Two-sided probability of a result at least as far from none were there no difference.
     detectable
@@ -202,7 +202,7 @@ def superiority(
     the ROC curve. Each value has a placement, the share of the other group that it exceeds (or, in the first group,
     that exceeds it); less :math:`\theta` and divided by the number of values of its group it is the value's influence.
     Variance and degrees of freedom follow as in ``compare_estimates``, but the influences of the two groups add up.
-    The limits are symmetric for the logit of :math:`\theta` and so stay within [0, 1].
+    The interval is symmetric for the logit of :math:`\theta` and so stays within [0, 1].
 
     Parameters
     ----------
@@ -304,8 +304,9 @@ def difference_of_medians(
     -------
     Comparison
         ``estimate`` is the second median less the first, in the unit of the values; all else is NaN where a group has
-        fewer than two clusters. ``p_value`` is one less the largest level at which the limits leave out zero, ``df`` is
-        of the difference of the two shares, and ``detectable`` is from the error that limits of this width stand for.
+        fewer than two clusters. ``p_value`` is one less the largest level at which the interval leaves out zero, ``df``
+        is of the difference of the two shares, and ``detectable`` is from the error that an interval of this width
+        stands for.
 
     Raises
     ------
@@ -361,18 +362,18 @@ class _Median(NamedTuple):
 
 
 class HasLimits(Protocol):
-    """A median with its limits at any level."""
+    """A median with its interval at any level."""
 
     @property
     def median(self) -> float:
         """The median."""
 
     def limits(self, level: float) -> tuple[float, float]:
-        """Return its limits."""
+        """Return its interval."""
 
 
 def recovered_limits(a: HasLimits, b: HasLimits, correlation: float, level: float) -> tuple[float, float]:
-    """Return the limits of the difference of two medians out of those of either and their correlation."""
+    """Return the interval of the difference of two medians out of those of either and their correlation."""
     (lower_a, upper_a), (lower_b, upper_b) = a.limits(level), b.limits(level)
 
     def reach(down: float, up: float) -> float:

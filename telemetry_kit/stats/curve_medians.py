@@ -14,8 +14,9 @@ from telemetry_kit.stats.comparisons import (
     p_by_level,
     recovered_limits,
 )
+from telemetry_kit.stats.curve_quantiles import curve_quantiles
 from telemetry_kit.stats.limits import check_open_unit, detectable_differences, t_quantiles
-from telemetry_kit.stats.survival import EDGE, curve_quantiles, survival_at, survival_curve
+from telemetry_kit.stats.survival import EDGE, survival_at, survival_curve
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

@@ -1,4 +1,4 @@
-"""From an estimate, its error and its degrees of freedom to confidence limits and to answers of tests."""
+"""From an estimate, its error and its degrees of freedom to confidence intervals and to answers of tests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NO_ERROR = 1e-12
 
 
 class Limits(NamedTuple):
-    """Confidence limits, one of each per group; NaN where they cannot be computed."""
+    """The ends of confidence intervals, one of each per group; NaN where they cannot be computed."""
 
     lower: NDArray[np.float64]
     upper: NDArray[np.float64]
@@ -50,7 +50,7 @@ def t_quantiles(probability: float, df: ArrayLike) -> NDArray[np.float64]:
 def mean_limits(
     estimate: ArrayLike, error: ArrayLike, df: ArrayLike, *, level: float, within: tuple[float, float] | None = None
 ) -> Limits:
-    r"""Return the limits of means, or of differences of means: :math:`\hat\theta \mp t_{1-\alpha/2,\,df}\,s`.
+    r"""Return the intervals of means, or of differences of means: :math:`\hat\theta \mp t_{1-\alpha/2,\,df}\,s`.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ def mean_limits(
     level
         Confidence level.
     within
-        The range of the estimates, at which limits are cut: (-1, 1) for differences of shares.
+        The range of the estimates, at which intervals are cut: (-1, 1) for differences of shares.
 
     Raises
     ------
@@ -81,9 +81,10 @@ def mean_limits(
 
 
 def share_limits(shares: Estimates, *, level: float) -> Limits:
-    r"""Return the limits of shares after Korn and Graubard, with the error and the degrees of freedom that are given.
+    r"""Return the intervals of shares after Korn and Graubard, with the given error and degrees of freedom.
 
-    The exact binomial limits of Clopper and Pearson at an effective sample size, which is at most the number of units:
+    The exact binomial interval of Clopper and Pearson at an effective sample size, which is at most the number of
+    units:
 
     .. math::
 
@@ -138,7 +139,7 @@ def effective_sizes(shares: Estimates, at: ArrayLike, alpha: float) -> NDArray[n
 
 
 def beta_limits(share: ArrayLike, n_trials: ArrayLike, alpha: float) -> Limits:
-    """Return the limits of Clopper and Pearson for shares of numbers of trials that need not be whole."""
+    """Return the intervals of Clopper and Pearson for shares of numbers of trials that need not be whole."""
     from scipy.special import betaincinv
 
     p, n = np.broadcast_arrays(np.asarray(share, dtype=np.float64), np.asarray(n_trials, dtype=np.float64))

@@ -1,4 +1,4 @@
-"""Quantiles of values that may come home counted, and the limits of a clustered median."""
+"""Quantiles of values that may be collected counted, and the interval of a clustered median."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Kaplan-Meier curve of clustered, censored durations: its band, its quantiles and the area below it."""
+"""The Kaplan-Meier curve of clustered, censored durations: its band, its heights and the area below it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,9 @@ import numpy as np
 
 from telemetry_kit.engine.grouping import number_labels
 from telemetry_kit.stats.influence import count_clusters, estimate_from_influence, one_group
-from telemetry_kit.stats.limits import Limits, check_open_unit, t_quantiles
+from telemetry_kit.stats.limits import check_open_unit, t_quantiles
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import ArrayLike, NDArray
 
     from telemetry_kit.stats.influence import Clusters, Estimates
@@ -44,7 +42,7 @@ class SurvivalCurve(NamedTuple):
     df
         Degrees of freedom of its error; NaN where there is no band.
     lower, upper
-        Pointwise confidence limits; NaN where the curve is still 1 or already 0, and with fewer than two clusters.
+        Pointwise confidence intervals; NaN where the curve is still 1 or already 0, and with fewer than two clusters.
     """
 
     time: NDArray[np.float64]
@@ -93,7 +91,7 @@ def survival_curve(
     .. math:: u_i(t) = -S(t) \sum_{t_l \le t} \frac{dN_i(t_l) - Y_i(t_l)\, d_l / n_l}{n_l - d_l},
 
     :math:`Y_i` saying whether duration i is at risk and :math:`dN_i` whether it ends. Its sums over clusters give the
-    CR2 variance and the degrees of freedom, as for a mean, and the limits are symmetric on the scale of
+    CR2 variance and the degrees of freedom, as for a mean, and the intervals are symmetric on the scale of
     :math:`\log(-\log S)` with Student's t.
 
     Parameters
@@ -257,84 +255,6 @@ def _log_survival_error(given: _Durations, clusters: Clusters) -> NDArray[np.flo
     r_r = float(np.sum(clusters.correction * sizes**2)) + over_time(change_r * (2 * r + change_r))
     # Rounding may leave a little less than nothing.
     return np.sqrt(np.maximum(b_b + g * (2 * b_r + g * r_r), 0.0))
-
-
-def curve_quantiles(curve: SurvivalCurve, probabilities: Sequence[float]) -> NDArray[np.float64]:
-    """Return the times by which given shares have ended.
-
-    The first time at which the curve falls to ``1 - p`` or below; where it is level at exactly that height, the middle
-    of that stretch, which reaches to the last time where it falls no further.
-
-    Parameters
-    ----------
-    curve
-        What ``survival_curve`` returned.
-    probabilities
-        Shares that have ended, each between 0 and 1: 0.25, 0.5 and 0.75 for quartiles.
-
-    Returns
-    -------
-    numpy.ndarray
-        One time per probability, in the unit of the durations; NaN where the curve does not fall so far.
-
-    Raises
-    ------
-    ParameterError
-        Where a probability is not between 0 and 1.
-
-    Notes
-    -----
-    In R: ``quantile(survival::survfit(...), probabilities)$quantile``.
-
-    Examples
-    --------
-    >>> curve = survival_curve([1, 2, 4, 6], [1, 1, 1, 0], [0, 0, 1, 1])
-    >>> curve_quantiles(curve, [0.25, 0.5, 0.75, 0.9])
-    array([1.5, 3. , 5. ,  nan])
-    """
-    wanted = np.array([check_open_unit("probabilities", probability) for probability in probabilities])
-    if curve.time.size == 0:
-        return np.full(wanted.shape, math.nan)
-    ended = 1 - curve.survival
-    reached = np.searchsorted(ended, wanted - TOLERANCE)
-    passed = np.minimum(np.searchsorted(ended, wanted + TOLERANCE), curve.time.size - 1)
-    time = np.append(curve.time, math.nan)
-    result: NDArray[np.float64] = (time[reached] + time[passed]) / 2
-    return result
-
-
-def curve_quantile_limits(curve: SurvivalCurve, probabilities: Sequence[float]) -> Limits:
-    """Return the confidence limits of ``curve_quantiles``: the first times at which the band's edges fall so far.
-
-    Parameters
-    ----------
-    curve
-        What ``survival_curve`` returned; its level is the level of the limits.
-    probabilities
-        As for ``curve_quantiles``.
-
-    Returns
-    -------
-    Limits
-        One of each per probability, in the unit of the durations; NaN where the edge never falls so far.
-
-    Notes
-    -----
-    Brookmeyer and Crowley (1982), Biometrics 38:29-41.
-
-    Examples
-    --------
-    >>> curve = survival_curve(range(1, 13), [1] * 12, range(12))
-    >>> curve_quantile_limits(curve, [0.5])
-    Limits(lower=array([1.]), upper=array([10.]))
-    """
-    heights = [1 - check_open_unit("probabilities", probability) + TOLERANCE for probability in probabilities]
-
-    def first(edge: NDArray[np.float64], height: float) -> float:
-        is_there = edge <= height
-        return float(curve.time[np.argmax(is_there)]) if is_there.any() else math.nan
-
-    return Limits(*(np.array([first(edge, height) for height in heights]) for edge in (curve.lower, curve.upper)))
 
 
 def survival_at(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from telemetry_kit import engine
-from telemetry_kit.engine.periods import FREQS, add_period, check_freq, dates, first_days, last_days, periods_of
+from telemetry_kit.engine.periods import FREQS, add_period_number, check_freq, dates, first_days, last_days, periods_of
 from telemetry_kit.errors import ParameterError
 
 DAYS = np.array([-1, 0, 3, 4, 58, 59, 11015, 11016, 18321, 18322, 18567, 18627, 47540, 47541])
@@ -16,7 +16,7 @@ DAYS = np.array([-1, 0, 3, 4, 58, 59, 11015, 11016, 18321, 18322, 18567, 18627, 
 @pytest.mark.parametrize("freq", FREQS)
 def test_the_engine_counts_periods_as_numpy_does(as_kind, freq):
     frame = engine.open_frame(as_kind(pd.DataFrame({"_day": DAYS})), ["_day"], parameter="frame")
-    table = engine.collect(add_period(frame, freq).sort("_day").select(nw.col("_period")))
+    table = engine.collect(add_period_number(frame, freq).sort("_day").select(nw.col("_period")))
     assert list(table["_period"]) == list(periods_of(DAYS, freq))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from telemetry_kit import engine
 from telemetry_kit.analyses.stages import ATTRIBUTES, INCIDENT, NONE, OPEN, find_changes, is_open, open_events
 from telemetry_kit.analyses.summaries import tabulate
-from telemetry_kit.engine.periods import add_period, check_freq, dates, first_days, periods_of
+from telemetry_kit.engine.periods import add_period_number, check_freq, dates, first_days, periods_of
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -176,7 +176,7 @@ def _by_period(moments: nw.LazyFrame[Any], groups: Sequence[str], freq: Freq) ->
         _day=(nw.col("_us") // engine.DAY_US).cast(nw.Int64),
     )
     return (
-        add_period(running, freq)
+        add_period_number(running, freq)
         .group_by(*groups, "_period")
         .agg(sums, _first_us=nw.col("_us").min(), _n_open=nw.col("_n_open").max())
     )

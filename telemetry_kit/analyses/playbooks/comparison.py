@@ -9,7 +9,7 @@ import numpy as np
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.pairs import COMPARISON, IS_B, SIDES, adjust, check_between, counts_of, first_of, pair_up
 from telemetry_kit.analyses.playbooks.sizes import count_values
-from telemetry_kit.analyses.summaries import summarise
+from telemetry_kit.analyses.summaries import summarise, warned
 from telemetry_kit.engine.ordering import SERVER
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def compare_playbook_sizes(
     by
         A column of ``snapshot``, or several: comparisons within each of their values. A null is a group of its own.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -97,7 +97,7 @@ def compare_playbook_sizes(
 
     Notes
     -----
-    Every limit takes servers as independent, and a server can have playbooks in both groups. For the formulas see
+    Every interval takes servers as independent, and a server can have playbooks in both groups. For the formulas see
     ``telemetry_kit.stats.superiority`` and ``difference_of_medians``. The difference of the two probabilities is twice
     the first of them less 1, which is Cliff's delta (1993, Psychological Bulletin 114:494-509).
 
@@ -124,7 +124,7 @@ def compare_playbook_sizes(
     def rows(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
         return _compare(part, measure, level)
 
-    return adjust(summarise(paired, keys, rows, _COLUMNS, level=level))
+    return warned(adjust(summarise(paired, keys, rows, _COLUMNS, level=level)), "server_id", is_chosen=False)
 
 
 def _compare(part: pd.DataFrame, measure: str, level: float) -> Iterator[dict[str, Any]]:

@@ -145,7 +145,7 @@ def playbook_growth(
         The column of ``playbooks`` whose values act independently of one another; within one server, ``"playbook_id"``
         or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -264,7 +264,7 @@ def playbook_sizes_over_time(
         The column of ``playbooks`` whose values act independently of one another; within one server, ``"playbook_id"``
         or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------

@@ -158,7 +158,7 @@ def playbook_weightings(
         The column of ``snapshot`` whose values act independently of one another; within one server, ``"playbook_id"``
         or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------

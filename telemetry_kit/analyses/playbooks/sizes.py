@@ -27,7 +27,7 @@ QUANTILES = {"p05": 0.05, "p25": 0.25, "median": 0.5, "p75": 0.75, "p95": 0.95}
 
 _POINTS = {"min": 0.0, **QUANTILES, "max": 1.0}
 _BOUNDED = ("median", "p25", "p75")
-"""The quantiles that have limits."""
+"""The quantiles that have intervals."""
 
 SIZES = {
     "measure": "str",
@@ -113,7 +113,7 @@ def playbook_sizes(
         The column of ``snapshot`` whose values act independently of one another; within one server, ``"playbook_id"``
         or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -144,9 +144,12 @@ def playbook_sizes(
 
     Notes
     -----
-    The intervals are order statistics (Woodruff 1952): the values at the limits of a share of one half (a quarter,
-    three quarters) that has the error of the share of values at or below the quartile: see
+    The intervals are order statistics (Woodruff 1952): the values at the ends of the interval of a share of one half (a
+    quarter, three quarters) that has the error of the share of values at or below the quartile: see
     ``telemetry_kit.stats.quantile_limits``.
+
+    Measured on simulated truth, the intervals of two servers hold the truth and are two to four times as wide as they
+    had to be; where one server has 90 % of the events they rest on about one degree of freedom.
 
     Examples
     --------

@@ -11,7 +11,7 @@ import pandas as pd
 from telemetry_kit import engine, schemas
 from telemetry_kit.analyses.servers.logs import open_log
 from telemetry_kit.engine.ordering import sort_rows
-from telemetry_kit.engine.periods import add_period, check_freq, dates, first_days, last_days, periods_of
+from telemetry_kit.engine.periods import add_period_number, check_freq, dates, first_days, last_days, periods_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -64,7 +64,7 @@ def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq | None = "
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}
     user, day = ("server_id", "user_actual_id"), nw.col("_day")
     user_days = events.with_columns(**kinds).group_by(*user, "_day").agg(nw.col(*COUNTS).sum())
-    user_days = add_period(user_days, freq or "D").with_columns(
+    user_days = add_period_number(user_days, freq or "D").with_columns(
         _before=day.shift(1).over(*user, order_by="_day"),
         _after=day.shift(-1).over(*user, order_by="_day"),
         _period_before=nw.col("_period").shift(1).over(*user, order_by="_day"),

@@ -11,7 +11,7 @@ import pandas as pd
 
 from telemetry_kit import engine
 from telemetry_kit.analyses.servers.logs import open_log
-from telemetry_kit.engine.periods import add_period, check_freq, dates, first_days, last_days, periods_of
+from telemetry_kit.engine.periods import add_period_number, check_freq, dates, first_days, last_days, periods_of
 from telemetry_kit.stats.limits import beta_limits, check_open_unit
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ def server_retention(log: Log, *, freq: Freq = "M", level: float = 0.95) -> pd.D
     freq
         The period: ``"D"``, ``"W"`` (from Monday), ``"M"`` or ``"Q"``, in UTC.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -127,8 +127,8 @@ def server_retention(log: Log, *, freq: Freq = "M", level: float = 0.95) -> pd.D
             Of these, those that are active at that age; null where the log does not tell of the whole period, because
             what is not known yet is not zero.
         estimate, lower, upper : float64
-            Share of the cohort, in [0, 1], and its limits (Clopper and Pearson 1934: servers act on their own); null as
-            ``n_active``.
+            Share of the cohort, in [0, 1], and its interval (Clopper and Pearson 1934: servers act on their own); null
+            as ``n_active``.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def server_retention(log: Log, *, freq: Freq = "M", level: float = 0.95) -> pd.D
 def _presence(log: Log, freq: Freq) -> _Presence:
     check_freq(freq)
     events = open_log(log, ["server_id"]).with_columns(_day=(nw.col("_us") // engine.DAY_US).cast(nw.Int64))
-    seen = add_period(events, freq).group_by("server_id", "_period")
+    seen = add_period_number(events, freq).group_by("server_id", "_period")
     seen_at = engine.collect(seen.agg(_first=nw.col("_day").min(), _last=nw.col("_day").max()))
     if not len(seen_at):
         return _Presence(np.zeros((0, 0), np.bool_), np.empty(0, np.int64), np.empty(0, np.bool_))

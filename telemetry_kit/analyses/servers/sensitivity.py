@@ -70,7 +70,7 @@ def headline_sensitivity(log: EventLog[Any], *, level: float = 0.95) -> pd.DataF
     log
         An event log.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------

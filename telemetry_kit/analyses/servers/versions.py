@@ -130,7 +130,7 @@ def version_adoption(
     component
         ``"plugin_version"`` or ``"server_version"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -142,7 +142,8 @@ def version_adoption(
         n_at_risk, n_adopted, n_censored : Int64
             Servers that had neither taken it up nor been censored before, and those that are at that time.
         estimate, df, lower, upper : float64
-            Share of servers that have taken it up by then, in [0, 1], with its degrees of freedom and pointwise limits.
+            Share of servers that have taken it up by then, in [0, 1], with its degrees of freedom and pointwise
+            interval.
 
     Raises
     ------

@@ -82,7 +82,7 @@ def time_to_stage(
         The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
         ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -127,7 +127,7 @@ def time_to_stage(
     Ending is a competing event. Because how long each incident was observed is known whatever became of it, the
     Kaplan-Meier estimate in which incidents that ended stay at risk until the cutoff is that of the cumulative
     incidence of arriving (Fine and Gray 1999, JASA 94:496-509, on data with complete censoring times). The band has
-    servers as clusters, as in ``stage_survival``.
+    servers as clusters, as in ``stage_survival``; ``stage_dwell`` says where intervals fall short.
 
     Examples
     --------

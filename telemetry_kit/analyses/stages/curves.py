@@ -76,7 +76,7 @@ def points_of(
 
 
 def quartiles_of(curve: stats.SurvivalCurve) -> dict[str, float]:
-    """Return the quartiles of a curve with their limits and degrees of freedom, by the names of their columns."""
+    """Return the quartiles of a curve with their intervals and degrees of freedom, by the names of their columns."""
     wanted = list(QUARTILES.values())
     q25, median, q75 = zip(*stats.curve_quantile_limits(curve, wanted), strict=True)
     df = curve.df[~np.isnan(curve.df)]

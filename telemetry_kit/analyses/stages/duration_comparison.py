@@ -22,7 +22,8 @@ from telemetry_kit.analyses.pairs import (
     named,
     pair_up,
 )
-from telemetry_kit.analyses.summaries import summarise
+from telemetry_kit.analyses.stages.statuses import name_statuses
+from telemetry_kit.analyses.summaries import summarise, warned
 from telemetry_kit.engine.ordering import SERVER, number_servers
 from telemetry_kit.errors import ParameterError, UnequalObservationWarning
 from telemetry_kit.stats import check_open_unit
@@ -105,7 +106,8 @@ def compare_dwell(
     0      0  173  275      6050.6      6016.3       -34.3  15.2
     1      1  120  163      3956.0      4166.7       210.8  14.7
     """
-    return _compare_curves(visits, _VISITS, _asked(measure, at, within, level), between=between, groups=groups, by=by)
+    table = _compare_curves(visits, _VISITS, _asked(measure, at, within, level), between=between, groups=groups, by=by)
+    return warned(name_statuses(table, visits), "server_id", is_chosen=False)
 
 
 def compare_durations(
@@ -157,9 +159,9 @@ def compare_durations(
        group_a  group_b  n_a  n_b  n_immature_a  n_immature_b
     0    False     True  126  193            26            32
     """
-    return _compare_curves(
-        durations, _INCIDENTS, _asked(measure, at, within, level), between=between, groups=groups, by=by
-    )
+    asked = _asked(measure, at, within, level)
+    table = _compare_curves(durations, _INCIDENTS, asked, between=between, groups=groups, by=by)
+    return warned(table, "server_id", is_chosen=False)
 
 
 class _Names(NamedTuple):

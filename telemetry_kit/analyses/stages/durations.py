@@ -206,7 +206,7 @@ def time_to_end(
         The column of ``durations`` whose values act independently of one another; within one server, ``"incident_id"``
         or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -240,7 +240,7 @@ def time_to_end(
 
     Notes
     -----
-    Kaplan-Meier with servers as clusters, as in ``stage_dwell``; ``incident_survival`` has the curve. In R:
+    Kaplan-Meier with servers as clusters, as in ``stage_dwell``, which says where intervals fall short. In R:
     ``survival::survfit(Surv(entry_s, first_end_s, n_ends > 0) ~ 1)``.
 
     Examples
@@ -313,7 +313,7 @@ def incident_survival(
 
     Notes
     -----
-    Kaplan-Meier with servers as clusters, as in ``stage_survival``.
+    Kaplan-Meier with servers as clusters, as in ``stage_survival``; ``stage_dwell`` says where intervals fall short.
 
     Examples
     --------

@@ -46,7 +46,7 @@ def stage_dwell(
         The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
         ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -82,6 +82,9 @@ def stage_dwell(
     The quantiles are those of the Kaplan-Meier curve (1958, JASA 53:457-481), the midpoint where it is level at
     exactly that height; the interval is where the band of ``stage_survival`` falls to the same height (Brookmeyer and
     Crowley 1982, Biometrics 38:29-41), servers being independent and not visits.
+
+    Measured on simulated truth, the intervals of two servers hold the truth and are two to four times as wide as they
+    had to be; where one server has 90 % of the events they rest on about one degree of freedom.
 
     Examples
     --------
@@ -150,8 +153,8 @@ def stage_survival(
     Notes
     -----
     :math:`S(t) = \prod_{t_l \le t} (1 - d_l / n_l)`, with the influences of the infinitesimal jackknife, their CR2
-    variance between clusters, and limits on the scale of :math:`\log(-\log S)` with Student's t: see
-    ``telemetry_kit.stats.survival_curve``.
+    variance between clusters, and intervals on the scale of :math:`\log(-\log S)` with Student's t: see
+    ``telemetry_kit.stats.survival_curve``, and ``stage_dwell`` for where they fall short.
 
     Examples
     --------

@@ -13,7 +13,7 @@ from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.occupancy import check_cluster, read_times
 from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.stages.visits import EXITS
-from telemetry_kit.analyses.summaries import tabulate
+from telemetry_kit.analyses.summaries import N_CLUSTERS, tabulate, warned
 from telemetry_kit.stats.multistate import STAYS, occupancy
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ _EXITS = {
     "time_s": "float64",
     **dict.fromkeys(("n_visits", "n_servers", "n_at_risk"), "Int64"),
     **dict.fromkeys(("estimate", "df", "lower", "upper"), "float64"),
+    N_CLUSTERS: "Int64",
 }
 
 
@@ -59,7 +60,7 @@ def stage_exits(
         The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
         ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -97,7 +98,7 @@ def stage_exits(
     Notes
     -----
     The cumulative incidence of Aalen and Johansen (1978, Scand. J. Statist. 5:141-150) with the infinitesimal
-    jackknife; the limits are those of a share whose units are visits (Korn and Graubard 1998) with the CR2 variance
+    jackknife; the intervals are those of a share whose units are visits (Korn and Graubard 1998) with the CR2 variance
     between clusters and Satterthwaite's degrees of freedom: see ``telemetry_kit.stats.multistate``. In R, ``exit``
     being a factor with ``open`` first, ``survfit(Surv(dwell_s, exit) ~ 1)``.
 
@@ -129,7 +130,7 @@ def stage_exits(
     def columns(part: pd.DataFrame) -> dict[str, Any]:
         return _exits(part, times, cluster, level)
 
-    return name_statuses(tabulate(rows, [*groups, "stage"], columns, _EXITS, level=level), visits)
+    return warned(name_statuses(tabulate(rows, [*groups, "stage"], columns, _EXITS, level=level), visits), cluster)
 
 
 def _exits(rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, cluster: str, level: float) -> dict[str, Any]:
@@ -157,4 +158,5 @@ def _exits(rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, cluster: str,
         "df": by_way(curve.shares.df),
         "lower": by_way(lower),
         "upper": by_way(upper),
+        N_CLUSTERS: np.full(n_times * len(_WAYS), rows[cluster].nunique(dropna=False)),
     }

@@ -12,7 +12,7 @@ from telemetry_kit import engine
 from telemetry_kit.analyses.stages.changes import INCIDENT
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
-from telemetry_kit.analyses.stages.steps import STAGES_LISTED, find_steps
+from telemetry_kit.analyses.stages.steps import ELIGIBLE, EXCLUDED, IMMATURE, STAGES_LISTED, find_reach
 from telemetry_kit.analyses.summaries import N_CLUSTERS, share_columns, summarise, warned
 from telemetry_kit.engine.grouping import number_labels
 from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 _NEEDED = (*INCIDENT, "stage", "num_stages", "is_censored", "from_start")
 _NEEDED_IN_TIME = (*_NEEDED, "entered_at", "left_at", "is_left_truncated")
-_ELIGIBLE, _IMMATURE, _EXCLUDED = range(3)
 _NOWHERE = -1
 """Where an incident came to in its time, if to no stage."""
 
@@ -70,7 +69,7 @@ def stage_funnel(
         The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
         ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -115,6 +114,10 @@ def stage_funnel(
     The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with the CR2 variance between
     clusters and Satterthwaite's degrees of freedom: see ``telemetry_kit.stats.share_limits``.
 
+    Measured on simulated truth, an interval falls short for shares under 2 % or over 98 %: far too wide with few
+    servers, it holds the truth 87 to 93 times in 100 with thirty or more. Of two servers it holds it and is two to four
+    times as wide as it had to be; where one server has 90 % of the events it rests on about one degree of freedom.
+
     Examples
     --------
     >>> import telemetry_kit as tk
@@ -138,29 +141,14 @@ def stage_funnel(
     engine.check_cluster(cluster, frame)
     span = None if within is None else engine.span_us(within, parameter="within")
     incident = list(dict.fromkeys([*groups, *INCIDENT, cluster]))
-    if span is None:
-        is_in_time, has_had_its_time = nw.lit(value=True), nw.lit(value=True)
-        steps, is_unknown = frame, ~nw.col("from_start")
-        flags = {"_n_stages": nw.col("num_stages"), "_is_open": nw.when(nw.col("is_censored")).then(1).otherwise(0)}
-    else:
-        is_in_time = nw.col("_entered_us") - nw.col("_start_us") <= span
-        has_had_its_time = nw.col("_start_us") + span <= nw.col("_cutoff_us")
-        steps, is_unknown = find_steps(frame, incident), nw.col("_is_unknown") == 1
-        flags = {name: nw.col(name) for name in ("_n_stages", "_is_open")}
-    status = nw.when(has_had_its_time).then(_ELIGIBLE).otherwise(_IMMATURE)
-    told = steps.select(
-        *incident,
-        **flags,
-        _came_to=nw.when(is_in_time).then(nw.col("stage")),
-        _status=nw.when(is_unknown).then(_EXCLUDED).otherwise(status),
-    )
+    told = find_reach(frame, incident, span)
     alike = ("_came_to", "_n_stages", "_is_open", "_status")
     # Of an incident, which stages it visited in time fits into one number: so no engine has to look at it twice.
     incidents = group_with_set(told, incident, numbers="_came_to", name="_visited", maxima=alike)
     keys = dict.fromkeys([*groups, "server_id", cluster, *alike, "_visited"])
     counts = engine.collect(incidents.group_by(*keys).agg(_n=nw.len()))
     if (counts["_n_stages"] > N_BITS).any():
-        far = told.filter(nw.col("_came_to") >= N_BITS, nw.col("_status") == _ELIGIBLE)
+        far = told.filter(nw.col("_came_to") >= N_BITS, nw.col("_status") == ELIGIBLE)
         each = far.group_by(*incident, "_came_to").agg(_n=nw.len())
         by_stage = engine.collect(each.group_by(*groups, "_came_to").agg(_n_far=nw.len()))
         counts = pd.concat([counts, by_stage], ignore_index=True)
@@ -181,7 +169,7 @@ def stage_funnel(
 
 
 class _Shares(NamedTuple):
-    """What counts and what there is in each cluster, row by row: so that the limits of all rows come in one go."""
+    """What counts and what there is in each cluster, row by row: so that the intervals of all rows come in one go."""
 
     successes: list[NDArray[np.float64]]
     totals: list[NDArray[np.float64]]
@@ -209,12 +197,12 @@ def _funnel(counts: pd.DataFrame, ever: _Shares, steps_on: _Shares, *, is_timed:
 
     def n_visited(stage: int) -> int:
         if stage < N_BITS:
-            return int(n[(status == _ELIGIBLE) & (visited >> stage & 1 == 1)].sum())
+            return int(n[(status == ELIGIBLE) & (visited >> stage & 1 == 1)].sum())
         return int(counts.loc[counts["_n"].isna() & (counts["_came_to"] == stage), "_n_far"].sum())
 
-    for stage in range(min(STAGES_LISTED, int(n_stages[status != _EXCLUDED].max(initial=0)))):
+    for stage in range(min(STAGES_LISTED, int(n_stages[status != EXCLUDED].max(initial=0)))):
         has_stage = n_stages > stage
-        is_eligible = has_stage & (status == _ELIGIBLE)
+        is_eligible = has_stage & (status == ELIGIBLE)
         is_reached, is_before = is_eligible & (furthest >= stage), is_eligible & (furthest >= stage - 1) & (stage > 0)
         totals, reached, before = per_cluster(is_eligible), per_cluster(is_reached), per_cluster(is_before)
         ever.add(reached, totals)
@@ -227,7 +215,7 @@ def _funnel(counts: pd.DataFrame, ever: _Shares, steps_on: _Shares, *, is_timed:
             "n_open": 0 if is_timed else n[is_eligible & ~is_reached & (is_open == 1)].sum(),
             "n_servers": np.unique(servers[is_eligible]).size,
             "n_before": before.sum() if stage else None,
-            "n_immature": n[has_stage & (status == _IMMATURE)].sum(),
-            "n_excluded": n[has_stage & (status == _EXCLUDED)].sum(),
+            "n_immature": n[has_stage & (status == IMMATURE)].sum(),
+            "n_excluded": n[has_stage & (status == EXCLUDED)].sum(),
             N_CLUSTERS: np.count_nonzero(totals),
         }

@@ -23,8 +23,9 @@ from telemetry_kit.analyses.pairs import (
     pair_up,
 )
 from telemetry_kit.analyses.stages.changes import INCIDENT
+from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import ELIGIBLE, EXCLUDED, IMMATURE, STAGES_LISTED, find_reach
-from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit.analyses.summaries import summarise_at_once, warned
 from telemetry_kit.engine.ordering import number_servers
 from telemetry_kit.errors import UnequalObservationWarning
 from telemetry_kit.stats import check_open_unit
@@ -72,7 +73,7 @@ def compare_funnel(
     by
         A column of ``visits``, or several: comparisons within each of their values. A null is a group of its own.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -84,7 +85,7 @@ def compare_funnel(
         group_a, group_b
             The two values of ``between``.
         stage : Int64
-            The stage, counted from 0.
+            The stage, counted from 0. Of ``status_visits``, ``status`` stands beside it.
         n_a, n_b : Int64
             Incidents of either group that have this stage and whose start is known: ``n_eligible`` of
             ``stage_funnel``.
@@ -93,7 +94,7 @@ def compare_funnel(
         estimate_a, estimate_b : float64
             Share of them that reached this stage, in [0, 1]; null without incidents.
         difference, df, lower, upper : float64
-            ``estimate_b`` - ``estimate_a`` in [-1, 1], its degrees of freedom and limits. All but the difference are
+            ``estimate_b`` - ``estimate_a`` in [-1, 1], its degrees of freedom and interval. All but the difference are
             null where a group has fewer than two servers, and where servers do not differ at all.
         p_value, p_adjusted : float64
             Two-sided probability of a difference at least as large were there none; and the same adjusted for the
@@ -155,7 +156,12 @@ def compare_funnel(
         return made | {name: comparisons.add_up(np.where(is_side, n_immature, 0)) for name, is_side in sides.items()}
 
     own = {name: kind for name, kind in _FUNNEL.items() if name != "stage"}
-    return adjust(summarise_at_once(paired, [*keys, "stage"], columns, own, level=level))
+    table = summarise_at_once(paired, [*keys, "stage"], columns, own, level=level)
+    if are_of_statuses(visits):
+        # The last status is the end: nobody visits it.
+        estimates = [name for name, kind in own.items() if kind == "float64"]
+        table.loc[table["stage"] == N_VISITED, estimates] = np.nan
+    return warned(name_statuses(adjust(table), visits), "server_id", is_chosen=False)
 
 
 def _by_stage(counted: pd.DataFrame) -> Iterator[pd.DataFrame]:

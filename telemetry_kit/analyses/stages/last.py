@@ -41,7 +41,7 @@ def last_stage_reached(
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------

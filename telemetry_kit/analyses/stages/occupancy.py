@@ -12,7 +12,7 @@ from telemetry_kit import engine, stats
 from telemetry_kit.analyses.stages.changes import INCIDENT
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import are_of_statuses
-from telemetry_kit.analyses.summaries import tabulate
+from telemetry_kit.analyses.summaries import N_CLUSTERS, tabulate, warned
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.schemas import STATUSES
 from telemetry_kit.stats.multistate import STAYS, occupancy
@@ -30,6 +30,7 @@ _OCCUPANCY = {
     "state": "str",
     **dict.fromkeys(("n_incidents", "n_servers", "n_at_risk"), "Int64"),
     **dict.fromkeys(("estimate", "df", "lower", "upper"), "float64"),
+    N_CLUSTERS: "Int64",
 }
 
 
@@ -63,7 +64,7 @@ def stage_occupancy(
         The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
         ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -99,10 +100,10 @@ def stage_occupancy(
 
     Notes
     -----
-    The estimate of Aalen and Johansen (1978, Scand. J. Statist. 5:141-150) with the infinitesimal jackknife; the limits
-    are those of a share whose units are incidents (Korn and Graubard 1998) with the CR2 variance between clusters and
-    Satterthwaite's degrees of freedom: see ``telemetry_kit.stats.multistate``. In R, with a row per stretch of an
-    incident's time, ``survfit(Surv(t1, t2, to) ~ 1, id = incident, istate = state)``.
+    The estimate of Aalen and Johansen (1978, Scand. J. Statist. 5:141-150) with the infinitesimal jackknife; the
+    intervals are those of a share whose units are incidents (Korn and Graubard 1998) with the CR2 variance between
+    clusters and Satterthwaite's degrees of freedom: see ``telemetry_kit.stats.multistate``. In R, with a row per
+    stretch of an incident's time, ``survfit(Surv(t1, t2, to) ~ 1, id = incident, istate = state)``.
 
     Examples
     --------
@@ -127,7 +128,7 @@ def stage_occupancy(
     def columns(part: pd.DataFrame) -> dict[str, Any]:
         return _occupancy(part, times, cluster, level, of_statuses=of_statuses)
 
-    return tabulate(rows, groups, columns, _OCCUPANCY, level=level)
+    return warned(tabulate(rows, groups, columns, _OCCUPANCY, level=level), cluster)
 
 
 def read_times(at: str | dt.timedelta | Sequence[str | dt.timedelta] | None) -> np.ndarray[Any, Any] | None:
@@ -223,4 +224,5 @@ def _occupancy(
         "df": curve.shares.df,
         "lower": lower,
         "upper": upper,
+        N_CLUSTERS: np.full(n_times * (closed + 1), seen[cluster].nunique(dropna=False)),
     }

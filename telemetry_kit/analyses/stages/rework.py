@@ -61,7 +61,7 @@ def stage_rework(
         The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
         ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------

@@ -38,7 +38,7 @@ _TRANSITIONS = {
 def stage_transitions(
     visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
 ) -> pd.DataFrame:
-    """Return where visits to each stage lead, with the share of each way out and its limits.
+    """Return where visits to each stage lead, with the share of each way out and its interval.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ def stage_transitions(
         The column of ``visits`` whose values act independently of one another; within one server, ``"incident_id"`` or
         ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -84,7 +84,7 @@ def stage_transitions(
     Notes
     -----
     The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201), each share by itself: see
-    ``telemetry_kit.stats.share_limits``.
+    ``telemetry_kit.stats.share_limits``, and ``stage_funnel`` for where they fall short.
 
     Examples
     --------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from telemetry_kit.analyses.pairs import COMPARISON, SIDES, adjust, align, compare_shares, pair_up
-from telemetry_kit.analyses.summaries import summarise_at_once
+from telemetry_kit.analyses.summaries import summarise_at_once, warned
 from telemetry_kit.analyses.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, cluster_totals
 from telemetry_kit.stats import check_open_unit
 
@@ -54,7 +54,7 @@ def compare_completion(
     by
         A column of ``tasks``, or several: comparisons within each of their values. A null is a group of its own.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -74,7 +74,7 @@ def compare_completion(
         estimate_a, estimate_b : float64
             The completer's share of the completions, in [0, 1]; null without completions.
         difference, df, lower, upper : float64
-            ``estimate_b`` - ``estimate_a`` in [-1, 1], its degrees of freedom and limits. All but the difference are
+            ``estimate_b`` - ``estimate_a`` in [-1, 1], its degrees of freedom and interval. All but the difference are
             null where a group has fewer than two clusters, and where clusters do not differ at all.
         p_value, p_adjusted : float64
             Two-sided probability of a difference at least as large were there none; and the same adjusted for the
@@ -127,4 +127,4 @@ def compare_completion(
         completer = np.tile(np.array(COMPLETERS, dtype=object), (comparisons.n, 1))
         return {"completer": completer} | {name: np.stack([one[name] for one in each], axis=1) for name in COMPARISON}
 
-    return adjust(summarise_at_once(paired, keys, columns, _COLUMNS, level=level))
+    return warned(adjust(summarise_at_once(paired, keys, columns, _COLUMNS, level=level)), cluster)

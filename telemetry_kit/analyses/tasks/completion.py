@@ -91,7 +91,7 @@ def task_completion(
     cluster
         The column whose values act independently of one another; within one server, ``"incident_id"`` or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -129,6 +129,10 @@ def task_completion(
     at the effective sample size, with the CR2 variance between clusters and Satterthwaite's degrees of freedom: see
     ``telemetry_kit.stats.share_limits``. At shares of 0 and 1, where that has no meaning, each cluster counts as one
     observation.
+
+    Measured on simulated truth, an interval falls short for shares under 2 % or over 98 %: far too wide with few
+    servers, it holds the truth 87 to 93 times in 100 with thirty or more. Of two servers it holds it and is two to four
+    times as wide as it had to be; where one server has 90 % of the events it rests on about one degree of freedom.
 
     Examples
     --------
@@ -199,7 +203,7 @@ def commander_vs_assignee(
     cluster
         The column whose values act independently of one another; within one server, ``"incident_id"`` or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -309,7 +313,7 @@ def task_reopening(
     cluster
         The column whose values act independently of one another; within one server, ``"incident_id"`` or ``"team_id"``.
     level
-        Confidence level of the limits.
+        Confidence level of the intervals.
 
     Returns
     -------
@@ -343,8 +347,8 @@ def task_reopening(
     Notes
     -----
     With the share :math:`p` of reopenings among reopenings and completions, the estimate is the odds
-    :math:`p / (1 - p)`, and its interval are the odds of the Korn-Graubard limits of :math:`p`, which stay above zero
-    and say something even where nothing was reopened.
+    :math:`p / (1 - p)`, and the ends of its interval are the odds of those of :math:`p` after Korn and Graubard, which
+    stay above zero and say something even where nothing was reopened.
 
     Examples
     --------

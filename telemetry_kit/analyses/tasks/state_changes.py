@@ -11,7 +11,7 @@ import narwhals.stable.v2 as nw
 import numpy as np
 
 from telemetry_kit import engine
-from telemetry_kit.engine.periods import add_period, check_freq, dates, first_days
+from telemetry_kit.engine.periods import add_period_number, check_freq, dates, first_days
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def cluster_totals(
     frame = frame.filter(nw.any_horizontal(*CHANGES.values(), ignore_nulls=True))
     if freq:
         frame = engine.add_epoch_us(frame, _us="event_timestamp").with_columns(_day=nw.col("_us") // engine.DAY_US)
-        frame = add_period(frame, freq).with_columns(nw.col("_period").alias(PERIOD))
+        frame = add_period_number(frame, freq).with_columns(nw.col("_period").alias(PERIOD))
         groups = [*groups, PERIOD]
     flags = {name: nw.when(flag).then(1) for name, flag in columns.items()}
     keys = list(dict.fromkeys([*groups, cluster]))

@@ -77,7 +77,7 @@ def test_groups_that_were_not_watched_for_equally_long_are_told(incident_log):
     with pytest.warns(UnequalObservationWarning, match=r"those of y for 1\.0 days, those of x for 10\.0 days.*within="):
         tk.compare_funnel(visits, between="team")
     with warnings.catch_warnings():
-        warnings.simplefilter("error")
+        warnings.simplefilter("error", UnequalObservationWarning)
         tk.compare_funnel(visits, between="team", within="1D")
         tk.compare_funnel(visits[visits["team"] == "x"].assign(other=["p", "q"]), between="other")
 

@@ -105,7 +105,7 @@ def test_one_cluster_is_warned_of_once():
             analysis(frame)
         assert len(caught) == 1
         told = str(caught[0].message)
-        assert told.startswith("cluster='server_id': limits are null")
+        assert told.startswith("cluster='server_id': intervals are null")
         assert told.endswith(
             ", which rest on one server, and one server cannot show how much servers differ; within one server, pass "
             "cluster='incident_id'"

@@ -1,0 +1,61 @@
+"""Where intervals are null because one server stands behind them, every function says so, in words that help."""
+
+import pandas as pd
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit.errors import OneClusterWarning
+
+
+@pytest.fixture(scope="module")
+def log(recordings):
+    return tk.load_events([recordings / "batch-bodies" / f"{era}.jsonl.gz" for era in ("prev", "later")])
+
+
+def on_one_server(frame):
+    return frame[frame["server_id"] == frame["server_id"].mode()[0]]
+
+
+@pytest.fixture(scope="module")
+def visits(log):
+    return on_one_server(tk.stage_visits(log.incident, cutoff=log.cutoff))
+
+
+def test_the_curves_of_several_states_name_the_column_that_was_chosen(log, visits):
+    with pytest.warns(OneClusterWarning, match="cluster='server_id': intervals are null, which rest on one server"):
+        tk.stage_occupancy(visits, cutoff=log.cutoff, at="1h")
+    with pytest.warns(OneClusterWarning, match="cluster='server_id': intervals are null, which rest on one server"):
+        table = tk.stage_exits(visits, at="1h")
+    assert not [name for name in table if name.startswith("_")]
+
+
+def test_comparisons_that_take_servers_as_clusters_do_not_advise_to_choose_another(log, visits):
+    half = visits.assign(half=_halves(visits))
+    for compare in (tk.compare_funnel, tk.compare_dwell):
+        with pytest.warns(
+            OneClusterWarning, match="^intervals are null.* one server cannot show how much servers diff"
+        ):
+            compare(half, between="half")
+    durations = on_one_server(tk.incident_durations(log.incident, cutoff=log.cutoff))
+    with pytest.warns(OneClusterWarning, match="^intervals are null") as caught:
+        tk.compare_durations(durations.assign(half=_halves(durations)), between="half")
+    assert "cluster=" not in str(caught[0].message)
+
+
+def _halves(frame):
+    return pd.factorize(frame["incident_id"])[0] % 2 == 1
+
+
+def test_a_comparison_whose_clusters_are_chosen_names_them(log):
+    tasks = on_one_server(log.tasks)
+    with pytest.warns(OneClusterWarning, match="cluster='server_id'"):
+        tk.compare_completion(tasks.assign(half=_halves(tasks)), between="half")
+
+
+def test_statuses_are_named_in_comparisons_and_the_end_has_no_estimate(log):
+    visits = tk.status_visits(log.incident, cutoff=log.cutoff)
+    visits = visits.assign(half=_halves(visits))
+    funnel, dwell = tk.compare_funnel(visits, between="half"), tk.compare_dwell(visits, between="half")
+    assert list(funnel.columns[2:4]) == list(dwell.columns[2:4]) == ["stage", "status"]
+    assert funnel["status"].notna().all()
+    assert funnel.loc[funnel["stage"] == funnel["stage"].max(), "estimate_a"].isna().all()
