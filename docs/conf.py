@@ -7,11 +7,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from docutils.nodes import SkipNode
+from docutils import nodes
 from latex2mathml.converter import convert
 
 if TYPE_CHECKING:
-    from docutils import nodes
     from sphinx.application import Sphinx
     from sphinx.writers.html5 import HTML5Translator
 
@@ -52,6 +51,7 @@ html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
 html_show_copyright = False
+html_sidebars = {name: [] for name in ("index", "tutorial", "gallery", "benchmarks", "changelog")}
 html_theme_options = {
     "show_prev_next": True,
     "secondary_sidebar_items": ["page-toc"],
@@ -68,16 +68,25 @@ linkcheck_ignore = [r"https?://.*"]  # where the manual is built there need not 
 def visit_math(self: HTML5Translator, node: nodes.math) -> None:
     """Write a formula as MathML, which browsers show without a script."""
     self.body.append(convert(node.astext()))
-    raise SkipNode
+    raise nodes.SkipNode
 
 
 def visit_displaymath(self: HTML5Translator, node: nodes.math_block) -> None:
     """Write a formula of its own line as MathML."""
     self.body.append(f'<div class="formula">{convert(node.astext(), display="block")}</div>')
-    raise SkipNode
+    raise nodes.SkipNode
+
+
+def describe_pictures(_app: Sphinx, page: nodes.document, _name: str) -> None:
+    """Give each picture that a block draws the title of its section, for those who cannot see it."""
+    for section in page.findall(nodes.section):
+        title = section.next_node(nodes.title)
+        for picture in section.findall(nodes.image):
+            picture["alt"] = f"Picture: {title.astext()}" if title else "Picture"
 
 
 def setup(app: Sphinx) -> None:
     """Register the formulas, and write the pages that the code makes before any page is read."""
+    app.connect("doctree-resolved", describe_pictures)
     app.add_html_math_renderer("mathml", (visit_math, None), (visit_displaymath, None))
     reference_pages.write(Path(__file__).parent / "api")

@@ -23,12 +23,11 @@ COMMANDS = ("report", "validate", "convert", "simulate", "schema")
 def write(folder: Path) -> None:
     """Write every page; one that is as it was keeps its time, so that it is not built again."""
     folder.mkdir(exist_ok=True)
-    for name, text in {
-        **dict(function_pages()),
-        "functions": contents(),
-        "cli": commands(),
-        "fields": fields(),
-    }.items():
+    pages = {**dict(function_pages()), "functions": contents(), "cli": commands(), "fields": fields()}
+    for path in folder.glob("*.md"):
+        if path.stem not in pages:
+            path.unlink()
+    for name, text in pages.items():
         path = folder / f"{name}.md"
         if not path.exists() or path.read_text(encoding="utf-8") != text:
             path.write_text(text, encoding="utf-8")

@@ -111,7 +111,7 @@ def test_every_command_is_in_the_reference(reference_pages):
     assert commands == list(reference_pages.COMMANDS)
 
 
-def test_every_picture_hangs_in_the_gallery():
+def test_every_picture_is_in_the_gallery():
     gallery = (DOCS / "gallery.md").read_text("utf-8")
     assert set(re.findall(r"^### (\w+)$", gallery, flags=re.MULTILINE)) == set(tk.plots.__all__)
     assert all(f"tk.plots.{name}(" in gallery for name in tk.plots.__all__)
