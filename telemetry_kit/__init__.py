@@ -67,7 +67,7 @@ How incidents move through their stages: how far they get, how long each stage h
     stage_occupancy: Where incidents are by time since their start: the share that is in each stage or status, or closed
     stage_rework: How much incidents go back, with intervals: to stages that they had left, and from closed to open
     stage_survival: The share of visits still in each stage as time goes by: Kaplan-Meier curves with their bands
-    stage_transitions: Where visits to each stage lead, with the share of each way out and its limits
+    stage_transitions: Where visits to each stage lead, with the share of each way out and its interval
     stage_visits: The visits of every incident: the stretches of time that it spent in one stage while open
     status_visits: The visits of incidents that have a status: the stretches of time that each spent in one status
     time_to_end: How long incidents take to end for the first time: quartiles and their intervals

@@ -36,7 +36,7 @@ def test_a_query_makes_the_table_that_the_analysis_makes(name, store):
 
 
 def both_of(name, store):
-    """What the analysis gives and what its query gives, at home."""
+    """What the analysis gives and what its query gives, both collected."""
     analysis = ANALYSES[name]
     log, connection = open_inputs(store, "relations", analysis.sql)
     asked = ask(connection, analysis, log["cutoff"])

@@ -20,7 +20,7 @@ DATE = "Date (UTC)"
 NONE_STAYS = -0.25
 """Where the colours of shares begin, so that a cell of 0 is told from an empty one."""
 MOST_CELLS, DARK = 26, 0.6
-"""Up to how many periods a cell has room for a number, and from which share on its colour is dark."""
+"""Up to how many periods a number fits into a cell, and from which share on its colour is dark."""
 NOBODY = 0.5
 """Stands for zero on the logarithmic scale of colours: it is below the first of them."""
 

@@ -280,8 +280,8 @@ def difference_of_medians(
 ) -> Comparison:
     r"""Estimate the difference of two medians of clustered values, which may share clusters.
 
-    The limits are put together from those of the two medians (the method of variance estimates recovery): with medians
-    :math:`m`, limits :math:`[l, u]` and the correlation :math:`r` of the two medians,
+    The interval is put together from those of the two medians (the method of variance estimates recovery): with medians
+    :math:`m`, intervals :math:`[l, u]` and the correlation :math:`r` of the two medians,
 
     .. math::
 
@@ -315,7 +315,7 @@ def difference_of_medians(
 
     Notes
     -----
-    Zou and Donner (2008), Statistics in Medicine 27:1693-1702, over the limits of ``quantile_limits``.
+    Zou and Donner (2008), Statistics in Medicine 27:1693-1702, over the intervals of ``quantile_limits``.
 
     Examples
     --------

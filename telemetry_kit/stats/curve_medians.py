@@ -28,7 +28,7 @@ _LEVEL = 0.95
 
 
 class CurveMedian(NamedTuple):
-    """The median of a Kaplan-Meier curve, and what its limits follow from at any level.
+    """The median of a Kaplan-Meier curve, and what its interval follows from at any level.
 
     Attributes
     ----------
@@ -89,8 +89,8 @@ class CurveMedian(NamedTuple):
 def compare_curve_medians(a: CurveMedian, b: CurveMedian, *, level: float = 0.95) -> Comparison:
     """Estimate the difference of the medians of two curves, ``b - a``, which may share clusters.
 
-    As ``difference_of_medians``, with the limits of ``curve_quantile_limits`` for either median, and the correlation of
-    the two shares that last longer than their median.
+    As ``difference_of_medians``, with the intervals of ``curve_quantile_limits`` for either median, and the correlation
+    of the two shares that last longer than their median.
 
     Parameters
     ----------

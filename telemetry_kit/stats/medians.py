@@ -202,10 +202,10 @@ def quantile_shares(
 
 
 def quantile_limits(samples: Samples, shares: Estimates, probability: float, *, level: float) -> Limits:
-    """Return the limits of a quantile of each of many groups: its order statistics at the limits of a share.
+    """Return the interval of a quantile of each of many groups: its order statistics at the ends of that of a share.
 
     The share is ``probability``, with the effective sample size that the share of values at or below the quantile has.
-    Limits are values that were seen; among many ties they may coincide, and a median half-way between two values may
+    Its ends are values that were seen; among many ties they may coincide, and a median half-way between two values may
     lie outside.
 
     Parameters
@@ -227,7 +227,7 @@ def quantile_limits(samples: Samples, shares: Estimates, probability: float, *, 
 
     Notes
     -----
-    Woodruff (1952), JASA 47:635-646, with the limits of Korn and Graubard (1998) in place of symmetric ones.
+    Woodruff (1952), JASA 47:635-646, with the interval of Korn and Graubard (1998) in place of a symmetric one.
 
     Examples
     --------

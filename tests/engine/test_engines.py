@@ -106,12 +106,12 @@ def test_a_summary_is_the_same_table(name, on_engine, answers):
 
 @pytest.fixture
 def n_fetched(monkeypatch):
-    """Count the rows of every result that is brought home."""
+    """Count the rows of every result that is collected."""
     fetched = []
-    bring_home = engine.collect_arrow
+    collect = engine.collect_arrow
 
     def count(result):
-        table = bring_home(result)
+        table = collect(result)
         fetched.append(len(table))
         return table
 

@@ -1,4 +1,4 @@
-"""Frames of any kind can be kept, counted and brought home."""
+"""Frames of any kind can be persisted, counted and collected."""
 
 import duckdb
 import pandas as pd

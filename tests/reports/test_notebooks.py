@@ -1,4 +1,4 @@
-"""The notebooks: stored without outputs, in public names only, and at home with any log."""
+"""The notebooks: stored without outputs, in public names only, and fit for any log."""
 
 import ast
 import functools

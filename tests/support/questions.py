@@ -144,9 +144,9 @@ def as_arrow(frame):
 
 def plain(frame):
     """As pandas, rows in one order, text as text, without the columns by which rows that have no order tell it."""
-    home = engine.collect(engine.open_frame(frame, [], parameter="frame"))
-    home = home.drop(columns=[engine.ARRIVAL, engine.RECEIVED], errors="ignore")
-    return home.sort_values(list(home.columns), ignore_index=True)
+    rows = engine.collect(engine.open_frame(frame, [], parameter="frame"))
+    rows = rows.drop(columns=[engine.ARRIVAL, engine.RECEIVED], errors="ignore")
+    return rows.sort_values(list(rows.columns), ignore_index=True)
 
 
 def kind_of(frame):

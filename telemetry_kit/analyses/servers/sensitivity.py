@@ -91,8 +91,8 @@ def headline_sensitivity(log: EventLog[Any], *, level: float = 0.95) -> pd.DataF
             The number of incidents whose create and whose end were recorded; null where incidents do not matter, and
             for what would be known beforehand of such incidents: that they ended, and how soon.
         turns_over : boolean
-            Whether one of the three lies outside the limits, or a difference has another sign: then say so beside the
-            number. Null where none of the three is known, or the limits are not.
+            Whether one of the three lies outside the interval, or a difference has another sign: then say so beside the
+            number. Null where none of the three is known, or the interval is not.
         largest_server : str
             The server that ``without_largest`` leaves out.
         n_servers_with_gaps : Int64

@@ -103,7 +103,7 @@ def detectable_difference(
             fewer than two clusters, and where clusters do not differ at all.
         detectable : float64
             The smallest true difference, in either direction, that would be told from none with this power; null
-            where the limits are.
+            where the interval is.
         n_clusters_needed : Int64
             Clusters (those on both sides count once) that would tell a true ``difference`` from none with this power,
             were they of the kind and the sizes of those at hand; null without ``difference``, and where ``detectable``

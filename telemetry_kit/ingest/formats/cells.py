@@ -75,7 +75,7 @@ def _pieces(batch: pa.RecordBatch, rows: Any, lengths: Any, first: int) -> Itera
 
 
 def _flat(cells: pa.Array) -> pa.Array:
-    """Return cells that name their values as these values; Arrow would make room for values that no cell has."""
+    """Return cells that name their values as these values; Arrow would lay out values that no cell has."""
     if not pa.types.is_dictionary(cells.type):
         return cells
     indices = cells.indices

@@ -39,7 +39,7 @@ def told(visits):
     ]
 
 
-def home(frame):
+def collected(frame):
     """A frame of any kind as pandas, in the order of visits."""
     return engine.collect(engine.open_frame(frame, [], parameter="frame"))
 
@@ -170,7 +170,7 @@ def test_every_kind_of_frame_gives_the_same_visits_of_its_own_kind(oct2020, as_k
     events = as_kind(oct2020.incident)
     visits = tk.stage_visits(events, cutoff=oct2020.cutoff)
     assert type(visits) is type(events)
-    pd.testing.assert_frame_equal(home(visits), tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff))
+    pd.testing.assert_frame_equal(collected(visits), tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff))
 
 
 def test_timestamps_without_a_zone_stay_without_one(incident_log):
@@ -178,7 +178,7 @@ def test_timestamps_without_a_zone_stay_without_one(incident_log):
     naive = events.with_columns(nw.col("event_timestamp", "created_at").dt.replace_time_zone(None)).to_native()
     visits = tk.stage_visits(naive, cutoff=minute(20))
     assert visits.collect_schema()["left_at"].time_zone is None
-    assert told(home(visits)) == ["0 0-9 ended"]
+    assert told(collected(visits)) == ["0 0-9 ended"]
 
 
 # --- The recordings ---------------------------------------------------------------------------------------------------
