@@ -94,6 +94,7 @@ tk.sentences: Sentences: a tidy table in, what it says in words out. A sentence 
 import importlib as _importlib
 import sys as _sys
 import types as _types
+from importlib.util import find_spec as _find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -116,8 +117,10 @@ else:
             return _importlib.import_module("importlib.metadata").version("telemetry-kit")
         if name in _PUBLIC_MODULES:
             return _importlib.import_module(f"{__name__}.{name}")
-        # All together take a quarter as long again as pandas and Pandera do; a submodule is nobody's public name.
-        if name == "__all__" or not name.startswith("_"):
+        # All together take a quarter as long again as pandas and Pandera do. A submodule is nobody's public name: Python
+        # asks for it here before it imports it, and must not get all of them for an answer.
+        is_module = not name.startswith("_") and _find_spec(f"{__name__}.{name}") is not None
+        if name == "__all__" or not (is_module or name.startswith("_")):
             public = _importlib.import_module(f"{__name__}.public")
             if name in public.__all__ or name == "__all__":
                 return globals().setdefault(name, getattr(public, name))
