@@ -85,7 +85,7 @@ def open_warehouse(
     Examples
     --------
     >>> import telemetry_kit as tk
-    >>> from telemetry_kit import connections
+    >>> from telemetry_kit.engine import connections
     >>> tasks = connections.connect().sql('''
     ...     SELECT 'e1' AS id, 's1' AS user_id, TIMESTAMPTZ '2020-11-02 10:00:00+00' AS timestamp, 'i1' AS incidentid,
     ...         'u1' AS useractualid, '1.1.0' AS pluginversion, '5.28.0' AS serverversion, NULL AS newstate,

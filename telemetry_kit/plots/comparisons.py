@@ -306,7 +306,7 @@ def plot_over_periods(table: pd.DataFrame, periods: pd.DataFrame | None = None, 
     ...     "period": pd.to_datetime(["2020-11-01", "2020-12-01"], utc=True), "completer": "commander",
     ...     "estimate": [0.5, 0.4], "lower": [0.4, 0.3], "upper": [0.6, 0.5],
     ... })
-    >>> len(plots.plot_over_periods(table).child_axes)
+    >>> sum(hasattr(panel, "get_title") for panel in plots.plot_over_periods(table).child_axes)
     1
     """
     table = groups.need(table, ["period", "estimate", "lower", "upper"])

@@ -131,7 +131,7 @@ def test_no_events_make_empty_tables_of_the_same_types():
 def test_mistakes_are_named():
     with pytest.raises(ParameterError, match=r"measure: got 'tasks', expected one of"):
         tk.playbook_growth(EVENTS, measure="tasks")
-    with pytest.raises(ParameterError, match=r"freq: got 'Q', expected one of 'D', 'W', 'M'"):
-        tk.playbook_sizes_over_time(EVENTS, freq="Q")
+    with pytest.raises(ParameterError, match=r"freq: got 'Y', expected one of 'D', 'W', 'M', 'Q'"):
+        tk.playbook_sizes_over_time(EVENTS, freq="Y")
     with pytest.raises(ParameterError, match="playbooks has no column 'num_members'"):
         tk.playbook_histories(EVENTS, measure="num_members")

@@ -106,7 +106,7 @@ def test_no_events_make_an_empty_snapshot_of_the_same_types():
 
 
 def test_mistakes_are_named():
-    with pytest.raises(ParameterError, match=r"as_of: got 'soon', expected a point in time"):
+    with pytest.raises(ParameterError, match=r"as_of: got 'soon', expected a datetime, or a text such as"):
         tk.playbook_snapshot(FIVE, as_of="soon")
     with pytest.raises(ParameterError, match="playbooks has no column 'action'"):
         tk.playbook_snapshot(FIVE.drop(columns="action"), as_of="2020-11-04")

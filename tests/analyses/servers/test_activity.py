@@ -142,8 +142,8 @@ def test_mistakes_are_named():
         tk.server_activity(log["tasks"])
     with pytest.raises(ParameterError, match=r"log.tasks has no column 'user_actual_id'"):
         tk.server_activity(log | {"tasks": log["tasks"].drop(columns="user_actual_id")})
-    with pytest.raises(ParameterError, match=r"freq: got 'Q', expected one of 'D', 'W', 'M'"):
-        tk.server_activity(log, freq="Q")
+    with pytest.raises(ParameterError, match=r"freq: got 'Y', expected one of 'D', 'W', 'M', 'Q'"):
+        tk.server_activity(log, freq="Y")
 
 
 def test_frames_of_two_engines_do_not_mix():
