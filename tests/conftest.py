@@ -5,7 +5,6 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -224,10 +223,3 @@ def status_log(incident_log: Callable[..., pd.DataFrame]) -> Callable[..., pd.Da
         return frame.assign(plugin_version="1.5.1")
 
     return write
-
-
-@pytest.fixture(autouse=True)
-def _close_figures() -> Iterator[None]:
-    yield
-    if "matplotlib.pyplot" in sys.modules:
-        sys.modules["matplotlib.pyplot"].close("all")

@@ -4,6 +4,7 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import panels_of
 
 import telemetry_kit as tk
 from telemetry_kit import plots
@@ -42,7 +43,7 @@ def test_zero_is_in_the_middle_and_what_could_go_unseen_lies_around_it(visits):
 def test_two_units_get_a_panel_each(oct2020):
     snapshot = tk.playbook_snapshot(oct2020.playbook, as_of=oct2020.cutoff)
     ax = plots.plot_comparison(tk.compare_playbook_sizes(snapshot, between="is_public"))
-    assert [panel.get_title(loc="left") for panel in ax.child_axes] == ["Which are larger", "Difference of medians"]
+    assert [panel.get_title(loc="left") for panel in panels_of(ax)] == ["Which are larger", "Difference of medians"]
 
 
 def test_of_many_rows_those_with_the_most_are_drawn_and_the_rest_is_counted(visits):
@@ -78,7 +79,7 @@ def test_curves_of_a_stage_are_those_of_the_row(visits):
     rows = tk.compare_dwell(visits, between="public", measure="median_s")
     ax = plots.plot_curve_comparison(tk.stage_survival(visits, by="public"), rows.iloc[[1]])
     # The axis of the caption is a child as well.
-    panels = [child for child in ax.child_axes if hasattr(child, "get_title")]
+    panels = panels_of(ax)
     assert [panel.get_title(loc="left") for panel in panels] == ["Stage 1"]
     assert "median time, yes minus no:" in words_of(ax)
 
@@ -87,7 +88,7 @@ def test_periods_that_were_not_recorded_as_a_whole_are_hatched(oct2020, visits):
     table = tk.stage_funnel(tk.add_period(visits, "W"), by="period", within="3D")
     periods = tk.list_periods(oct2020, "W")
     ax = plots.plot_over_periods(table, periods)
-    hatched = [patch for patch in ax.child_axes[0].patches if patch.get_hatch()]
+    hatched = [patch for patch in panels_of(ax)[0].patches if patch.get_hatch()]
     assert len(hatched) == (~periods["is_complete"]).sum()
     assert "hatched: not recorded as a whole" in words_of(ax)
     assert "hatched" not in words_of(plots.plot_over_periods(table))

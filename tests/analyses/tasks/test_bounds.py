@@ -264,7 +264,7 @@ def test_no_events_have_no_bounds():
 
 def test_a_wrong_parameter_is_named():
     tasks, incidents = frames({"i": [CREATE]})
-    with pytest.raises(ParameterError, match=r"^cutoff: got 'soon', expected a point in time"):
+    with pytest.raises(ParameterError, match=r"^cutoff: got 'soon', expected a datetime"):
         tk.open_task_bounds(tasks, incidents, cutoff="soon")
     with pytest.raises(ParameterError, match=r"^incidents has no column 'total_checklist_items'"):
         tk.open_task_bounds(tasks, incidents.drop(columns="total_checklist_items"), cutoff="2021-01-01")
