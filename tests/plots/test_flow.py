@@ -109,7 +109,7 @@ def test_another_table_is_refused(visits):
 def test_the_pictures_of_stages_name_statuses(statuses):
     funnel = plots.plot_stage_funnel(tk.stage_funnel(statuses))
     assert labels(funnel.get_yticklabels()) == ["Reported", "Active", "Resolved"]
-    assert funnel.get_xlabel() == "Status"
+    assert funnel.get_ylabel() == "Status"
     dwell = plots.plot_stage_dwell(tk.stage_dwell(statuses))
     assert labels(dwell.get_yticklabels()) == ["Reported", "Active", "Resolved"]
     moves = plots.plot_stage_transitions(tk.stage_transitions(statuses))
@@ -117,7 +117,4 @@ def test_the_pictures_of_stages_name_statuses(statuses):
     survival = plots.plot_stage_survival(tk.stage_survival(statuses))
     assert survival.get_xlabel().startswith("Time since the status was entered")
     assert any(text.startswith("Active: ") for text in legend_of(survival))
-    assert (
-        plots.plot_stage_arrivals(tk.stage_arrivals(statuses)).get_title(loc="left")
-        == "How soon incidents come to each status"
-    )
+    assert plots.plot_stage_arrivals(tk.stage_arrivals(statuses)).get_title() == "How soon incidents come to each status"
