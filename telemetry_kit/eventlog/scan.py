@@ -20,8 +20,8 @@ from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files,
 if TYPE_CHECKING:
     import datetime as dt
 
-    import duckdb
     import pandas as pd
+    from pyspark.sql import SparkSession
 
     from telemetry_kit.eventlog.log import EventLog
 
@@ -33,7 +33,8 @@ def scan_events(
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     store: str | os.PathLike[str] | None = None,
     memory_limit: str | None = None,
-) -> EventLog[duckdb.DuckDBPyRelation]:
+    spark: SparkSession | None = None,
+) -> EventLog[Any]:
     """Open telemetry of any size: the events stay on disk, and every analysis runs on them as on frames in memory.
 
     The source is converted to validated Parquet once, as by ``convert_events``, and read from there as long as it is
@@ -54,6 +55,10 @@ def scan_events(
         How much memory DuckDB may use, such as ``"2GB"``, for converting and for every analysis of this thread
         afterwards; what does not fit goes to disk. By default as much as ``convert_events`` takes for converting, and
         four fifths of the machine's for analyses.
+    spark
+        A session of Spark: its cluster then loads the raw files, which its workers must see, and makes no store. Large
+        plain files of JSON lines are read in pieces, every other file by one task. An address that Spark knows, such as
+        ``s3a://bucket/dumps``, is a source as well.
 
     Returns
     -------
@@ -61,7 +66,8 @@ def scan_events(
         Its ``incident``, ``tasks``, ``playbook`` and ``quarantine`` are DuckDB relations: lazy, with the columns that
         they have from ``load_events`` (categories as text) and, those of events, ``arrival`` (int64), the place of an
         event in the order of time and arrival. Everything else is as from ``load_events``, but after a ``since`` or
-        a ``cutoff`` that leaves out events of a store: its ``audit`` then has one line, for the store.
+        a ``cutoff`` that leaves out events of a store: its ``audit`` then has one line, for the store. With ``spark``
+        they are Spark DataFrames, and everything is as from ``load_events``.
 
     Warns
     -----
@@ -91,6 +97,8 @@ def scan_events(
     1      1         265        215
     """
     first, until = engine.moments(since, cutoff)
+    if spark is not None:
+        return _on_spark(source, spark, first, until)
     connection = connections.shared_connection()
     if memory_limit is not None:
         connections.limit_memory(connection, memory_limit)
@@ -102,6 +110,19 @@ def scan_events(
             convert_events(source, folder, memory_limit=memory_limit or MEMORY_LIMIT)
     log = open_store(connection, folder, first, until)
     warn_of(log, is_stored=is_saved(source))
+    return log
+
+
+def _on_spark(
+    source: Any,  # noqa: ANN401 - as load_events
+    session: SparkSession,
+    since: pd.Timestamp | None,
+    until: pd.Timestamp | None,
+) -> EventLog[Any]:
+    from telemetry_kit.eventlog.cluster.assembly import scan_on_spark
+
+    log = scan_on_spark(source, session, since, until)
+    warn_of(log, is_stored=False)
     return log
 
 

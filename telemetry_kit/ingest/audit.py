@@ -12,7 +12,7 @@ from telemetry_kit.schemas.names import natural_key, quote_identifier, quote_lit
 from telemetry_kit.schemas.rules import DUPLICATE, OTHER, VALID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from telemetry_kit.ingest.findings import Finding
     from telemetry_kit.ingest.intake import Intake
@@ -69,12 +69,17 @@ def _cell(field: schemas.Field, found: Iterable[str | None]) -> str:
     return f"CAST({column} AS ENUM({', '.join(map(quote_literal, levels))})) AS {column}"
 
 
+def origin_of(intake: Intake) -> tuple[str, str]:
+    """Return SQL for the number of an event's source, and the join that it needs."""
+    rows = ", ".join(f"({first}, {source})" for first, source in intake.segments)
+    if not rows:
+        return "source", ""
+    return "COALESCE(source, part)", f"ASOF LEFT JOIN (VALUES {rows}) AS located(first, part) ON events.rowid >= first"
+
+
 def make_audit(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp) -> pd.DataFrame:
     """Count what became of the records of each source."""
-    rows = ", ".join(f"({first}, {source})" for first, source in intake.segments)
-    located = f"(VALUES {rows}) AS located(first, part)" if rows else ""
-    origin = "COALESCE(source, part)" if rows else "source"
-    join = f"ASOF LEFT JOIN {located} ON events.rowid >= first" if rows else ""
+    origin, join = origin_of(intake)
     counted = intake.connection.execute(f"""
         SELECT {origin} AS source,
             CASE WHEN status = {OTHER} THEN 'other' WHEN status = {DUPLICATE} THEN 'duplicate'
@@ -97,15 +102,26 @@ def make_seen(intake: Intake) -> pd.DataFrame:
     others = intake.connection.execute(
         f"SELECT type_name, count(*) FROM events WHERE status = {OTHER} GROUP BY 1 ORDER BY 1"
     ).fetchall()
-    rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
-    rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(intake.unknown.items())]
     late = intake.connection.execute(
         "SELECT event_type, server_id, count(*) FROM events "
         f"WHERE is_late AND status = {VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
+    return seen_table(others, intake.unknown, late, intake.generated, intake.beside)
+
+
+def seen_table(
+    others: Iterable[tuple[str, int]],
+    unknown: Mapping[tuple[str | None, str], int],
+    late: Iterable[tuple[str, str, int]],
+    generated: Iterable[str],
+    beside: Sequence[str],
+) -> pd.DataFrame:
+    """Return what was counted beside the events as a table of findings."""
+    rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
+    rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(unknown.items())]
     rows += [("arrived more than 90 days after its time", kind, f"server {server}", n) for kind, server, n in late]
-    rows += [("generated column that was not read", None, column, 1) for column in intake.generated]
-    if intake.beside:
-        shown = ", ".join(sorted(set(intake.beside))[:BESIDE_SHOWN])
-        rows.append(("files passed over beside the data", None, shown, len(intake.beside)))
+    rows += [("generated column that was not read", None, column, 1) for column in generated]
+    if beside:
+        shown = ", ".join(sorted(set(beside))[:BESIDE_SHOWN])
+        rows.append(("files passed over beside the data", None, shown, len(beside)))
     return pd.DataFrame(rows, columns=["finding", "event_type", "detail", "n"])

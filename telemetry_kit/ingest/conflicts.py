@@ -102,13 +102,17 @@ class Finder:
             self._take_record(source, table.first + number + 1, text.encode())
 
 
+def reason_of(event_id: str, record: int, source_name: str, difference: str) -> str:
+    """Return why an event is rejected whose id a record of a source has."""
+    return f'event_id: "{event_id}" is the id of record {record} of {source_name}, which differs: {difference}'
+
+
 def reject_conflicts(intake: Intake, conflicts: list[Conflict], finder: Finder) -> None:
     """Put events that have the id of another one into the quarantine."""
     for conflict in conflicts:
         mine, first = (finder.found.get(row) for row in (conflict.row, conflict.first))
         known = first or _place(intake, conflict.first)
-        place = f"record {known.record} of {intake.names[known.source]}"
-        reason = f'event_id: "{conflict.event_id}" is the id of {place}, which differs: {conflict.difference}'
+        reason = reason_of(conflict.event_id, known.record, intake.names[known.source], conflict.difference)
         own = mine or _place(intake, conflict.row)
         intake.reject(own.source, own.record, conflict.event_type, reason, own.raw)
 

@@ -61,6 +61,16 @@ def read_files(
     yield from spool.flush()
 
 
+def is_splittable(path: Path) -> bool:
+    """Tell whether a file is large and plain lines, so that pieces of it can be read apart."""
+    try:
+        form, in_place = _look(path)
+    except UNPACK_ERRORS:
+        # Whoever reads the file tells why it cannot be read.
+        return False
+    return form == "lines" and in_place
+
+
 def _unreadable(error: Exception, source: int) -> Damage:
     blame(error)
     return Damage(source, 1, f"record: the file cannot be read: {why(error)}", b"")

@@ -50,6 +50,15 @@ FETCH_ROWS = 50_000
 _COLUMNS = [field.column for field in schemas.FIELDS]
 
 
+def create_events(connection: duckdb.DuckDBPyConnection) -> None:
+    """Make the typed table ``events``, in which every record has its place and what became of it."""
+    typed = ", ".join(f"{quote_identifier(f.column)} {VALUE_KINDS[f.kind].sql_type}" for f in schemas.FIELDS)
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE events (source INTEGER, record BIGINT, place BIGINT, position INTEGER, "
+        f"status TINYINT, type_name VARCHAR, n_members INTEGER, is_late BOOLEAN, {typed})"
+    )
+
+
 class Intake:
     """Everything that was read so far: the typed table ``events``, what was rejected, and what was seen beside."""
 
@@ -69,11 +78,7 @@ class Intake:
         self.n_files = 0
         self.read_at_once: list[tuple[int, int]] = []
         self.generated: list[str] = []
-        typed = ", ".join(f"{quote_identifier(f.column)} {VALUE_KINDS[f.kind].sql_type}" for f in schemas.FIELDS)
-        self.connection.execute(
-            "CREATE TEMP TABLE events (source INTEGER, record BIGINT, place BIGINT, position INTEGER, status TINYINT, "
-            f"type_name VARCHAR, n_members INTEGER, is_late BOOLEAN, {typed})"
-        )
+        create_events(connection)
 
     def add_source(self, source_name: str) -> int:
         """Give the next source its number."""

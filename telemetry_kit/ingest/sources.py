@@ -43,11 +43,11 @@ def take(intake: Intake | Finder, source: Any, folder: Path) -> None:  # noqa: A
         if given is None:
             files += files_of(item, is_one_of_several=len(items) > 1, beside=intake.beside)
             continue
-        _take_files(intake, files, folder)
+        take_files(intake, files, folder)
         files = []
         for table_name, table in given:
             _take_given(intake, table_name, table)
-    _take_files(intake, files, folder)
+    take_files(intake, files, folder)
 
 
 def settle(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
@@ -63,7 +63,8 @@ def settle(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 -
     order_ties(intake.connection)
 
 
-def _take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: Path) -> None:
+def take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: Path) -> None:
+    """Take files in order, each with its name in the audit."""
     with TableReader() as reader:
         for unit in read_files(files, folder, intake.names, intake.beside):
             if isinstance(unit, Lines):

@@ -1,0 +1,101 @@
+"""What needs events of several parts side by side: repeated ids, and ties; both by the SQL that one machine runs.
+
+Only the events that are concerned are shuffled, those of one id or of one incident into the same bucket.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from telemetry_kit import schemas
+from telemetry_kit.engine import connections
+from telemetry_kit.ingest.duplicates import mark_duplicates
+from telemetry_kit.ingest.intake import create_events
+from telemetry_kit.ingest.ties import order_ties
+from telemetry_kit.schemas.names import quote_identifier
+from telemetry_kit.schemas.rules import VALID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import duckdb
+    import pyarrow as pa
+    from pyspark.sql import DataFrame
+
+BUCKETS = 64
+"""Into how many pieces the concerned events go: each is in the memory of one task."""
+FATE_SCHEMA = (
+    "arrival BIGINT, status INT, first_arrival BIGINT, event_id STRING, event_type STRING, server_id STRING, "
+    "is_late BOOLEAN, difference STRING"
+)
+MOVE_SCHEMA = "arrival BIGINT, moved BIGINT"
+
+
+def repeated_ids(events: DataFrame) -> DataFrame:
+    """Tell what became of each event whose id an earlier one has: ``status`` and, of another event, the difference."""
+    from pyspark.sql import functions
+
+    repeated = events.groupBy("event_id").count().where("count > 1").select("event_id")
+    concerned = events.join(repeated, "event_id", "left_semi")
+    bucket = functions.expr(f"pmod(hash(event_id), {BUCKETS})").alias("bucket")
+    return concerned.groupBy(bucket).applyInArrow(_settle_ids, FATE_SCHEMA)
+
+
+def tied_events(incidents: DataFrame) -> DataFrame:
+    """Tell the place in the order of arrival that each incident event takes which stands elsewhere among its ties."""
+    from pyspark.sql import functions
+
+    incident = ["server_id", "incident_id"]
+    tied = incidents.groupBy(*incident, "event_timestamp").count().where("count > 1").select(*incident).distinct()
+    concerned = incidents.join(tied, incident, "left_semi")
+    bucket = functions.expr(f"pmod(hash(server_id, incident_id), {BUCKETS})").alias("bucket")
+    return concerned.groupBy(bucket).applyInArrow(_settle_ties, MOVE_SCHEMA)
+
+
+@contextlib.contextmanager
+def _events_of(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Make the table ``events`` of a bucket; ``record`` and ``place`` are the place of arrival in the whole source."""
+    with contextlib.closing(connections.connect()) as connection:
+        connection.execute("SET threads = 1")  # a task has one core
+        create_events(connection)
+        columns = ", ".join(quote_identifier(field.column) for field in schemas.FIELDS)
+        connection.register("bucket", table)
+        connection.execute(
+            f"INSERT INTO events (record, place, position, status, is_late, {columns}) "
+            f"SELECT arrival, arrival, 0, {VALID}, is_late, {columns} FROM bucket ORDER BY arrival"
+        )
+        yield connection
+
+
+def _settle_ids(table: pa.Table) -> pa.Table:
+    import pyarrow as pa
+
+    with _events_of(table) as connection:
+        conflicts = {conflict.row: conflict for conflict in mark_duplicates(connection)}
+        rows = connection.execute(
+            "SELECT rowid, record, status, event_id, event_type, server_id, is_late FROM events "
+            f"WHERE status <> {VALID} ORDER BY rowid"
+        ).fetchall()
+        places = dict(connection.execute("SELECT rowid, record FROM events").fetchall()) if conflicts else {}
+    found = [conflicts.get(row[0]) for row in rows]
+    return pa.table(
+        {
+            "arrival": pa.array([row[1] for row in rows], pa.int64()),
+            "status": pa.array([row[2] for row in rows], pa.int32()),
+            "first_arrival": pa.array([places[c.first] if c else None for c in found], pa.int64()),
+            "event_id": pa.array([row[3] for row in rows], pa.string()),
+            "event_type": pa.array([row[4] for row in rows], pa.string()),
+            "server_id": pa.array([row[5] for row in rows], pa.string()),
+            "is_late": pa.array([row[6] for row in rows], pa.bool_()),
+            "difference": pa.array([c.difference if c else None for c in found], pa.string()),
+        }
+    )
+
+
+def _settle_ties(table: pa.Table) -> pa.Table:
+    with _events_of(table) as connection:
+        order_ties(connection)
+        return connection.sql(
+            "SELECT record AS arrival, place AS moved FROM events WHERE place <> record"
+        ).to_arrow_table()
