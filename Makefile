@@ -65,14 +65,14 @@ test: $(DEV)
 # The newest releases that pyproject.toml allows, and the oldest: without hashes, because they are what is being tried.
 test-newest:
 	$(call TRIED,newest,highest)
-	env -u CI $(TRIES)/newest/bin/python -m pytest -n auto --dist worksteal -m 'not spark and not browser'
+	env -u CI $(TRIES)/newest/bin/python -m pytest -n auto --dist worksteal -m 'not spark and not browser' $(TESTS)
 
 # Old releases warn of what newer ones of others deprecate.
 test-oldest:
 	$(call TRIED,oldest,lowest-direct)
 	env -u CI $(TRIES)/oldest/bin/python -m pytest -n auto --dist worksteal -m 'not spark and not browser' \
 		-W ignore::DeprecationWarning -W ignore::PendingDeprecationWarning -W ignore::FutureWarning \
-		tests/engine tests/eventlog tests/ingest tests/reports tests/schemas
+		$(or $(TESTS),tests/engine tests/eventlog tests/ingest tests/reports tests/schemas)
 
 check: $(DEV)
 	$(BIN)/ruff check .

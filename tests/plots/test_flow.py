@@ -117,4 +117,6 @@ def test_the_pictures_of_stages_name_statuses(statuses):
     survival = plots.plot_stage_survival(tk.stage_survival(statuses))
     assert survival.get_xlabel().startswith("Time since the status was entered")
     assert any(text.startswith("Active: ") for text in legend_of(survival))
-    assert plots.plot_stage_arrivals(tk.stage_arrivals(statuses)).get_title() == "How soon incidents come to each status"
+    assert (
+        plots.plot_stage_arrivals(tk.stage_arrivals(statuses)).get_title() == "How soon incidents come to each status"
+    )
