@@ -120,7 +120,8 @@ def n_fetched(monkeypatch):
     return fetched
 
 
-# That persist computes is what it is for; fold_small_groups has to count its groups; attach_groups reads its table, which it has to check, and not the frame.
+# That persist computes is what it is for; fold_small_groups has to count its groups; attach_groups reads its table,
+# which it has to check, and not the frame.
 @pytest.mark.parametrize("name", sorted(FRAME_TO_FRAME.keys() - {"persist", "fold_small_groups", "attach_groups"}))
 def test_a_lazy_frame_is_not_computed(name, on_pandas, n_fetched):
     frames = WAYS["duckdb"]({name: on_pandas[name] for name in FRAMES})

@@ -60,4 +60,4 @@ def test_servers_are_numbered_in_the_order_of_their_ids_and_a_null_is_the_last()
     frame = pd.DataFrame({"server_id": pd.array(["b", None, "a", "b"], dtype="str"), "n": [1, 2, 3, 4]})
     assert list(number_servers(frame, [])[SERVER]) == [1, 2, 0, 1]
     assert list(number_servers(frame, []).columns) == ["n", SERVER, "_cluster"]
-    assert list(number_servers(frame, ["server_id"]).columns) == ["server_id", "n", SERVER]
+    assert list(number_servers(frame, ["server_id"]).columns) == ["server_id", "n", SERVER, "_cluster"]
