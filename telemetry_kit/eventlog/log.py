@@ -199,6 +199,8 @@ class EventLog(Generic[FrameT]):
         if not os.fspath(directory):
             raise ParameterError("directory", directory, "a path")
         folder = Path(directory)
+        if folder.exists() and not folder.is_dir():
+            raise SourceError(f"directory: {folder.name!r} is a file, expected a directory")
         try:
             with output.held(folder, lambda fault: SourceError(f"directory: {folder.name!r}: {fault}")):
                 foreign = sorted({path.name for path in folder.iterdir()} - own_files())

@@ -171,7 +171,7 @@ def test_a_scanned_log_stays_on_disk_and_in_order(log, autumn, tmp_path):
         ({"servers": [7]}, "servers: got 7, expected server ids as text"),
         ({"plugin_version": "1.1"}, "plugin_version: got '1.1', expected a version specifier such as '>=5.28,<6'"),
         ({"server_version": 5}, "server_version: got 5, expected a version specifier"),
-        ({"since": "soon"}, "since: got 'soon', expected a point in time"),
+        ({"since": "soon"}, "since: got 'soon', expected a datetime"),
         ({"since": "2020-12-01", "until": "2020-11-01"}, "until: got '2020-11-01', expected a moment after since"),
     ],
 )
