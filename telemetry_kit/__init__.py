@@ -118,8 +118,10 @@ else:
         if name in _PUBLIC_MODULES:
             return _importlib.import_module(f"{__name__}.{name}")
         # All together take a quarter as long again as pandas and Pandera do. A submodule is nobody's public name: Python
-        # asks for it here before it imports it, and must not get all of them for an answer.
-        is_module = not name.startswith("_") and _find_spec(f"{__name__}.{name}") is not None
+        # asks for it here before it imports it, and must not get all of them for an answer. A wheel has folders of data
+        # of the same names as functions, samples and notebooks, which are no modules and have no origin.
+        spec = None if name.startswith("_") else _find_spec(f"{__name__}.{name}")
+        is_module = spec is not None and spec.origin is not None
         if name == "__all__" or not (is_module or name.startswith("_")):
             public = _importlib.import_module(f"{__name__}.public")
             if name in public.__all__ or name == "__all__":
