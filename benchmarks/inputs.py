@@ -54,7 +54,7 @@ def open_inputs(
     if memory_limit:
         connection.execute(f"SET memory_limit = '{memory_limit}'")
     log: dict[str, Any]
-    opened = open_store(connection, Path(store), None) if kind == "relations" else tk.load_events(store)
+    opened = open_store(connection, Path(store), None, None) if kind == "relations" else tk.load_events(store)
     log = {each: getattr(opened, each) for each in tk.schemas.EVENT_TYPES} | {"cutoff": opened.cutoff}
     for each in tk.schemas.EVENT_TYPES:
         _name(connection, each, log[each])

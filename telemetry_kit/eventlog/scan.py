@@ -6,7 +6,7 @@ import hashlib
 import importlib.metadata
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from telemetry_kit import engine
 from telemetry_kit.engine import connections
@@ -20,14 +20,39 @@ from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files,
 if TYPE_CHECKING:
     import datetime as dt
 
+    import duckdb
     import pandas as pd
     from pyspark.sql import SparkSession
 
     from telemetry_kit.eventlog.log import EventLog
 
 
+@overload
 def scan_events(
     source: Any,  # noqa: ANN401 - as load_events
+    *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    store: str | os.PathLike[str] | None = None,
+    memory_limit: str | None = None,
+    spark: None = None,
+) -> EventLog[duckdb.DuckDBPyRelation]: ...
+
+
+@overload
+def scan_events(
+    source: Any,  # noqa: ANN401 - as load_events
+    *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+    store: str | os.PathLike[str] | None = None,
+    memory_limit: str | None = None,
+    spark: SparkSession,
+) -> EventLog[Any]: ...
+
+
+def scan_events(
+    source: Any,
     *,
     since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 SUMMARY = "truth.json"
 TABLES = ("records", "visits", "actual_visits", "completions", "playbook_states", "servers")
 AUDIT = (
-    "source", "n_read", "n_incident", "n_tasks", "n_playbook", "n_duplicate", "n_rejected", "n_other", "n_after_cutoff",
+    "source", "n_read", "n_incident", "n_tasks", "n_playbook", "n_duplicate", "n_rejected", "n_other", "n_before_since",
+    "n_after_cutoff",
 )  # fmt: skip
 START_TOLERANCE_S = 60
 """Where events have no action, an incident's first event began it if it came so soon after its creation."""
@@ -134,7 +135,7 @@ COUNTS = """
         count(*) FILTER (fate = 'duplicate') AS n_duplicate,
         count(*) FILTER (fate = 'damaged' AND NOT is_line_damaged)
             + count(DISTINCT record) FILTER (is_line_damaged) AS n_rejected,
-        count(*) FILTER (fate = 'other') AS n_other, 0 AS n_after_cutoff
+        count(*) FILTER (fate = 'other') AS n_other, 0 AS n_before_since, 0 AS n_after_cutoff
     FROM records WHERE fate NOT IN ('lost', 'paused') GROUP BY source
 """
 
