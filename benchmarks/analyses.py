@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import narwhals.stable.v2 as nw
+
 import telemetry_kit as tk
 from benchmarks import playbooks_sql, servers_sql, stages_sql, tasks_sql
 
@@ -79,9 +81,10 @@ _STAGES = {
     "stage_transitions": Analysis(lambda log: tk.stage_transitions(_visits(log)), _on_visits(stages_sql.TRANSITIONS)),
     "time_to_stage": Analysis(lambda log: tk.time_to_stage(_visits(log)), _on_visits(stages_sql.ARRIVALS)),
     "stage_rework": Analysis(lambda log: tk.stage_rework(_visits(log)), _on_visits(stages_sql.REWORK)),
-    "incident_durations": Analysis(_durations, stages_sql.DURATIONS),
-    "time_to_end": Analysis(
-        lambda log: tk.time_to_end(_durations(log)), _on("durations", stages_sql.DURATIONS, stages_sql.ENDS)
+    # The query does not take delayed entry: where no create was recorded, its start and durations are null.
+    "incident_durations": Analysis(
+        lambda log: nw.from_native(_durations(log)).filter(nw.col("from_start")).to_native(),
+        f"SELECT * FROM ({stages_sql.DURATIONS}) AS durations WHERE started_at IS NOT NULL",
     ),
 }
 ANALYSES = _STAGES | {
@@ -122,9 +125,6 @@ ANALYSES = _STAGES | {
     ),
     "playbook_weightings": Analysis(
         lambda log: tk.playbook_weightings(_snapshot(log), log["incident"]), _on_snapshot(playbooks_sql.WEIGHTINGS)
-    ),
-    "compare_playbook_sizes": Analysis(
-        lambda log: tk.compare_playbook_sizes(_snapshot(log), between="is_public"), _on_snapshot(playbooks_sql.COMPARE)
     ),
     "incident_sizes": Analysis(
         lambda log: tk.incident_sizes(log["incident"], log["playbook"]), playbooks_sql.INCIDENT_SIZES

@@ -35,24 +35,6 @@ FROM (SELECT total_checklist_items AS value, count(*) AS n FROM snapshot WHERE v
 ORDER BY value
 """
 
-COMPARE = """
-WITH counts AS (
-    SELECT total_checklist_items AS size, count(*) FILTER (NOT is_public) AS n_first,
-        count(*) FILTER (is_public) AS n_second
-    FROM snapshot WHERE size IS NOT NULL GROUP BY ALL
-), wins AS (
-    SELECT *, sum(n_second) OVER (ORDER BY size) - n_second / 2 AS n_below FROM counts
-), medians AS (
-    SELECT median(total_checklist_items) FILTER (NOT is_public) AS median_first,
-        median(total_checklist_items) FILTER (is_public) AS median_second, count(DISTINCT server_id) AS n_servers
-    FROM snapshot WHERE total_checklist_items IS NOT NULL
-)
-SELECT sum(n_first)::BIGINT AS n_first, sum(n_second)::BIGINT AS n_second, any_value(n_servers) AS n_servers,
-    sum(n_first * n_below) / sum(n_first) / sum(n_second) AS estimate, any_value(median_first) AS median_first,
-    any_value(median_second) AS median_second, any_value(median_first - median_second) AS median_difference
-FROM wins, medians
-"""
-
 _STATES = """
 WITH states AS (
     SELECT *, total_checklist_items AS size, row_number() OVER w - 1 AS update,
