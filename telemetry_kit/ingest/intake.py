@@ -240,7 +240,7 @@ class Intake:
         """Give the texts of a chunk, and instead of a broken one the documents that stand in it."""
         for number, text in enumerate(chunk):
             documents = documents_of(text.raw) if number in broken else []
-            if not any(fault is None and raw.startswith(b"{") for raw, fault in documents):
+            if not _hold_objects(documents):
                 yield text
                 continue
             for raw, fault in documents:
@@ -369,3 +369,12 @@ def _insert(
         f"INSERT INTO events SELECT {source}, {record}, {place}, {position}, status, "
         f"CASE WHEN status = {OTHER} THEN type_name END, {n_members}, is_late, {columns}"
     )
+
+
+def _hold_objects(documents: list[tuple[bytes, str | None]]) -> bool:
+    """Tell that a broken line holds objects one behind the other, and not a single one that breaks off."""
+    if not any(fault is None and raw.startswith(b"{") for raw, fault in documents):
+        return False
+    # Behind an array that is still open stand its elements, as the events of a body that was cut do.
+    first, fault = documents[0]
+    return fault is None or first.count(b"[") <= first.count(b"]")

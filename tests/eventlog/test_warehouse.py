@@ -20,9 +20,15 @@ PARTS = ("incident", "tasks", "playbook")
 DIALECTS = ("snowflake", "bigquery", "databricks")
 
 
-def as_warehouse(log, licenses):
+def as_warehouse(log, others):
     """Return an opened log as the questions take it."""
-    return {kind: getattr(log, kind) for kind in KINDS} | {"licenses": licenses, "cutoff": log.cutoff}
+    return {kind: getattr(log, kind) for kind in KINDS} | others | {"cutoff": log.cutoff}
+
+
+def create_others(connection, log):
+    """Create the tables beside the events that the questions take, and return them."""
+    asked = as_frames(log)
+    return {name: connection.create_table(name, as_arrow(asked[name])) for name in ("licenses", "heard")}
 
 
 # PostgreSQL -----------------------------------------------------------------------------------------------------------
@@ -43,7 +49,7 @@ def connection(postgresql, fill_warehouse, export):
         cursor.execute(f"SET search_path = {schema}")
         fill_warehouse(cursor)
         connection = ibis.postgres.connect(**_parts(postgresql), schema=schema)
-        connection.create_table("licenses", as_arrow(as_frames(export)["licenses"]))
+        create_others(connection, export)
         yield connection
         connection.disconnect()
         cursor.execute(f"DROP SCHEMA {schema} CASCADE")
@@ -80,12 +86,18 @@ def test_the_account_of_a_postgresql_is_that_of_its_export(warehouse, export):
 
 
 @pytest.fixture(scope="module")
-def kept(warehouse, connection):
+def others(connection):
+    return {name: connection.table(name) for name in ("licenses", "heard")}
+
+
+@pytest.fixture(scope="module")
+def kept(warehouse, others):
     """The events as temporary tables of the server, so that Ibis need not write their making anew each time."""
     frames = {kind: tk.persist(getattr(warehouse, kind)) for kind in KINDS}
-    return frames | {"licenses": connection.table("licenses"), "cutoff": warehouse.cutoff}
+    return frames | others | {"cutoff": warehouse.cutoff}
 
 
+@pytest.mark.filterwarnings("ignore::telemetry_kit.errors.UnmatchedKeysWarning")
 @pytest.mark.parametrize("name", FRAME_TO_FRAME | SUMMARIES)
 def test_a_postgresql_gives_the_same_answer(name, kept, export):
     ask = (FRAME_TO_FRAME | SUMMARIES)[name]
@@ -93,8 +105,8 @@ def test_a_postgresql_gives_the_same_answer(name, kept, export):
 
 
 @pytest.mark.parametrize("name", ["stage_funnel", "task_completion", "playbook_sizes", "server_activity"])
-def test_what_is_not_kept_gives_it_as_well(name, warehouse, connection, export):
-    given = SUMMARIES[name](as_warehouse(warehouse, connection.table("licenses")))
+def test_what_is_not_kept_gives_it_as_well(name, warehouse, others, export):
+    given = SUMMARIES[name](as_warehouse(warehouse, others))
     pd.testing.assert_frame_equal(plain(given), plain(SUMMARIES[name](as_frames(export))), rtol=1e-9)
 
 
@@ -107,13 +119,13 @@ def upper_case(recordings):
     folder = recordings / "warehouse-snowflake-v0"
     connection = ibis.duckdb.connect()
     log = tk.load_events(folder)
-    licenses = connection.create_table("licenses", as_arrow(as_frames(log)["licenses"]))
+    others = create_others(connection, log)
     tables = {
         path.name.partition(".")[0]: connections.connect().sql(f"FROM read_csv('{path}')").to_arrow_table()
         for path in sorted(folder.glob("*.csv.gz"))
     }
     warehouse = tk.open_warehouse({name: connection.create_table(name, table) for name, table in tables.items()})
-    return warehouse, licenses, log
+    return warehouse, others, log
 
 
 def check_sql(question):
@@ -157,11 +169,12 @@ def test_what_is_asked_of_the_frames_is_sql_of_every_warehouse(upper_case, asked
 
 @pytest.fixture(scope="module")
 def kept_upper_case(upper_case):
-    warehouse, licenses, log = upper_case
+    warehouse, others, log = upper_case
     frames = {kind: tk.persist(getattr(warehouse, kind)) for kind in KINDS}
-    return frames | {"licenses": licenses, "cutoff": warehouse.cutoff}, log
+    return frames | others | {"cutoff": warehouse.cutoff}, log
 
 
+@pytest.mark.filterwarnings("ignore::telemetry_kit.errors.UnmatchedKeysWarning")
 @pytest.mark.parametrize("name", FRAME_TO_FRAME | SUMMARIES)
 def test_every_question_is_sql_of_every_warehouse(name, kept_upper_case, asked):
     kept, log = kept_upper_case

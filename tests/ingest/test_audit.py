@@ -186,9 +186,11 @@ def files(draw, make_event, name, forms=tuple(FORMS), hurts=HURTS):
         places = list(range(1, len(lines) + 1))
         if hurt == "junk line":
             at = draw(st.integers(0, len(lines)))
-            lines.insert(at, draw(JUNK))
+            junk = draw(JUNK)
+            lines.insert(at, junk)
             places = [place + (place > at) for place in places]
-            file.n_junk, file.rejected_at = 1, {at + 1}
+            # Documents that stand in one line are a record each.
+            file.n_junk, file.rejected_at = 1 + (junk == "{} {}"), {at + 1}
         elif hurt == "blank lines":
             lines = [part for line in lines for part in (" \t" * draw(st.integers(0, 1)), line)]
             places = [2 * place for place in places]

@@ -100,6 +100,23 @@ def test_a_line_in_another_form_or_spelling_among_plain_ones_is_read(load, make_
     assert (log.tasks["user_actual_id"] == "u").sum() == 2
 
 
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        # A body that was cut off is one record, though whole events stand in it.
+        ('{"batch":[{ONE},{TWO},{"me', (0, 1)),
+        ('{ONE} {"broken', (1, 1)),
+        ('{"broken} {ONE}', (1, 1)),
+        ('{"broken": } {"also": } {ONE}', (1, 2)),
+    ],
+)
+def test_a_broken_line_is_as_many_records_as_objects_stand_in_it(load, make_event, line, expected):
+    for n, name in enumerate(("{ONE}", "{TWO}")):
+        line = line.replace(name, json.dumps(make_event(n)))
+    log = load(make_event(2), line)
+    assert (len(log.tasks) - 1, len(log.quarantine)) == expected
+
+
 @pytest.mark.parametrize("body", [False, True])
 @pytest.mark.parametrize(
     ("change", "key"),
