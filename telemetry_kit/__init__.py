@@ -20,8 +20,11 @@ What a user holds: valid events by type, and the account of all that was read.
     scan_events: Open telemetry of any size: the events stay on disk, and every analysis runs on them as on frames in memory
     to_pandas: Collect a frame of any kind as pandas
 
-How incidents come and go: how many started, ended and were open, period by period.
+How incidents come and go: how many started, ended and were open, period by period; and at which hours.
+    add_local_time: Add the day of the week and the hour at which each event happened by the clock of its server
     incident_flow: How many incidents started, ended and were open, period by period
+    load_by_hour: How many events happened in each hour of the week, by the clocks of their servers
+    out_of_hours: The share of incidents that start outside of working hours, by the clock of their server
 
 What is known of playbooks: which there are at a moment, how large they are, and how they change.
     compare_playbook_sizes: Compare how large the playbooks of two groups are: in which they are larger, and by how much

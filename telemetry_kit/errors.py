@@ -210,18 +210,15 @@ class OneClusterWarning(UserWarning):
         The column of clusters.
     n_rows, n_all
         In how many rows of the result, and how many it has.
-    is_chosen
-        Whether the caller chose the column of clusters, and could choose another.
     """
 
-    def __init__(self, cluster: str, n_rows: int, n_all: int, *, is_chosen: bool = True) -> None:
+    def __init__(self, cluster: str, n_rows: int, n_all: int) -> None:
         self.cluster = cluster
         thing = _CLUSTERS.get(cluster, f"value of {cluster}")
         where = "intervals are null" if n_rows == n_all else f"intervals are null in {n_rows:,} of {n_all:,} rows"
-        given = f"cluster={cluster!r}: " if is_chosen else ""
-        finer = f"; within one server, pass cluster={'incident_id'!r}" if given and cluster == "server_id" else ""
+        finer = f"; within one server, pass cluster={'incident_id'!r}" if cluster == "server_id" else ""
         super().__init__(
-            f"{given}{where}, which rest on one {thing}, and one {thing} cannot show how much "
+            f"cluster={cluster!r}: {where}, which rest on one {thing}, and one {thing} cannot show how much "
             f"{thing.replace('value', 'values')}{'s' if cluster in _CLUSTERS else ''} differ{finer}"
         )
 

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from telemetry_kit import errors, schemas
-from telemetry_kit.analyses.flow import incident_flow
+from telemetry_kit.analyses.flow import add_local_time, incident_flow, load_by_hour, out_of_hours
 from telemetry_kit.analyses.periods import add_period, list_periods
 from telemetry_kit.analyses.playbooks import (
     compare_playbook_sizes,
@@ -99,7 +99,10 @@ __all__ += [
 ]
 # Flow.
 __all__ += [
+    "add_local_time",
     "incident_flow",
+    "load_by_hour",
+    "out_of_hours",
 ]
 # Stages.
 __all__ += [

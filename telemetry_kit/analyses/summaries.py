@@ -142,7 +142,7 @@ def share_columns(
     return {"estimate": shares.estimate, "df": shares.df, **limits._asdict()}
 
 
-def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS, is_chosen: bool = True) -> pd.DataFrame:
+def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS) -> pd.DataFrame:
     """Return a table of intervals, with one warning where some are null because they rest on one cluster.
 
     Parameters
@@ -153,12 +153,10 @@ def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS, is_c
         The column of clusters, as the caller of that function named it.
     counted
         The column of ``table`` with the number of clusters; ``N_CLUSTERS`` is taken out.
-    is_chosen
-        Whether that function lets its caller choose the column of clusters.
     """
     n_rows = int((table[counted] == 1).sum())
     if n_rows:
-        warnings.warn(OneClusterWarning(cluster, n_rows, len(table), is_chosen=is_chosen), stacklevel=3)
+        warnings.warn(OneClusterWarning(cluster, n_rows, len(table)), stacklevel=3)
     return table.drop(columns=N_CLUSTERS, errors="ignore")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _CASE = ("server_id", "incident_id")
 _TOLD = ("event_id", "event_timestamp", "action")
+LOST_CREATE = "create that was never recorded"
 _STATE = ("is_active", "active_stage", "commander_user_id")
 _UNSEEN = "tasks added or removed unseen"
 _EARLY = "task event before the incident's create"
@@ -147,7 +148,7 @@ def _uncreated(incidents: nw.LazyFrame[Any], changes: nw.LazyFrame[Any]) -> nw.L
         .with_columns(_before=before)
         .filter(nw.col("_before").is_null() & ~nw.col("action").is_null())
         .join(first_sent, on="server_id", how="left")
-        .select("server_id", **{"create that was never recorded": _one(nw.col("_created_us") > nw.col("_first_sent"))})
+        .select("server_id", **{LOST_CREATE: _one(nw.col("_created_us") > nw.col("_first_sent"))})
     )
 
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.engine.ordering import sort_rows
-from telemetry_kit.ingest.contradictions import find_contradictions
+from telemetry_kit.ingest.contradictions import LOST_CREATE, find_contradictions
+from telemetry_kit.schemas.fields import CREATE_WITHIN_S
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,8 +41,13 @@ def find_findings(incident: IntoFrame, tasks: IntoFrame, playbook: IntoFrame, se
     rows: list[Finding] = list(seen.itertuples(index=False, name=None))
     for kind, frame in frames.items():
         rows += _of_single_events(kind, engine.open_frame(frame, schemas.columns_of(kind), parameter=kind))
-    rows += _of_incident_events(engine.open_frame(incident, schemas.columns_of("incident"), parameter="incident"))
+    incidents = engine.open_frame(incident, schemas.columns_of("incident"), parameter="incident")
+    rows += _of_incident_events(incidents)
     contradictions = find_contradictions(incident, tasks)
+    n_lost = int(contradictions.loc[contradictions["finding"] == LOST_CREATE, "n"].sum())
+    n_begun = _count_without_create(incidents) - n_lost
+    if n_begun > 0:
+        rows.append(("incident begun before the recording", "incident", "no create, and none before is known", n_begun))
     contradictions["detail"] = "server " + contradictions["server_id"].astype("str")
     lost = contradictions.groupby("server_id", as_index=False).agg(detail=("detail", "first"), n=("n_lost", "sum"))
     lost = lost[lost["n"] > 0].assign(finding="events probably lost, at least", event_type=None)
@@ -96,6 +102,17 @@ def _count_ties(incident: nw.LazyFrame[Any]) -> int:
     times = engine.add_epoch_us(incident, _us="event_timestamp")
     shared = times.group_by("server_id", "incident_id", "_us").agg(n=nw.len()).filter(nw.col("n") > 1)
     return int(engine.collect(shared.select(nw.col("n").sum()))["n"].fillna(0).iloc[0])
+
+
+def _count_without_create(incident: nw.LazyFrame[Any]) -> int:
+    """Count the incidents whose create was not recorded."""
+    times = engine.add_epoch_us(incident, _us="event_timestamp", _new_us="created_at")
+    # Events of the published form have no action: the first comes right after the incident was created.
+    is_new = nw.col("action").is_null() & (nw.col("_us") - nw.col("_new_us") <= CREATE_WITHIN_S * engine.MICROSECONDS)
+    is_create = ((nw.col("action").cast(nw.String) == "create") | is_new).fill_null(value=False)
+    flags = times.select("server_id", "incident_id", _is_create=nw.when(is_create).then(1).otherwise(0))
+    begun = flags.group_by("server_id", "incident_id").agg(nw.col("_is_create").max()).filter(nw.col("_is_create") == 0)
+    return int(engine.collect(begun.select(n=nw.len()))["n"].iloc[0])
 
 
 def _values(events: nw.LazyFrame[Any], column: str) -> list[tuple[str, int]]:

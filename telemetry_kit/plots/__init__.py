@@ -2,6 +2,7 @@
 
 from telemetry_kit.plots.comparisons import plot_comparison, plot_curve_comparison, plot_over_periods
 from telemetry_kit.plots.flow import plot_incident_flow, plot_stage_exits, plot_stage_occupancy
+from telemetry_kit.plots.hours import plot_load_by_hour
 from telemetry_kit.plots.playbooks import plot_playbook_ecdf, plot_playbook_growth, plot_playbook_sizes
 from telemetry_kit.plots.servers import plot_server_activity, plot_server_retention, plot_versions
 from telemetry_kit.plots.signals import plot_decomposition, plot_process_chart, plot_server_deviation
@@ -26,6 +27,7 @@ __all__ = [
     "plot_incident_flow",
     "plot_incident_survival",
     "plot_incident_timelines",
+    "plot_load_by_hour",
     "plot_over_periods",
     "plot_playbook_ecdf",
     "plot_playbook_growth",

@@ -112,6 +112,9 @@ FIELDS: tuple[Field, ...] = (
           wire="timestamp", is_property=False),
     Field("original_timestamp", "time", "What the pipeline calls the original time (often the gateway's), UTC.",
           published="event originalTimestamp", wire="originalTimestamp", nullable_in=EVENT_TYPES, is_property=False),
+    Field("utc_offset_s", "integer", "How far the clock that the time was written by is ahead of UTC, in seconds: the "
+          "server's, unless an export has rewritten its times. Null where the time was written without.",
+          nullable_in=EVENT_TYPES, is_property=False),
     Field("server_version", "category", "Version of the server.", published="serverVersion", wire="ServerVersion"),
     Field("plugin_version", "category", "Version of the plugin.", published="pluginVersion", wire="PluginVersion"),
     Field("incident_id", "id", "The incident.", published="incidentID", wire="IncidentID",

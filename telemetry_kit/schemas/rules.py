@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
 from telemetry_kit.schemas.names import fold, quote_identifier, quote_literal
-from telemetry_kit.schemas.times import EARLIEST_US, TOLERANCE_US, time_sql
+from telemetry_kit.schemas.times import EARLIEST_US, TOLERANCE_US, offset_s_sql, time_sql
 from telemetry_kit.schemas.values import CONTROL, NO_NUMBERS, VALUE_KINDS, has_control, is_lost_id
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ VALID, REJECTED, OTHER, DUPLICATE, VOID = 0, 1, 2, 3, 4
 _SHOWN = 80
 LATE_US = 90 * 86_400_000_000
 """How long after its own time an event may arrive before that deserves a look."""
-TRANSPORT = ("event_id", "original_timestamp")
-"""What may differ where the same event is delivered again."""
+TRANSPORT = ("event_id", "original_timestamp", "utc_offset_s")
+"""What may differ where the same event is delivered again, or written by another tool."""
 
 
 class Fault(NamedTuple):
@@ -166,7 +166,11 @@ def _typed(field: Field) -> str:
             f"WHEN {quote_literal(s)} THEN {quote_literal(m)}" for s, m in schemas.STATE_SPELLINGS.items()
         )
         return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
-    return VALUE_KINDS[field.kind].read(x)
+    read = VALUE_KINDS[field.kind].read(x)
+    if field.column == "utc_offset_s":
+        # Records do not say it by itself: it stands in their time, and in frames that were made of them.
+        return f"COALESCE({read}, {offset_s_sql('raw_event_timestamp')})"
+    return read
 
 
 def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:

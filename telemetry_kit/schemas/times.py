@@ -94,11 +94,17 @@ def _power_us() -> str:
 
 
 def offset_s_sql(x: str) -> str:
-    """Return SQL for the offset from UTC, in seconds, that the text ``x`` of a time tells; 0 where it tells none."""
+    """Return SQL for the offset from UTC, in seconds, that the text ``x`` of a time tells; null where it tells none.
+
+    It is told with a ``T`` between day and clock, as the plugin writes times. With a blank databases and spreadsheets
+    write theirs, in a zone of their own.
+    """
     names = "['day', 'clock', 'fraction', 'zone']"
     written = f"regexp_extract({x}, {quote_literal(f'^{_WRITTEN}$')}, {names})"
+    told = f"CASE WHEN part.zone <> '' THEN {_offset_s('part.zone')} END"
     return (
-        f"CASE WHEN {x} LIKE '%Z' THEN 0 WHEN {x} IS NOT NULL THEN {_once(written, 'part', _offset_s('part.zone'))} END"
+        f"CASE WHEN {x} LIKE '____-__-__T%' THEN CASE WHEN right({x}, 1) = 'Z' THEN 0 "
+        f"ELSE {_once(written, 'part', told)} END END"
     )
 
 

@@ -8,13 +8,14 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pandas as pd
 import pyarrow.parquet as pq
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import SourceError
+from telemetry_kit.schemas.fields import STATUSES
 from telemetry_kit.schemas.names import quote_literal
 from telemetry_kit.schemas.values import VALUE_KINDS
 from telemetry_kit.simulate.delivery import DAMAGE
@@ -29,11 +30,13 @@ if TYPE_CHECKING:
     from telemetry_kit.simulate.parameters import Container
 
 SUMMARY = "truth.json"
-TABLES = ("records", "visits", "actual_visits", "completions", "playbook_states", "servers")
+TABLES = ("records", "visits", "actual_visits", "status_visits", "completions", "playbook_states", "servers")
 AUDIT = (
     "source", "n_read", "n_incident", "n_tasks", "n_playbook", "n_duplicate", "n_rejected", "n_other", "n_before_since",
     "n_after_cutoff",
 )  # fmt: skip
+ENTERING = ("create", "change_stage", "restart")
+"""The actions that begin a visit where they are the first event of an incident."""
 START_TOLERANCE_S = 60
 """Where events have no action, an incident's first event began it if it came so soon after its creation."""
 
@@ -49,6 +52,7 @@ def records_query(container: Container) -> str:
             "batch-bodies": "NULL::TIMESTAMPTZ",
             "published": "make_timestamp(event_timestamp)::TIMESTAMPTZ",
         }[container],
+        "utc_offset_s": "0" if published else "utc_offset_s",
         "created_at": "make_timestamp(created_at)::TIMESTAMPTZ",
         "post_id": "nullif(post_id, '')",
         "playbook_id": "nullif(playbook_id, '')",
@@ -74,14 +78,36 @@ def records_query(container: Container) -> str:
     """
 
 
-def _visits(cutoff_us: int | None, *, only_recorded: bool) -> str:
+class _States(NamedTuple):
+    """What a visit is a visit to, all in SQL: whether an event leaves its incident in a state, and in which.
+
+    ``n`` is how many states the incident has, and ``entering`` the actions that begin one where they come first.
+    """
+
+    is_there: str
+    state: str
+    n: str
+    entering: tuple[str, ...]
+
+
+_STAGES = _States("is_active AND num_checklists > 0", "active_stage", "num_checklists", ENTERING)
+_STATUSES = _States(
+    f"current_status IN ({', '.join(map(quote_literal, STATUSES[:-1]))})",
+    f"list_position([{', '.join(map(quote_literal, STATUSES))}], current_status) - 1",
+    str(len(STATUSES)),
+    ENTERING[:1],
+)
+
+
+def _visits(states: _States, cutoff_us: int | None, *, only_recorded: bool) -> str:
     """Return the SQL of the visits that the incident events make, by the definition of a visit."""
     of_event = "fate = 'valid'" if only_recorded else "copy = 0"
     cutoff = "NULL::TIMESTAMPTZ" if cutoff_us is None else f"make_timestamp({cutoff_us})::TIMESTAMPTZ"
+    entering = ", ".join(map(quote_literal, states.entering))
     order = "PARTITION BY server_id, incident_id ORDER BY event_timestamp, arrival"
     return f"""
         WITH states AS (
-            SELECT *, coalesce(is_active AND num_checklists > 0, false) AS is_staged,
+            SELECT *, coalesce({states.is_there}, false) AS is_there, ({states.state})::BIGINT AS state,
                 row_number() OVER w AS number,
                 first_value(public IGNORE NULLS) OVER whole AS first_public,
                 first_value(team_id) OVER whole AS first_team, first_value(plugin_version) OVER whole AS first_version,
@@ -90,28 +116,28 @@ def _visits(cutoff_us: int | None, *, only_recorded: bool) -> str:
                       AS created_here FROM records WHERE event_type = 'incident' AND {of_event})
             WINDOW w AS ({order}), whole AS ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
         ), changes AS (
-            SELECT *, coalesce(lag(is_staged) OVER w, false) AS was_staged, lag(active_stage) OVER w AS before
+            SELECT *, coalesce(lag(is_there) OVER w, false) AS was_there, lag(state) OVER w AS before
             FROM states WINDOW w AS ({order})
         ), bounds AS (
-            SELECT *, lead(event_timestamp) OVER w AS next_at, lead(is_staged) OVER w AS stays,
-                lead(active_stage) OVER w AS after
+            SELECT *, lead(event_timestamp) OVER w AS next_at, lead(is_there) OVER w AS stays,
+                lead(state) OVER w AS after
             FROM changes
-            WHERE is_staged <> was_staged OR (is_staged AND active_stage <> before)
+            WHERE is_there <> was_there OR (is_there AND state <> before)
             WINDOW w AS ({order})
         )
         SELECT server_id, incident_id,
             row_number() OVER (PARTITION BY server_id, incident_id ORDER BY number) - 1 AS visit,
-            active_stage AS stage, num_checklists AS num_stages,
+            state AS stage, ({states.n})::BIGINT AS num_stages,
             CASE WHEN is_known THEN event_timestamp END AS entered_at, coalesce(next_at, {cutoff}) AS left_at,
             CASE WHEN is_known THEN (epoch_us(left_at) - epoch_us(event_timestamp)) / 1e6 END AS dwell_s,
-            CASE WHEN next_at IS NULL THEN 'open' WHEN NOT stays THEN 'ended' WHEN after > active_stage THEN 'advanced'
+            CASE WHEN next_at IS NULL THEN 'open' WHEN NOT stays THEN 'ended' WHEN after > state THEN 'advanced'
                  ELSE 'returned' END AS exit,
             CASE WHEN stays THEN after END AS next_stage, next_at IS NULL AS is_censored,
             NOT is_known AS is_left_truncated, from_start, first_team AS team_id, first_version AS plugin_version,
             first_public AS public
-        FROM (SELECT *, number > 1 OR coalesce(action IN ('create', 'change_stage', 'restart'), created_here)
+        FROM (SELECT *, number > 1 OR coalesce(action IN ({entering}), created_here)
                   AS is_known FROM bounds)
-        WHERE is_staged ORDER BY server_id, incident_id, visit
+        WHERE is_there ORDER BY server_id, incident_id, visit
     """
 
 
@@ -158,6 +184,8 @@ class Simulation:
         ``paused``), the kind of ``damage``, ``is_unlisted`` (with a property in no contract), and what its event says.
     visits
         What ``stage_visits`` finds in the valid events.
+    status_visits
+        What ``status_visits`` finds in them.
     actual_visits
         The visits in the recording with nothing lost, damaged or paused.
     completions
@@ -182,6 +210,7 @@ class Simulation:
     records: pd.DataFrame = field(repr=False)
     visits: pd.DataFrame = field(repr=False)
     actual_visits: pd.DataFrame = field(repr=False)
+    status_visits: pd.DataFrame = field(repr=False)
     completions: pd.DataFrame = field(repr=False)
     playbook_states: pd.DataFrame = field(repr=False)
     servers: pd.DataFrame = field(repr=False)
@@ -224,8 +253,9 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Plan
         "epoch_us(max(event_timestamp) FILTER (copy = 0)) FROM records"
     ).fetchall()[0]
     queries = {
-        "visits": _visits(cutoff, only_recorded=True),
-        "actual_visits": _visits(end, only_recorded=False),
+        "visits": _visits(_STAGES, cutoff, only_recorded=True),
+        "actual_visits": _visits(_STAGES, end, only_recorded=False),
+        "status_visits": _visits(_STATUSES, cutoff, only_recorded=True),
         "completions": COMPLETIONS,
         "playbook_states": PLAYBOOK_STATES,
     }

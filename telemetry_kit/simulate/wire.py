@@ -96,6 +96,7 @@ def describe(records: Columns, plan: Plan) -> pa.Table:
         "damage": pa.array(records["damage"]),
         "is_unlisted": pa.array(records["is_unlisted"]),
         "zone": text.offset_text(records["offset_us"]),
+        "utc_offset_s": pa.array(records["offset_us"] // 1_000_000),
         "time_text": _time_text(records, container),
     }
     if container == "object-storage":

@@ -29,17 +29,26 @@ def test_the_curves_of_several_states_name_the_column_that_was_chosen(log, visit
     assert not [name for name in table if name.startswith("_")]
 
 
-def test_comparisons_that_take_servers_as_clusters_do_not_advise_to_choose_another(log, visits):
+def test_comparisons_name_the_column_and_advise_a_finer_one(log, visits):
     half = visits.assign(half=_halves(visits))
     for compare in (tk.compare_funnel, tk.compare_dwell):
         with pytest.warns(
-            OneClusterWarning, match="^intervals are null.* one server cannot show how much servers diff"
+            OneClusterWarning, match="one server cannot show .* within one server, pass cluster='incident"
         ):
             compare(half, between="half")
     durations = on_one_server(tk.incident_durations(log.incident, cutoff=log.cutoff))
-    with pytest.warns(OneClusterWarning, match="^intervals are null") as caught:
+    with pytest.warns(OneClusterWarning, match="^cluster='server_id': intervals are null"):
         tk.compare_durations(durations.assign(half=_halves(durations)), between="half")
-    assert "cluster=" not in str(caught[0].message)
+
+
+def test_within_one_server_incidents_are_clusters_of_their_own(visits):
+    half = visits.assign(half=_halves(visits))
+    for table in (
+        tk.compare_funnel(half, between="half", cluster="incident_id"),
+        tk.compare_dwell(half, between="half", cluster="incident_id"),
+        tk.last_stage_reached(half, by="half", cluster="incident_id"),
+    ):
+        assert table["lower"].notna().any()
 
 
 def _halves(frame):

@@ -40,6 +40,9 @@ def plain_value(field, event):
     value = event["action"] if field.column == "action" else given.get(field.wire)
     if field.column == "original_timestamp":
         value = event.get("originalTimestamp")
+    if field.column == "utc_offset_s":
+        zone = event["timestamp"][len("2020-11-02T00:00:00") :].lstrip(".0123456789").replace("Z", "+00:00")
+        return int(dt.datetime.strptime(zone, "%z").utcoffset().total_seconds())
     if field.column == "new_state":
         is_change = event["action"] == "modify_task_state"
         return {None: "open", "": "open", "in_progress": "in_progress", "closed": "done"}[value] if is_change else None

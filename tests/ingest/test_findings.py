@@ -7,6 +7,12 @@ import pytest
 
 import telemetry_kit as tk
 
+EVERYWHERE = [
+    "id of unusual form",
+    "incident begun before the recording",
+    "task event of an incident that was never recorded",
+]
+
 
 @pytest.fixture
 def notes(tmp_path):
@@ -16,9 +22,7 @@ def notes(tmp_path):
         (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
         log = tk.load_events(tmp_path / "events.jsonl")
         assert len(log.quarantine) == 0
-        rows = log.findings[
-            ~log.findings["finding"].isin(["id of unusual form", "task event of an incident that was never recorded"])
-        ]
+        rows = log.findings[~log.findings["finding"].isin(EVERYWHERE)]
         return [tuple(None if pd.isna(cell) else cell for cell in row) for row in rows.to_numpy().tolist()]
 
     return notes
@@ -30,7 +34,7 @@ def test_plain_events_deserve_no_note(notes, make_event):
 
 
 def test_complete_recordings_deserve_none_but_of_what_is_new(recordings, oct2020):
-    assert len(oct2020.findings) == 0
+    assert oct2020.findings[["finding", "n"]].to_numpy().tolist() == [["incident begun before the recording", 4]]
     later = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz").findings
     assert set(later["finding"]) == {"other event type", "unknown property", "unknown action"}
     assert later.loc[later["detail"] == "add_timeline_event_from_post", "n"].item() == 26
@@ -49,6 +53,19 @@ def test_unknown_types_properties_and_actions_are_named_by_event_type(notes, mak
         ("unknown property", "tasks", "Colour", 1),
         ("unknown action", "incident", "paint", 2),
     ]
+
+
+def test_incidents_that_had_begun_before_are_counted_and_those_whose_create_was_lost_are_not(tmp_path, make_event):
+    def event(n, incident, action, created_s):
+        return make_event(n, "incident", Action=action, IncidentID=incident * 26, CreateAt=1604311200000 + created_s)
+
+    events = [event(1, "a", "create", 0), event(2, "b", "end", -9000), event(3, "b", "restart", -9000)]
+    (tmp_path / "begun.jsonl").write_text("\n".join(map(json.dumps, events)))
+    (tmp_path / "lost.jsonl").write_text("\n".join(map(json.dumps, [events[0], event(9, "b", "end", 3000)])))
+    begun, lost = (tk.load_events(tmp_path / f"{name}.jsonl").findings for name in ("begun", "lost"))
+    assert begun.loc[begun["finding"] == "incident begun before the recording", "n"].to_list() == [1]
+    assert "incident begun before the recording" not in set(lost["finding"])
+    assert "create that was never recorded" in set(lost["finding"])
 
 
 def test_times_that_differ_are_counted(notes, make_event):

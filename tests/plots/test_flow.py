@@ -120,3 +120,14 @@ def test_the_pictures_of_stages_name_statuses(statuses):
     assert (
         plots.plot_stage_arrivals(tk.stage_arrivals(statuses)).get_title() == "How soon incidents come to each status"
     )
+
+
+def test_the_load_by_hour_has_a_panel_for_each_of_the_six_largest_groups():
+    hours = pd.MultiIndex.from_product([range(1, 8), range(24)], names=["weekday", "hour"]).to_frame(index=False)
+    weeks = [hours.assign(n_events=n, n_servers=1) for n in range(1, 9)]
+    table = pd.concat(weeks, keys=[f"t{n}" for n in range(1, 9)], names=["team", None]).reset_index("team")
+    # The scale of colours is an inset as well.
+    assert len(panels_of(plots.plot_load_by_hour(table))) == 6 + 1
+    assert len(panels_of(plots.plot_load_by_hour(table[table["team"] == "t1"].drop(columns="team")))) == 1
+    empty = plots.plot_load_by_hour(table.head(0))
+    assert any("no events whose offset is known" in text.get_text() for text in empty.texts)

@@ -86,12 +86,10 @@ def assert_loads_to_its_truth(log, truth):
 
 
 def assert_analyses_find_the_truth(log, truth):
-    visits = tk.stage_visits(log.incident, cutoff=log.cutoff).sort_values(
-        ["server_id", "incident_id", "visit"], ignore_index=True
-    )
-    pd.testing.assert_frame_equal(
-        visits[truth.visits.columns.to_list()], truth.visits, check_dtype=False, check_categorical=False
-    )
+    for find, wanted in ((tk.stage_visits, truth.visits), (tk.status_visits, truth.status_visits)):
+        visits = find(log.incident, cutoff=log.cutoff)
+        visits = visits.sort_values(["server_id", "incident_id", "visit"], ignore_index=True)[wanted.columns.to_list()]
+        pd.testing.assert_frame_equal(visits, wanted, check_dtype=False, check_categorical=False)
     valid = truth.completions[truth.completions["fate"] == "valid"]
     if len(valid):
         found = tk.task_completion(log.tasks).set_index("completer")["n_completed"]

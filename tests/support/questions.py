@@ -32,6 +32,7 @@ FRAME_TO_FRAME = {
     "add_period of durations": lambda log: tk.add_period(_durations(log), PERIODS),
     "add_period of a snapshot": lambda log: tk.add_period(_snapshot(log), "Q"),
     "persist": lambda log: tk.persist(log["tasks"]),
+    "add_local_time": lambda log: tk.add_local_time(log["tasks"]),
 }
 SUMMARIES = {
     "stage_funnel": lambda log: tk.stage_funnel(_visits(log), by="public"),
@@ -86,6 +87,8 @@ SUMMARIES = {
     "incident_flow observed": lambda log: tk.incident_flow(
         log["incident"], cutoff=log["cutoff"], freq="D", observed_until=log["heard"]
     ),
+    "load_by_hour": lambda log: tk.load_by_hour(log["tasks"], by="plugin_version"),
+    "out_of_hours": lambda log: tk.out_of_hours(log["incident"], cutoff=log["cutoff"], by="public"),
     "observed_until": lambda log: tk.observed_until(log, silent_after="3D"),
     "stage_funnel statuses": lambda log: tk.stage_funnel(_statuses(log)),
     "stage_transitions statuses": lambda log: tk.stage_transitions(_statuses(log)),

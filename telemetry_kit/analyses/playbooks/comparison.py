@@ -10,7 +10,7 @@ from telemetry_kit import engine, stats
 from telemetry_kit.analyses.pairs import COMPARISON, IS_B, SIDES, adjust, check_between, counts_of, first_of, pair_up
 from telemetry_kit.analyses.playbooks.sizes import count_values
 from telemetry_kit.analyses.summaries import summarise, warned
-from telemetry_kit.engine.ordering import SERVER
+from telemetry_kit.engine.ordering import CLUSTER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,6 +33,7 @@ def compare_playbook_sizes(
     groups: Sequence[object] | None = None,
     measure: Measure = "total_checklist_items",
     by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Compare how large the playbooks of two groups are: in which they are larger, and by how much.
@@ -54,6 +55,8 @@ def compare_playbook_sizes(
         As for ``playbook_sizes``. Playbooks without a value are left out.
     by
         A column of ``snapshot``, or several: comparisons within each of their values. A null is a group of its own.
+    cluster
+        The column whose values act independently of one another. A cluster may be in both groups.
     level
         Confidence level of the intervals.
 
@@ -73,7 +76,7 @@ def compare_playbook_sizes(
         n_a, n_b : Int64
             Playbooks of either group that have a value.
         n_servers_a, n_servers_b, n_servers_both : Int64
-            Servers in either group, and those that are in both.
+            Clusters (servers, unless ``cluster`` says otherwise) in either group, and those that are in both.
         estimate_a, estimate_b : float64
             For the medians, either of them in the measure's unit. For the probability, that a playbook of the first
             group is larger than one of the second, and the other way round, ties counting half: they add up to 1.
@@ -97,7 +100,7 @@ def compare_playbook_sizes(
 
     Notes
     -----
-    Every interval takes servers as independent, and a server can have playbooks in both groups. For the formulas see
+    Every interval takes clusters as independent, and one can have playbooks in both groups. For the formulas see
     ``telemetry_kit.stats.superiority`` and ``difference_of_medians``. The difference of the two probabilities is twice
     the first of them less 1, which is Cliff's delta (1993, Psychological Bulletin 114:494-509).
 
@@ -118,18 +121,18 @@ def compare_playbook_sizes(
     stats.check_open_unit("level", level)
     names = engine.names_of(by)
     check_between(between, names, engine.check_frame(snapshot, parameter="snapshot"), reserved=_COLUMNS)
-    counted, _ = count_values(snapshot, measure, [*names, between], [*SIDES, *_COLUMNS])
+    counted, _ = count_values(snapshot, measure, [*names, between], [*SIDES, *_COLUMNS], cluster=cluster)
     paired, keys = pair_up(counted, names, between, groups)
 
     def rows(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
         return _compare(part, measure, level)
 
-    return warned(adjust(summarise(paired, keys, rows, _COLUMNS, level=level)), "server_id", is_chosen=False)
+    return warned(adjust(summarise(paired, keys, rows, _COLUMNS, level=level)), cluster)
 
 
 def _compare(part: pd.DataFrame, measure: str, level: float) -> Iterator[dict[str, Any]]:
     """Make the two rows of one comparison out of the numbers of playbooks of each value and server."""
-    codes, n_codes = part[SERVER].factorize()[0], part[SERVER].nunique()
+    codes, n_codes = part[CLUSTER].factorize()[0], part[CLUSTER].nunique()
     values, n, is_b = part["_value"].to_numpy(np.float64, na_value=np.nan), part["_n"].to_numpy(np.int64), part[IS_B]
     samples = []
     clusters = []

@@ -24,7 +24,7 @@ from telemetry_kit.analyses.pairs import (
 )
 from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.summaries import summarise, warned
-from telemetry_kit.engine.ordering import SERVER, number_servers
+from telemetry_kit.engine.ordering import CLUSTER, number_servers
 from telemetry_kit.errors import ParameterError, UnequalObservationWarning
 from telemetry_kit.stats import check_open_unit
 
@@ -50,6 +50,7 @@ def compare_dwell(
     at: str | dt.timedelta = "4h",
     within: str | dt.timedelta | None = None,
     by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Compare how long visits to each stage last in two groups.
@@ -58,7 +59,7 @@ def compare_dwell(
     ----------
     visits
         A frame of any kind, as ``stage_visits`` returns it. Visits whose beginning was not recorded are left out.
-    between, groups, by, level
+    between, groups, by, cluster, level
         As for ``compare_funnel``.
     measure
         What is compared: ``"restricted_mean_s"``, the mean time in the stage where no more than ``at`` counts (the area
@@ -106,8 +107,9 @@ def compare_dwell(
     0      0  173  275      6050.6      6016.3       -34.3  15.2
     1      1  120  163      3956.0      4166.7       210.8  14.7
     """
-    table = _compare_curves(visits, _VISITS, _asked(measure, at, within, level), between=between, groups=groups, by=by)
-    return warned(name_statuses(table, visits), "server_id", is_chosen=False)
+    asked = _asked(measure, at, within, level)
+    table = _compare_curves(visits, _VISITS, asked, between=between, groups=groups, by=by, cluster=cluster)
+    return warned(name_statuses(table, visits), cluster)
 
 
 def compare_durations(
@@ -119,6 +121,7 @@ def compare_durations(
     at: str | dt.timedelta = "4h",
     within: str | dt.timedelta | None = None,
     by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Compare how long incidents of two groups take to end for the first time.
@@ -128,7 +131,7 @@ def compare_durations(
     durations
         A frame of any kind, as ``incident_durations`` returns it. Incidents whose create was not recorded count from
         the age on at which they were first seen (``entry_s``), those whose start is unknown do not.
-    between, groups, by, level
+    between, groups, by, cluster, level
         As for ``compare_funnel``.
     measure, at, within
         As for ``compare_dwell``.
@@ -160,8 +163,8 @@ def compare_durations(
     0    False     True  126  193            26            32
     """
     asked = _asked(measure, at, within, level)
-    table = _compare_curves(durations, _INCIDENTS, asked, between=between, groups=groups, by=by)
-    return warned(table, "server_id", is_chosen=False)
+    table = _compare_curves(durations, _INCIDENTS, asked, between=between, groups=groups, by=by, cluster=cluster)
+    return warned(table, cluster)
 
 
 class _Names(NamedTuple):
@@ -206,22 +209,23 @@ def _compare_curves(
     between: str,
     groups: Sequence[object] | None,
     by: str | Sequence[str] | None,
+    cluster: str,
 ) -> pd.DataFrame:
     """Compare curves of durations: one row for each two groups, within those of ``by`` and of ``names.keys``."""
     needed = ["server_id", *names.keys, names.duration, names.ended]
     needed += [] if asked.within_us is None else [names.begin, "cutoff"]
-    also = [*engine.names_of(by), between, "entry_s"]
+    also = [*engine.names_of(by), between, cluster, "entry_s"]
     opened = engine.open_frame(frame, needed, parameter=names.parameter, named=also)
     within = engine.group_columns(by, opened, reserved=[*SIDES, *_DURATIONS, *names.keys])
     check_between(between, within, opened, reserved=[*_DURATIONS, *names.keys])
-    entry = ["entry_s"] if "entry_s" in opened.columns else []
-    collected = engine.collect_rows(frame, dict.fromkeys([*within, between, *needed, *entry]), opened=opened)
-    units = number_servers(_units(collected, names, asked), [*within, between])
+    needed += [engine.check_cluster(cluster, opened), *(["entry_s"] if "entry_s" in opened.columns else [])]
+    collected = engine.collect_rows(frame, dict.fromkeys([*within, between, *needed]), opened=opened)
+    units = number_servers(_units(collected, names, asked), [*within, between], cluster=cluster)
     paired, keys = pair_up(units, within, between, groups)
     unseen: list[tuple[object, float]] = []
 
     def rows(part: pd.DataFrame) -> list[dict[str, Any]]:
-        codes, n_codes = part[SERVER].factorize()[0], part[SERVER].nunique()
+        codes, n_codes = part[CLUSTER].factorize()[0], part[CLUSTER].nunique()
         is_b, is_immature = part[IS_B].to_numpy(), part["_is_immature"].to_numpy()
         sides = [_Side.of(part, codes, n_codes, ~is_immature & is_side) for is_side in (~is_b, is_b)]
         if asked.measure != "median_s":
@@ -258,7 +262,7 @@ def _units(rows: pd.DataFrame, names: _Names, asked: _Asked) -> pd.DataFrame:
 
 
 class _Side(NamedTuple):
-    """The durations of one group, with a code for each server that the other group has too."""
+    """The durations of one group, with a code for each cluster that the other group has too."""
 
     lengths_s: NDArray[np.float64]
     is_seen: NDArray[np.bool_]

@@ -26,7 +26,7 @@ from telemetry_kit.analyses.stages.changes import INCIDENT
 from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import ELIGIBLE, EXCLUDED, IMMATURE, STAGES_LISTED, find_reach
 from telemetry_kit.analyses.summaries import summarise_at_once, warned
-from telemetry_kit.engine.ordering import number_servers
+from telemetry_kit.engine.ordering import CLUSTER, number_servers
 from telemetry_kit.errors import UnequalObservationWarning
 from telemetry_kit.stats import check_open_unit
 
@@ -52,6 +52,7 @@ def compare_funnel(
     groups: Sequence[object] | None = None,
     within: str | dt.timedelta | None = None,
     by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
     level: float = 0.95,
 ) -> pd.DataFrame:
     """Compare how far incidents of two groups get: by how much the share that reaches each stage differs.
@@ -72,6 +73,8 @@ def compare_funnel(
         as long as it was observed, and a group of younger incidents is judged too soon: a warning says so.
     by
         A column of ``visits``, or several: comparisons within each of their values. A null is a group of its own.
+    cluster
+        The column whose values act independently of one another. A cluster may be in both groups.
     level
         Confidence level of the intervals.
 
@@ -90,7 +93,7 @@ def compare_funnel(
             Incidents of either group that have this stage and whose start is known: ``n_eligible`` of
             ``stage_funnel``.
         n_servers_a, n_servers_b, n_servers_both : Int64
-            Servers in either group, and those that are in both.
+            Clusters (servers, unless ``cluster`` says otherwise) in either group, and those that are in both.
         estimate_a, estimate_b : float64
             Share of them that reached this stage, in [0, 1]; null without incidents.
         difference, df, lower, upper : float64
@@ -135,21 +138,21 @@ def compare_funnel(
     span_us = None if within is None else engine.span_us(within, parameter="within")
     needed = [*INCIDENT, "stage", "num_stages", "is_censored", "from_start"]
     needed += [] if within is None else ["entered_at", "left_at", "is_left_truncated"]
-    also = [*engine.names_of(by), between, "started_at", "cutoff"]
+    also = [*engine.names_of(by), between, cluster, "started_at", "cutoff"]
     frame = engine.open_frame(visits, needed, parameter="visits", named=also)
     names = engine.group_columns(by, frame, reserved=[*SIDES, *_FUNNEL])
     check_between(between, names, frame, reserved=_FUNNEL)
-    incident = list(dict.fromkeys([*names, between, *INCIDENT]))
+    incident = list(dict.fromkeys([*names, between, *INCIDENT, engine.check_cluster(cluster, frame)]))
     reach = find_reach(frame, incident, span_us).group_by(*incident).agg(nw.col(*_REACH).max())
-    keys = list(dict.fromkeys([*names, between, "server_id", *_REACH]))
+    keys = list(dict.fromkeys([*names, between, "server_id", cluster, *_REACH]))
     counted = engine.collect(reach.group_by(*keys).agg(_n=nw.len()))
-    totals = number_servers(pd.concat(_by_stage(counted), ignore_index=True), [*names, between])
+    totals = number_servers(pd.concat(_by_stage(counted), ignore_index=True), [*names, between], cluster=cluster)
     paired, keys = pair_up(totals, names, between, groups)
     if span_us is None and {"started_at", "cutoff"} <= {*frame.columns} and (counted["_is_open"] == 1).any():
         _warn_of_ages(frame, between, paired)
 
     def columns(rows: pd.DataFrame, comparisons: Groups) -> dict[str, Any]:
-        entries, place = align(rows, comparisons)
+        entries, place = align(rows, comparisons, CLUSTER)
         made = compare_shares(rows, entries, place, n="_n_eligible", successes="_n_reached", level=level)
         is_b, n_immature = rows[IS_B].to_numpy(), rows["_n_immature"].to_numpy()
         sides = {"n_immature_a": ~is_b, "n_immature_b": is_b}
@@ -161,7 +164,7 @@ def compare_funnel(
         # The last status is the end: nobody visits it.
         estimates = [name for name, kind in own.items() if kind == "float64"]
         table.loc[table["stage"] == N_VISITED, estimates] = np.nan
-    return warned(name_statuses(adjust(table), visits), "server_id", is_chosen=False)
+    return warned(name_statuses(adjust(table), visits), cluster)
 
 
 def _by_stage(counted: pd.DataFrame) -> Iterator[pd.DataFrame]:

@@ -9,7 +9,8 @@ import numpy as np
 
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.stages.changes import INCIDENT
-from telemetry_kit.analyses.summaries import summarise
+from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, warned
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -23,11 +24,12 @@ _RESOLVED = 2
 _LAST = {
     **dict.fromkeys(("n_incidents", "n_reached", "n_open", "n_servers"), "Int64"),
     **dict.fromkeys(("estimate", "df", "lower", "upper"), "float64"),
+    N_CLUSTERS: "Int64",
 }
 
 
 def last_stage_reached(
-    visits: IntoFrame, *, by: str | Sequence[str] | None = None, level: float = 0.95
+    visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
 ) -> pd.DataFrame:
     """Return how many incidents come to their last stage, with the interval of the share.
 
@@ -40,6 +42,8 @@ def last_stage_reached(
         A frame of any kind, as ``stage_visits`` or ``status_visits`` returns it.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
+    cluster
+        The column whose values act independently of one another; within one server, ``"incident_id"``.
     level
         Confidence level of the intervals.
 
@@ -58,7 +62,7 @@ def last_stage_reached(
             Servers of the ``n_incidents``.
         estimate, df, lower, upper : float64
             ``n_reached / n_incidents``, a share in [0, 1], its degrees of freedom and its interval; these three are
-            null with fewer than two servers.
+            null with fewer than two clusters.
 
     Raises
     ------
@@ -67,7 +71,7 @@ def last_stage_reached(
 
     Notes
     -----
-    The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with servers as clusters.
+    The intervals are those of Korn and Graubard (1998, Survey Methodology 24:193-201) with clusters as units.
 
     Examples
     --------
@@ -79,33 +83,35 @@ def last_stage_reached(
     0          265         87      26         34
     """
     stats.check_open_unit("level", level)
-    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=[*engine.names_of(by), "status"])
+    frame = engine.open_frame(visits, _NEEDED, parameter="visits", named=[*engine.names_of(by), cluster, "status"])
     groups = engine.group_columns(by, frame, reserved=_LAST)
     last = nw.lit(_RESOLVED) if "status" in frame.columns else nw.col("num_stages") - 1
     counted = frame.filter(nw.col("from_start"), nw.col("num_stages") > 1)
-    incidents = counted.group_by(*dict.fromkeys([*groups, *INCIDENT])).agg(
+    incident = dict.fromkeys([*groups, *INCIDENT, engine.check_cluster(cluster, frame)])
+    incidents = counted.group_by(*incident).agg(
         _n_reached=nw.when(nw.col("stage") >= last).then(1).otherwise(0).max(),
         _n_open=nw.when(nw.col("is_censored")).then(1).otherwise(0).max(),
     )
-    keys = dict.fromkeys([*groups, "server_id", "_n_reached", "_n_open"])
-    counts = engine.collect(incidents.group_by(*keys).agg(_n=nw.len()))
-    return summarise(counts, groups, lambda part: _last(part, level), _LAST, level=level)
+    keys = dict.fromkeys([*groups, "server_id", cluster, "_n_reached", "_n_open"])
+    counts = number_servers(engine.collect(incidents.group_by(*keys).agg(_n=nw.len())), groups, cluster=cluster)
+    return warned(summarise(counts, groups, lambda part: _last(part, level), _LAST, level=level), cluster)
 
 
 def _last(counts: pd.DataFrame, level: float) -> Iterator[dict[str, Any]]:
-    """Make the row of one group out of the number of incidents that are alike, by server."""
-    servers, labels = counts["server_id"].factorize(sort=True)
+    """Make the row of one group out of the number of incidents that are alike, by cluster."""
+    clusters, labels = counts[CLUSTER].factorize(sort=True)
     n, reached, is_open = (counts[name].to_numpy(np.int64) for name in ("_n", "_n_reached", "_n_open"))
-    totals, successes = (np.bincount(servers, weights, len(labels)) for weights in (n, n * reached))
+    totals, successes = (np.bincount(clusters, weights, len(labels)) for weights in (n, n * reached))
     shares = stats.estimate_shares(successes, stats.count_clusters(totals, stats.one_group(len(labels))))
     limits = stats.share_limits(shares, level=level)
     yield {
         "n_incidents": n.sum(),
         "n_reached": successes.sum(),
         "n_open": (n * (1 - reached) * is_open).sum(),
-        "n_servers": len(labels),
+        "n_servers": counts[SERVER].nunique(),
         "estimate": shares.estimate[0],
         "df": shares.df[0],
         "lower": limits.lower[0],
         "upper": limits.upper[0],
+        N_CLUSTERS: len(labels),
     }
