@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks import coverage, signals
 from benchmarks.analyses import ANALYSES, PROGRESSION
+from benchmarks.containers import CLEAN, CONTAINERS, SHARES, write_container
 from benchmarks.measuring import HEADER, compare, growth, importing, line, run
 from benchmarks.polars_queries import QUERIES
 
@@ -76,15 +77,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
 
     events, times = options.events, options.times
     in_memory = min(events, IN_MEMORY)
-    for what, peer, theirs, limit in (
-        ("load", "DuckDB, bare typed `read_json`", "load_duckdb", 1.5),
-        ("load", "Polars, typed `scan_ndjson`", "load_polars", None),
-        ("load", "pandas, `read_json` and `json_normalize`", "load_pandas", 1 / 15),
-    ):
-        if is_wanted(what):
-            path = str(_simulated(folder, in_memory))
-            works = ("load_telemetry_kit", theirs)
-            yield compare(f"{what} {in_memory:,}", peer, works, (path,), limit=limit, times=times)
+    yield from _loading(folder, in_memory, times, options.only)
     for name, kind, (peer, theirs, python, limit) in _peers(options.peers):
         if is_wanted(name):
             size = events if kind == "relations" else in_memory
@@ -106,6 +99,34 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
             yield importing(what, "pandas, pandera.pandas", limit=limit, times=times)
 
 
+def _loading(folder: Path, n: int, times: int, only: str) -> Iterator[Row]:
+    """Load, validate and convert what users have, in every container, beside what reads the same without a check."""
+    bare = "DuckDB, typed, to Arrow"
+    for ending, container in (CONTAINERS | SHARES).items():
+        more = ("malformed",) if container.is_malformed else ()
+        works = [("load", "load_duckdb", bare, 1.25 if ending == CLEAN else 1.5)]
+        if ending in CONTAINERS:
+            works.append(("validate", "load_duckdb", bare, 1.2))
+            works.append(("convert", "convert_duckdb", "DuckDB, typed, to Parquet", 1.5))
+        for what, theirs, peer, limit in works:
+            told = f"{what} {n:,}, {container.what}"
+            if only in told:
+                path = (str(_contained(folder, n, ending)),)
+                both = (f"{what}_telemetry_kit", theirs)
+                yield compare(told, peer, both, path, limit=limit, times=times, more=more, is_strict=True)
+    others: list[tuple[str, str, float | None]] = [
+        ("count_newlines", "counting the newlines", None),
+        ("count_objects", "DuckDB, counting the objects", None),
+        ("load_polars", "Polars, typed `scan_ndjson`", None),
+        ("load_pandas", "pandas, `read_json` and `json_normalize`", 1 / 15),
+    ]
+    for theirs, peer, most in others:
+        told = f"load {n:,}, clean"
+        if only in told:
+            both = ("load_telemetry_kit", theirs)
+            yield compare(told, peer, both, (str(_simulated(folder, n)),), limit=most, times=times)
+
+
 def _peers(python: str | None) -> Iterator[tuple[str, Kind, Peer]]:
     """Give each analysis with each of its peers, and the kind of frames that both read."""
     sql = ("hand-written DuckDB SQL", "analysis_duckdb", sys.executable, 1.5)
@@ -124,6 +145,14 @@ def _simulated(folder: Path, n: int) -> Path:
     path = folder / f"events-{n}.jsonl"
     if not path.exists():
         run("simulate_telemetry_kit", str(path))
+    return path
+
+
+def _contained(folder: Path, n: int, ending: str) -> Path:
+    clean = _simulated(folder, n)
+    path = folder / f"events-{n}.{ending}"
+    if not path.exists():
+        write_container((CONTAINERS | SHARES)[ending], clean, path)
     return path
 
 

@@ -64,31 +64,39 @@ def compare(
     limit: float | None,
     times: int,
     python: str = sys.executable,
+    more: tuple[str, ...] = (),
+    is_strict: bool = False,
 ) -> Row:
     """Run our work and the peer's in turn; ratios are taken pair by pair.
 
-    ``python`` is what runs the peer, where it has an environment of its own. Hand-written SQL for the same table
-    has to give about as many rows: times that rounding keeps apart are one to us, as they are to R.
+    The peer is told ``more`` than ours. Where ``is_strict``, the ratio of CPU time has to keep the limit as well, and
+    our peak of memory to be no higher than the peer's. ``python`` is what runs the peer, where it has an environment of
+    its own. Hand-written SQL for the same table has to give about as many rows: times that rounding keeps apart are one
+    to us, as they are to R.
     """
     ours, theirs = works
     pairs: list[tuple[Run, Run]] = []
     while len(pairs) < times or (len(pairs) < 3 * times and pairs[0][0].wall < SHORT_S):
-        pairs.append((run(ours, *arguments), run(theirs, *arguments, python=python)))
+        pairs.append((run(ours, *arguments), run(theirs, *arguments, *more, python=python)))
     if theirs == "analysis_duckdb" and any(abs(mine.rows - other.rows) > other.rows / 20 for mine, other in pairs):
         raise SystemExit(f"benchmarks: {what} has {pairs[0][0].rows} rows, its peer {pairs[0][1].rows}")
     mine, other = _median([mine for mine, _ in pairs]), _median([other for _, other in pairs])
-    ratio = statistics.median(mine.wall / other.wall for mine, other in pairs)
+    ratio, cpu, peak = (
+        statistics.median(getattr(mine, of) / getattr(other, of) for mine, other in pairs)
+        for of in ("wall", "cpu", "peak")
+    )
     cells = [
         what,
         peer,
         f"{mine.wall:.2f} s / {other.wall:.2f} s",
         f"{ratio:.2f}" if ratio > 0.1 else f"{ratio:.3f}",  # noqa: PLR2004 - two digits
-        f"{statistics.median(mine.cpu / other.cpu for mine, other in pairs):.2f}",
+        f"{cpu:.2f}",
         f"{mine.peak:,.0f} MB / {other.peak:,.0f} MB",
-        f"{statistics.median(mine.peak / other.peak for mine, other in pairs):.2f}",
+        f"{peak:.2f}",
         "" if limit is None else f"<= {limit:.2g}",
     ]
-    return Row(cells, limit is None or ratio <= limit)
+    is_met = limit is None or (ratio <= limit and not (is_strict and (cpu > limit or peak > 1)))
+    return Row(cells, is_met)
 
 
 def growth(work: str, paths: dict[int, str], *, since: int, most: dict[str, float]) -> list[Row]:

@@ -6,6 +6,8 @@ returns what is then measured.
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import resource
 import sys
@@ -14,32 +16,12 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks import readers
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from benchmarks.inputs import Kind
-
-INTEGERS = ("NumChecklists", "TotalChecklistItems", "ActiveStage", "NumMembers", "NumSlashCommands", "CreateAt")
-FLAGS = ("IsActive", "Public", "WasCommander", "WasAssignee", "IsPublic")
-TEXTS = (
-    *("Action", "UserActualID", "ServerVersion", "PluginVersion", "IncidentID", "CommanderUserID", "TeamID", "PostID"),
-    *("NewState", "PlaybookID", "CurrentStatus"),
-)
-EVERY = (
-    *("messageId", "event", "userId", "timestamp", "originalTimestamp", "Action", "UserActualID", "ServerVersion"),
-    "PluginVersion",
-)
-OWN = {
-    "incident": (
-        *("IncidentID", "IsActive", "CommanderUserID", "PlaybookID", "TeamID", "CreateAt", "PostID", "NumChecklists"),
-        *("TotalChecklistItems", "ActiveStage", "Public", "CurrentStatus"),
-    ),
-    "tasks": ("IncidentID", "NewState", "WasCommander", "WasAssignee"),
-    "playbook": (
-        *("PlaybookID", "TeamID", "NumChecklists", "TotalChecklistItems", "IsPublic", "NumMembers", "NumSlashCommands"),
-    ),
-}
-
 
 _PROCESSES = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
 
@@ -52,67 +34,30 @@ def load_telemetry_kit(path: str) -> Callable[[], object]:
     return lambda: tk.load_events(path)
 
 
-def load_duckdb(path: str) -> Callable[[], object]:
-    """Read the same columns with types into three frames, and check nothing."""
-    import duckdb
+def validate_telemetry_kit(path: str) -> Callable[[], object]:
+    """Run ``telemetry-kit validate``, and throw away what it prints."""
+    import telemetry_kit as tk
+    from telemetry_kit.cli import main as command
 
-    kinds = dict.fromkeys(TEXTS, "VARCHAR") | dict.fromkeys(INTEGERS, "BIGINT") | dict.fromkeys(FLAGS, "BOOLEAN")
-    properties = "STRUCT(" + ", ".join(f'"{key}" {kind}' for key, kind in kinds.items()) + ")"
-    columns = {"messageId": "VARCHAR", "event": "VARCHAR", "userId": "VARCHAR", "timestamp": "TIMESTAMPTZ"}
-    columns |= {"originalTimestamp": "TIMESTAMPTZ", "properties": properties}
-    struct = ", ".join(f"'{key}': '{kind}'" for key, kind in columns.items())
+    def validate(source: str) -> int:
+        with contextlib.redirect_stdout(io.StringIO()):
+            return command(["validate", source, "--max-rejected", "1"])
 
-    def work() -> object:
-        connection = duckdb.connect()
-        reader = f"read_json('{path}', format='newline_delimited', columns={{{struct}}})"
-        connection.execute(f"CREATE TEMP TABLE events AS SELECT * EXCLUDE (properties), properties.* FROM {reader}")
-        return [
-            connection.sql(f"SELECT {', '.join((*EVERY, *own))} FROM events WHERE event = '{kind}'").df()
-            for kind, own in OWN.items()
-        ]
-
-    return work
-
-
-def load_polars(path: str) -> Callable[[], object]:
-    """Scan the same columns with types, collect three frames with times as times, and check nothing."""
-    import polars as pl
-
-    kinds = dict.fromkeys(TEXTS, pl.String) | dict.fromkeys(INTEGERS, pl.Int64) | dict.fromkeys(FLAGS, pl.Boolean)
-    texts = ("messageId", "event", "userId", "timestamp", "originalTimestamp")
-    schema = dict.fromkeys(texts, pl.String) | {"properties": pl.Struct(kinds)}
-    times = pl.col("timestamp", "originalTimestamp").str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-
-    def work() -> object:
-        events = pl.scan_ndjson(path, schema=schema, ignore_errors=True).unnest("properties").with_columns(times)
-        return pl.collect_all(
-            [events.filter(pl.col("event") == kind).select(*EVERY, *own) for kind, own in OWN.items()]
-        )
-
-    return work
-
-
-def load_pandas(path: str) -> Callable[[], object]:
-    """Read with pandas alone, as most notebooks do."""
-    import pandas as pd
-
-    def work() -> object:
-        raw = pd.read_json(path, lines=True)
-        flat = pd.json_normalize(raw.to_dict("records"))
-        return [part for _, part in flat.groupby("event")]
-
-    return work
+    validate(str(tk.samples() / "recorded-autumn"))
+    return lambda: validate(path)
 
 
 def convert_telemetry_kit(path: str, directory: str = "") -> Callable[[], object]:
     """Convert to Parquet, into a directory that is thrown away unless one is named."""
-    from telemetry_kit import convert_events
+    import telemetry_kit as tk
 
-    def work() -> object:
+    def convert(source: str | Path) -> object:
         with tempfile.TemporaryDirectory() as folder:
-            return convert_events(path, directory or f"{folder}/log")
+            return tk.convert_events(source, directory or f"{folder}/log")
 
-    return work
+    if not directory:
+        convert(tk.samples() / "recorded-autumn")
+    return lambda: convert(path)
 
 
 def simulate_telemetry_kit(path: str) -> Callable[[], object]:
@@ -193,23 +138,22 @@ def report_telemetry_kit(store: str) -> Callable[[], object]:
 
 def main() -> None:
     name, *arguments = sys.argv[1:]
-    work = globals()[name](*arguments)
-    wall, cpu, user = time.perf_counter(), time.process_time(), _user_time()
+    work = (globals().get(name) or getattr(readers, name))(*arguments)
+    wall, user, system = time.perf_counter(), *_cpu_times()
     kept = work()
-    took = {
-        "wall": time.perf_counter() - wall,
-        "cpu": time.process_time() - cpu,
-        "user": _user_time() - user,
-    }
-    took["rows"] = kept if isinstance(kept, int) else -1
+    took = {"wall": time.perf_counter() - wall}
+    user, system = (now - before for now, before in zip(_cpu_times(), (user, system), strict=True))
+    took |= {"cpu": user + system, "user": user, "rows": kept if isinstance(kept, int) else -1}
     del kept
     # A report's notebooks run in processes of their own: the largest of them counts as well.
     peak = max(resource.getrusage(who).ru_maxrss for who in _PROCESSES)
     print(json.dumps(took | {"peak": peak / 1024}))
 
 
-def _user_time() -> float:
-    return sum(resource.getrusage(who).ru_utime for who in _PROCESSES)
+def _cpu_times() -> tuple[float, float]:
+    """Return the user and the system time of this process and those it has started."""
+    used = [resource.getrusage(who) for who in _PROCESSES]
+    return sum(one.ru_utime for one in used), sum(one.ru_stime for one in used)
 
 
 if __name__ == "__main__":
