@@ -300,7 +300,7 @@ PARTS = (
         is_of_alarms=True,
     ),
     Part(
-        "Where the limits fall short",
+        "Where the intervals fall short",
         SERVERS,
         [
             (as_simulated, shares(as_simulated, 0.005, 0.02, 0.98)),

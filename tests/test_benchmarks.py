@@ -1,6 +1,7 @@
 """The hand-written queries of the benchmarks answer the same questions as the analyses that are held against them."""
 
 import datetime as dt
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,11 +10,14 @@ import pytest
 pytest.importorskip("benchmarks.analyses", reason="benchmarks/ is not in a wheel")
 
 import telemetry_kit as tk
+from benchmarks import coverage
 from benchmarks.analyses import ANALYSES
 from benchmarks.inputs import ask, open_inputs
 from telemetry_kit import engine
 from telemetry_kit.simulate import write_simulation
 from telemetry_kit.stats import count_clusters, estimate_shares, one_group, t_quantiles
+
+COVERAGE = (Path(__file__).parents[1] / "docs" / "explanation" / "coverage.md").read_text()
 
 
 @pytest.fixture(scope="module")
@@ -88,3 +92,14 @@ def plain(frame):
     }
     frame = frame.assign(**moments).astype(numbers)
     return frame.sort_values(list(frame.columns), ignore_index=True)
+
+
+def test_the_tables_of_coverage_are_those_of_the_manual(capsys):
+    coverage.main(["--draws", "16", "--only", "Two servers"])
+    lines = capsys.readouterr().out.split()
+    manual = COVERAGE.split("## Two servers")[1]
+    names = [line.split("|")[1].strip() for line in manual.splitlines() if line.startswith("| ")]
+    printed = " ".join(lines)
+    assert names[0] == "what"
+    assert all(f"| {name} |" in printed for name in names)
+    assert all(f"## {part.title}" in COVERAGE for part in coverage.PARTS)

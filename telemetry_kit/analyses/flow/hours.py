@@ -280,18 +280,16 @@ def out_of_hours(
     return warned(summarise_at_once(counted, groups, columns, _STARTS, level=level), cluster)
 
 
-def _check_hours(work_hours: tuple[int, int]) -> tuple[int, int]:
+def _check_hours(work_hours: Sequence[object]) -> tuple[int, int]:
     expected = f"two whole hours from 0 to {_DAY_HOURS}, the first below the second, such as (9, 17)"
-    if isinstance(work_hours, str) or len(work_hours) != 2 or not all(isinstance(hour, int) for hour in work_hours):  # noqa: PLR2004 - a pair
-        raise ParameterError("work_hours", work_hours, expected)
-    begin, end = work_hours
-    if not 0 <= begin < end <= _DAY_HOURS:
-        raise ParameterError("work_hours", work_hours, expected)
-    return begin, end
+    match [*work_hours]:
+        case [int(begin), int(end)] if 0 <= begin < end <= _DAY_HOURS:
+            return begin, end
+    raise ParameterError("work_hours", work_hours, expected)
 
 
-def _check_days(workdays: Sequence[int]) -> list[int]:
-    days = [*workdays]
-    if not days or not all(isinstance(day, int) and 1 <= day <= _WEEK_DAYS for day in days):
+def _check_days(workdays: Sequence[object]) -> list[int]:
+    days = [day for day in workdays if isinstance(day, int) and 1 <= day <= _WEEK_DAYS]
+    if not days or len(days) < len(workdays):
         raise ParameterError("workdays", workdays, "days of the week from 1 (Monday) to 7 (Sunday)")
     return days

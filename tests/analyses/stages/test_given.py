@@ -46,3 +46,12 @@ def test_whole_incidents_can_be_chosen(visits):
 
 def test_visits_without_numbers_are_taken_as_they_are(visits):
     assert tk.stage_funnel(visits.drop(columns="visit")).loc[0, "n_eligible"] == 2
+
+
+@pytest.mark.parametrize("order", [[3, 0, 1, 2], [2, 1, 0, 3], [0, 3, 1, 2]])
+def test_visits_may_stand_in_any_order(visits, order):
+    assert len(visits) == len(order)
+    given = visits.iloc[order]
+    pd.testing.assert_frame_equal(tk.stage_funnel(given), tk.stage_funnel(visits))
+    with pytest.raises(ParameterError, match="visits that stand twice, of 1 incident'"):
+        tk.stage_funnel(pd.concat([given, given.tail(1)]))
