@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from telemetry_kit import errors, schemas
 from telemetry_kit.analyses.flow import add_local_time, incident_flow, load_by_hour, out_of_hours
-from telemetry_kit.analyses.periods import add_period, list_periods
+from telemetry_kit.analyses.periods import add_period, latest_periods, list_periods
 from telemetry_kit.analyses.playbooks import (
     compare_playbook_sizes,
     incident_sizes,
@@ -154,6 +154,7 @@ __all__ += [
 # Periods.
 __all__ += [
     "add_period",
+    "latest_periods",
     "list_periods",
 ]
 # Servers.

@@ -35,6 +35,7 @@ _OF_KIND = {"last_changed_at": "first_seen_at", "dwell_s": "started_at", "first_
 """The time that counts, by a column that only one kind of frame has: a snapshot, visits, durations."""
 _ENDS = ("since", "until")
 _BEFORE_ALL = -(2**62)
+_PAIR = 2
 _EXPECTED = "one of 'D', 'W', 'M', 'Q', or a mapping of names to (since, until)"
 
 
@@ -186,6 +187,52 @@ def list_periods(log: EventLog[Any], periods: Periods) -> pd.DataFrame:
             "is_complete": pd.array(is_complete, "boolean"),
         }
     )
+
+
+def latest_periods(log: EventLog[Any], freq: Freq) -> dict[str, tuple[pd.Timestamp, pd.Timestamp]]:
+    """Return the two latest periods of a log, for ``add_period``: a comparison of them tells what changed.
+
+    Parameters
+    ----------
+    log
+        An event log.
+    freq
+        ``"D"``, ``"W"`` (from Monday), ``"M"`` or ``"Q"``, in UTC.
+
+    Returns
+    -------
+    dict of str to tuple of pandas.Timestamp
+        The earlier and the later period, by the day with which each begins: its first moment, and the first after it.
+        They are the last two that were recorded as a whole, or, where there are not two, the last two; empty where the
+        log lies in one period.
+
+    Raises
+    ------
+    ParameterError
+        Where ``freq`` is none of these.
+
+    Examples
+    --------
+    >>> import telemetry_kit as tk
+    >>> log = tk.load_events(tk.samples() / "recorded-autumn")
+    >>> months = tk.latest_periods(log, "M")
+    >>> list(months)
+    ['2020-11-01', '2020-12-01']
+    >>> tasks = tk.add_period(log.tasks, months)
+    >>> compared = tk.compare_completion(tasks, between="period")
+    >>> compared[["completer", "group_a", "group_b", "n_a", "n_b"]].head(1)
+       completer     group_a     group_b   n_a  n_b
+    0  commander  2020-11-01  2020-12-01  1060  734
+    """
+    calendar.check_freq(freq)
+    listed = list_periods(log, freq)
+    whole = listed[listed["is_complete"]]
+    latest = (whole if len(whole) >= _PAIR else listed).tail(_PAIR)
+    return {
+        f"{row['period']:%Y-%m-%d}": (row["starts_at"], row["ends_at"])
+        for row in latest.to_dict("records")
+        if len(latest) == _PAIR
+    }
 
 
 def _time_of(present: Collection[str], of: str | None) -> str:

@@ -25,7 +25,7 @@ MOST_PANELS = 6
 MOST_STAGES = 30
 """How many stages fit into a picture; real incidents have fewer, but a wrong number in one event is enough."""
 WEAK_DF = 4
-"""With fewer degrees of freedom an interval rests on few servers."""
+"""With fewer degrees of freedom an interval rests on weak ground, few servers: pictures and sentences say so."""
 UNKNOWN = "unknown"
 LABEL_LENGTH = 16
 

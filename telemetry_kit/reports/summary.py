@@ -17,8 +17,9 @@ from telemetry_kit.analyses.stages import (
 )
 from telemetry_kit.analyses.tasks import commander_vs_assignee, task_completion
 from telemetry_kit.eventlog.frames import n_distinct, persist
+from telemetry_kit.plots.groups import WEAK_DF
 from telemetry_kit.reports import sentences
-from telemetry_kit.reports.wording import WEAK_DF, count, day, duration, is_null, per_cent, with_limits
+from telemetry_kit.reports.wording import count, day, duration, is_null, per_cent, with_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

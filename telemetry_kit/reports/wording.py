@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
+from telemetry_kit.plots.groups import WEAK_DF
+
 NULL = "–"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
-WEAK_DF = 4
-"""With fewer degrees of freedom an interval rests on weak ground, which every sentence says."""
 
 
 def is_null(value: object) -> bool:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from telemetry_kit import engine
+from telemetry_kit.analyses.periods import latest_periods
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ParameterError, ReportError
 from telemetry_kit.eventlog import bundled
 from telemetry_kit.eventlog.convert import convert_events
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
     from nbformat import NotebookNode
 
+    from telemetry_kit.engine.periods import Freq
     from telemetry_kit.eventlog.log import EventLog
     from telemetry_kit.reports.cover import Moment, Source
     from telemetry_kit.reports.pages import Chapter
@@ -81,9 +83,9 @@ def write_report(
     notebooks
         The directory of the notebooks, or several, of which a later one adds to an earlier one and replaces the
         notebooks that are called the same; by default those of the package. Each notebook needs one cell tagged
-        ``parameters`` that sets ``source``, ``cutoff``, ``load`` and ``min_servers``, of which ``load`` is called with
-        the first two and returns an ``EventLog``; cells tagged ``table:NAME`` and ``figure:NAME`` give their frame or
-        figure away.
+        ``parameters`` that sets ``source``, ``cutoff``, ``load``, ``min_servers`` and ``period``, of which ``load`` is
+        called with the first two and returns an ``EventLog``; cells tagged ``table:NAME`` and ``figure:NAME`` give
+        their frame or figure away.
     exclude_servers
         A file with the ids of servers that are left out, one a line.
     min_servers
@@ -150,6 +152,8 @@ def write_report(
         total = 1 + sum(chapter.n_cells for chapter in chapters)
         on_progress(0, total, "loading")
         account = _read(source, Path(scratch), asked)
+        # A recording within one month has weeks to compare.
+        period: Freq = "M" if latest_periods(account.log, "M") else "W"
         steps = itertools.count(1)
         executed = []
         for chapter in chapters:
@@ -157,7 +161,7 @@ def write_report(
             def on_cell(name: str = chapter.name) -> None:
                 on_progress(next(steps), total, name)
 
-            executed.append(_execute(chapter, account, asked, on_cell))
+            executed.append(_execute(chapter, account, asked, period, on_cell))
         changed = _changes(source, Path(scratch), asked)
         _write_pages(folder, executed, account, names_of(source), asked, changed=changed)
         failed = [chapter.error for chapter in executed if chapter.error]
@@ -258,7 +262,7 @@ def _openings(key: Path | None, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _execute(chapter: Chapter, account: Account, asked: Asked, on_cell: Callable[[], None]) -> Chapter:
+def _execute(chapter: Chapter, account: Account, asked: Asked, period: Freq, on_cell: Callable[[], None]) -> Chapter:
     """Execute a notebook; one that fails tells why, and the others go on."""
     from telemetry_kit.reports.execution import execute_notebook
 
@@ -269,6 +273,7 @@ def _execute(chapter: Chapter, account: Account, asked: Asked, on_cell: Callable
         "cutoff": repr(account.cutoff),
         "load": f"lambda source, cutoff: tk_open_prepared(source, cutoff=cutoff, {opened})",
         "min_servers": repr(asked.min_servers),
+        "period": repr(period),
     }
     on_cell()
     try:

@@ -27,13 +27,13 @@ def tags_of(cell):
 
 
 @functools.cache
-def execute(path, source, load="tk.load_events"):
+def execute(path, source, load="tk.load_events", period="M"):
     """Run the cells of a notebook as its kernel would, and return what they leave behind and what they show."""
     shown = []
     names = {"display": shown.append}
     for cell, code in code_of(path):
         lines = (
-            f"source = {str(source)!r}\ncutoff = None\nload = {load}\nmin_servers = 3"
+            f"source = {str(source)!r}\ncutoff = None\nload = {load}\nmin_servers = 3\nperiod = {period!r}"
             if "parameters" in tags_of(cell)
             else code
         )
@@ -77,6 +77,7 @@ def test_a_notebook_has_one_parameters_cell_that_sets_what_is_loaded_and_how(pat
         "cutoff",
         "load",
         "min_servers",
+        "period",
     ]
 
 

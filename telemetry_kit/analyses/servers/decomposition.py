@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from telemetry_kit.analyses.pairs import named
 from telemetry_kit.analyses.servers.outcomes import N, X, count_outcomes
 from telemetry_kit.engine.ordering import group_rows, sort_rows
 from telemetry_kit.errors import ParameterError
@@ -63,11 +64,10 @@ def decompose_difference(
     Returns
     -------
     pandas.DataFrame
-        Four rows per pair, whose contributions add up to the difference; none for a frame without completions or
-        incidents:
+        Four rows per pair, whose contributions add up to the difference; none where there are not two groups:
 
         group_a, group_b : str
-            The pair.
+            The pair; of periods the day with which each begins.
         component : str
             ``within``: servers that are in both groups have other shares; ``mix``: they have other weights among
             themselves; ``entered``: servers that are only in b have another share than those; ``left``: servers that
@@ -124,11 +124,7 @@ def decompose_difference(
 
 
 def _pairs(values: Sequence[Any], between: str, groups: tuple[Any, Any] | None) -> list[tuple[Any, Any]]:
-    if not values:
-        return []
-    if groups is None:
-        if len(values) == 1:
-            raise ParameterError("between", between, f"a column of two or more values: all rows have {values[0]!s}")
+    if groups is None or not values:
         return list(pairwise(values))
     by_text = {str(value): value for value in values}
     if len(groups) != len(set(map(str, groups))) or len(groups) != 2:  # noqa: PLR2004 - a pair
@@ -165,8 +161,8 @@ def _parts(
     n_servers = {"entered": (is_there[1] & ~stays).sum(), "left": (is_there[0] & ~stays).sum()}
     return [
         {
-            "group_a": str(pair[0]),
-            "group_b": str(pair[1]),
+            "group_a": named(pair[0]),
+            "group_b": named(pair[1]),
             "component": component,
             "contribution": contributions[component],
             "n_servers": n_servers.get(component, stays.sum()),

@@ -88,5 +88,36 @@ def playbook_growth(table: pd.DataFrame) -> str:
     return f"**Playbooks {'grow' if row['lower'] > 0 else 'shrink'} when they are updated**: {changed}."
 
 
+def playbook_usage(table: pd.DataFrame) -> str:
+    """Return how many playbooks are known to be used and to be unused, and of how many that is unknown.
+
+    Parameters
+    ----------
+    table
+        As ``tk.playbook_usage`` returns it.
+
+    Returns
+    -------
+    str
+        Markdown: one sentence.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> playbook_usage(pd.DataFrame({"n_incidents": pd.array([3, 0, None], "Int64"), "n_unnamed": [0, 0, 7]}))
+    'Of 3 playbooks, 1 is known to be used and 1 to be unused; of 1 it is unknown, since no incident of its server ...'
+    """
+    rows = rows_of(table, ("n_incidents", "n_unnamed"))
+    if not rows:
+        return "No playbook is known at the cutoff."
+    n_unknown = sum(is_null(row["n_incidents"]) for row in rows)
+    n_used = sum(not is_null(row["n_incidents"]) and row["n_incidents"] > 0 for row in rows)
+    n_unused = len(rows) - n_unknown - n_used
+    told = f"{n_used:,} {'is' if n_used == 1 else 'are'} known to be used and {n_unused:,} to be unused"
+    unknown = f"; of {n_unknown:,} it is unknown, since no incident of {'its' if n_unknown == 1 else 'their'} server"
+    names = " names its playbook" if n_unknown == 1 else "s names its playbook"
+    return f"Of {count(len(rows), 'playbook')}, {told}{unknown + names if n_unknown else ''}."
+
+
 def _signed(value: float) -> str:
     return f"+{number(value)}" if value > 0 else number(value)

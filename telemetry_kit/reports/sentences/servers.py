@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from telemetry_kit.reports.sentences.rows import rows_of
+from telemetry_kit.reports.sentences.rows import listed, rows_of
 from telemetry_kit.reports.wording import count, day, per_cent
 
 if TYPE_CHECKING:
@@ -145,4 +145,39 @@ def incident_flow(table: pd.DataFrame) -> str:
     return (
         f"{count(started, 'incident')} {'was' if started == 1 else 'were'} started and {ended:,} ended; {n_open:,} "
         f"{are} open at the cutoff, and at most {most:,} were open at once{silent}."
+    )
+
+
+def server_lifecycle(table: pd.DataFrame) -> str:
+    """Return how many servers were new, stayed, came back and left in the last period that was recorded as a whole.
+
+    Parameters
+    ----------
+    table
+        As ``tk.server_lifecycle`` returns it.
+
+    Returns
+    -------
+    str
+        Markdown: one sentence.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> server_lifecycle(pd.DataFrame({
+    ...     "period": pd.to_datetime(["2020-11-02", "2020-11-09"]), "n_new": [9, 2], "n_retained": [0, 7],
+    ...     "n_returned": [0, 0], "n_active": [9, 9], "n_lapsed": [0, 2], "is_complete": [True, True],
+    ... }))
+    '9 servers were active in the period that began on 9 Nov 2020: 2 new, 7 retained and 0 returned; 2 lapsed.'
+    """
+    rows = rows_of(table, ("period", "n_new", "n_retained", "n_returned", "n_active", "n_lapsed", "is_complete"))
+    complete = [row for row in rows if row["is_complete"]]
+    if not complete:
+        return "No period was recorded as a whole, so that nobody can say which servers came, stayed or left."
+    row = complete[-1]
+    numbers = [f"{int(row[f'n_{name}']):,} {name}" for name in ("new", "retained", "returned")]
+    were = "was" if row["n_active"] == 1 else "were"
+    return (
+        f"{count(row['n_active'], 'server')} {were} active in the period that began on {day(row['period'])}: "
+        f"{listed(numbers)}; {int(row['n_lapsed']):,} lapsed."
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from telemetry_kit.reports.sentences.rows import apart, listed, rows_of, sentence, stage_name
 from telemetry_kit.reports.wording import NULL, count, duration, is_null, per_cent, with_limits
@@ -64,9 +64,10 @@ def stage_funnel(table: pd.DataFrame) -> str:
     if not steps:
         return sentence("No incident reached a second stage.", reached)
     least, most = (pick(steps, key=lambda row: row["step_estimate"]) for pick in (min, max))
+    kind = "stage" if is_null(last.get("status")) else "status"
     title = (
-        f"From one stage to the next, {per_cent(least['step_estimate'])} to {per_cent(most['step_estimate'])} of the "
-        "incidents go on; it is not enough to tell where most stop."
+        f"From one {kind} to the next, {per_cent(least['step_estimate'])} to {per_cent(most['step_estimate'])} of the "
+        "incidents that have a next one go on; it is not enough to tell where most stop."
     )
     return sentence(title, f"At the first step, {_lost(steps[0])}. {reached}")
 
@@ -163,14 +164,16 @@ def time_to_end(table: pd.DataFrame) -> str:
     ...     "n_incidents": [8], "n_ended": [6], "n_censored": [2], "n_servers": [3],
     ...     "median_s": [7200.0], "median_lower_s": [3600.0], "median_upper_s": [None],
     ... }))
-    '**Half of the incidents end within 2 h** (1 h or more): 6 of 8 incidents on 3 servers had ended by the cutoff.'
+    '**Half of the incidents end within 2 h** (1 h or more): 6 of 8 incidents whose start is known, on 3 ...'
     """
     rows = [row for row in rows_of(table, _TO_END) if row["n_incidents"]]
     if not rows:
         return "No incident was observed from its start."
     (row,) = rows
-    incidents = f"{count(row['n_incidents'], 'incident')} on {count(row['n_servers'], 'server')}"
-    ended = f"{int(row['n_ended']):,} of {incidents} had ended by the cutoff"
+    ended = (
+        f"{int(row['n_ended']):,} of {count(row['n_incidents'], 'incident')} whose start is known, on "
+        f"{count(row['n_servers'], 'server')}, had ended by the cutoff"
+    )
     if is_null(row["median_s"]):
         return f"How long half of the incidents take to end is not known yet: {ended}."
     interval = _median(row).partition(" (")[2]
@@ -220,13 +223,15 @@ def _next_name(row: Row) -> str:
     return NULL if is_null(row["next_stage"]) else f"stage {int(row['next_stage'])}"
 
 
-def last_stage(table: pd.DataFrame) -> str:
-    """Return how many incidents come to their last stage, or are resolved.
+def last_stage(table: pd.DataFrame, *, of: Literal["stages", "statuses"] = "stages") -> str:
+    """Return how many incidents come to their last stage, or, of those that have a status, are resolved.
 
     Parameters
     ----------
     table
         As ``tk.last_stage_reached`` returns it, without groups.
+    of
+        Whether the table is made of ``stage_visits`` or of ``status_visits``.
 
     Returns
     -------
@@ -240,16 +245,53 @@ def last_stage(table: pd.DataFrame) -> str:
     ...     "n_incidents": [8], "n_reached": [6], "n_open": [1], "n_servers": [3], "estimate": [0.75], "lower": [0.3],
     ...     "upper": [0.97], "df": [2.1],
     ... }))
-    '**75 % of the incidents reach their last stage, or are resolved** (30–97 %; few servers, weak ground): 6 ...'
+    '**75 % of the incidents with more than one stage reach the last** (30–97 %; few servers, weak ground): 6 ...'
     """
     columns = ("n_incidents", "n_reached", "n_open", "n_servers", "estimate", "lower", "upper")
     rows = [row for row in rows_of(table, columns) if row["n_incidents"]]
     if not rows:
-        return "No incident with more than one stage was recorded from its start."
+        which = "more than one stage" if of == "stages" else "a status"
+        return f"No incident with {which} was recorded from its start."
     (row,) = rows
     limits = with_limits(row).partition(" (")[2].removesuffix(")")
     were = "was" if row["n_open"] == 1 else "were"
     still = f"; {int(row['n_open']):,} more {were} open at the cutoff and still may" if row["n_open"] else ""
     incidents = f"{count(row['n_incidents'], 'incident')} on {count(row['n_servers'], 'server')}"
-    title = f"**{per_cent(row['estimate'])} of the incidents reach their last stage, or are resolved** ({limits})"
-    return f"{title}: {int(row['n_reached']):,} of {incidents}{still}."
+    share = per_cent(row["estimate"])
+    which = "with more than one stage reach the last" if of == "stages" else "with a status are resolved"
+    return f"**{share} of the incidents {which}** ({limits}): {int(row['n_reached']):,} of {incidents}{still}."
+
+
+def ended_where(table: pd.DataFrame) -> str:
+    """Return how often incidents ended in their last stage, and how often before: done, or given up.
+
+    Parameters
+    ----------
+    table
+        As ``tk.stage_transitions(visits, by="is_last_stage")`` returns it.
+
+    Returns
+    -------
+    str
+        Markdown: one sentence.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> ended_where(pd.DataFrame({
+    ...     "is_last_stage": [False, True, True], "stage": [0, 0, 1], "exit": ["ended"] * 3, "n": [6, 3, 1],
+    ... }))
+    'Incidents ended 4 times in their last stage (40 %, 3 of these in the only stage they have) and 6 times before ...'
+    """
+    rows = [row for row in rows_of(table, ("is_last_stage", "stage", "exit", "n")) if row["exit"] == "ended"]
+    known = [row for row in rows if not is_null(row["is_last_stage"])]
+    total = sum(int(row["n"]) for row in known)
+    if not total:
+        return "No incident ended in a stage."
+    n_last = sum(int(row["n"]) for row in known if row["is_last_stage"])
+    n_only = sum(int(row["n"]) for row in known if row["is_last_stage"] and row["stage"] == 0)
+    only = f", {n_only:,} of these in the only stage they have" if n_only else ""
+    return (
+        f"Incidents ended {count(n_last, 'time')} in their last stage ({per_cent(n_last / total)}{only}) and "
+        f"{count(total - n_last, 'time')} before it ({per_cent(1 - n_last / total)})."
+    )
