@@ -25,6 +25,7 @@ PROGRAM = "telemetry-kit"
 MOST_LINES = 12
 QUARANTINE_HEAD = 64
 OK, FOUND_WANTING, MISTAKE = 0, 1, 2
+FORMATS = ("html", "pdf")
 ENDED_BY = 128
 """What the exit status of a command is above the number of the signal that ended it."""
 
@@ -190,6 +191,7 @@ def _add_report_options(report: argparse.ArgumentParser) -> None:
     report.add_argument("--with-quarantine", action="store_true", help="add the rejected records as they came")
     report.add_argument("--tables", default="csv", metavar="FORMAT", help="csv (default), xlsx or parquet")
     report.add_argument("--single-file", action="store_true", help="add report.html, all pages in one file")
+    report.add_argument("--format", default="html", metavar="FORMAT", help="html (default), or pdf: add report.pdf")
 
 
 def _add_bounds(parser: argparse.ArgumentParser) -> None:
@@ -210,6 +212,8 @@ def _report(options: argparse.Namespace) -> int:
     from telemetry_kit.eventlog.bundled import notebooks
     from telemetry_kit.reports import write_report
 
+    if options.format not in FORMATS:
+        raise ParameterError("--format", options.format, FORMATS)
     folders = [notebooks()] + ([] if options.notebooks is None else [options.notebooks])
     with _progress(sys.stderr) as on_progress:
         place = write_report(
@@ -226,6 +230,7 @@ def _report(options: argparse.Namespace) -> int:
             with_quarantine=options.with_quarantine,
             tables=options.tables,
             single_file=options.single_file,
+            with_pdf=options.format == "pdf",
             on_progress=on_progress,
             **_memory_limit(options),
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -49,7 +50,7 @@ def what_changed(log: EventLog[Any], asked: Asked) -> tuple[pd.DataFrame | None,
     return (None, why) if bounds is None else (changes.find_changes(log, bounds), "")
 
 
-def changes_said(table: pd.DataFrame | None, why: str) -> dict[str, object]:
+def changes_said(table: pd.DataFrame | None, why: str) -> dict[str, Any]:
     """Return what the first page says of changes: the sentences, and a table for reading.
 
     Parameters
@@ -87,6 +88,40 @@ def changes_said(table: pd.DataFrame | None, why: str) -> dict[str, object]:
     return {"sentences": told, "table": table_to_html(shown)}
 
 
+def card_changes(table: pd.DataFrame | None) -> dict[str, str]:
+    """Return how each headline number changed, for the card that has it.
+
+    Parameters
+    ----------
+    table
+        As ``what_changed`` returns it; None where two periods cannot be compared.
+
+    Returns
+    -------
+    dict of str to str
+        By what ``changes`` calls the number, without the time that it is given; no entry for a number that is unknown
+        in one of the periods.
+
+    Examples
+    --------
+    >>> card_changes(pd.DataFrame({
+    ...     "measure": ["Reach the last stage within 7 d"], "unit": ["share"], "before": [0.3], "now": [0.35],
+    ...     "difference": [0.05], "lower": [-0.02], "upper": [0.12],
+    ... }))
+    {'Reach the last stage': 'within 7 d: 30 % before, now 35 %, +5 points (−2 to +12)'}
+    """
+    told = {}
+    for row in [] if table is None else table.astype(object).to_dict("records"):
+        name = next((name for name in changes.ON_CARDS if row["measure"].startswith(name)), None)
+        if name is None or wording.is_null(row["before"]) or wording.is_null(row["now"]):
+            continue
+        given = row["measure"].removeprefix(name).strip(", ")
+        sides = f"{_number(row, 'before')} before, now {_number(row, 'now')}"
+        difference = "" if row["unit"] == changes.NUMBER else f", {_change(row)}"
+        told[name] = f"{f'{given}: ' if given else ''}{sides}{difference}"
+    return told
+
+
 def _number(row: Mapping[Any, Any], name: str) -> str:
     return wording.NULL if wording.is_null(row[name]) else _WRITERS[row["unit"]](float(row[name]))
 
@@ -94,7 +129,7 @@ def _number(row: Mapping[Any, Any], name: str) -> str:
 def _change(row: Mapping[Any, Any]) -> str:
     if wording.is_null(row["difference"]):
         return wording.NULL
-    write = wording.points if row["unit"] == changes.SHARE else _WRITERS[row["unit"]]
+    write = wording.points if row["unit"] == changes.SHARE else partial(wording.signed, write=_WRITERS[row["unit"]])
     unit = " points" if row["unit"] == changes.SHARE else ""
     difference = f"{write(float(row['difference']))}{unit}"
     if wording.is_null(row["lower"]) or wording.is_null(row["upper"]):

@@ -12,17 +12,20 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine, schemas, stats
+from telemetry_kit.analyses.flow import incident_flow
 from telemetry_kit.analyses.periods import add_period
 from telemetry_kit.analyses.playbooks import compare_playbook_sizes, playbook_snapshot
+from telemetry_kit.analyses.servers import observed_until
 from telemetry_kit.analyses.stages import (
     compare_durations,
     compare_funnel,
     incident_durations,
     stage_visits,
+    status_visits,
 )
 from telemetry_kit.analyses.tasks import compare_completion
 from telemetry_kit.errors import ParameterError, ReportError, UnequalObservationWarning
-from telemetry_kit.eventlog.frames import persist
+from telemetry_kit.eventlog.frames import n_distinct, persist
 from telemetry_kit.reports.wording import duration
 
 if TYPE_CHECKING:
@@ -42,6 +45,12 @@ COLUMNS = {
     "note": "str",
 }
 SHARE, SECONDS, NUMBER = "share", "s", "number"
+STARTED, ENDED, OPEN = "Incidents started", "Incidents ended", "Incidents open at the end"
+SERVERS, PLAYBOOKS = "Servers with events", "Playbooks at the end"
+TIME, LAST_STAGE, RESOLVED = "Mean time to end", "Reach the last stage", "Are resolved"
+COMMANDERS = "Tasks completed by the commander, assignee or not"
+ON_CARDS = (STARTED, ENDED, OPEN, TIME, LAST_STAGE, RESOLVED, COMMANDERS, PLAYBOOKS, SERVERS)
+"""What the first page has a card for; of some follows the time that is given to all."""
 _COUNTED = "a count of what happened, not an estimate: it has no interval"
 _NOTHING = "nothing of it in one of the periods"
 _NO_EVENTS = "the events of the earlier period are not in this source: the two numbers alone"
@@ -120,8 +129,17 @@ def find_changes(log: EventLog[Any], bounds: Bounds, *, level: float = 0.95) -> 
     periods: dict[str, tuple[Any, Any]] = {BEFORE: bounds.before, NOW: bounds.now}
     shortest = min(end - begin for begin, end in bounds)
     within = min(_HORIZON, shortest / _LEAST_PART)
-    durations = persist(add_period(incident_durations(log.incident, cutoff=log.cutoff), periods))
-    rows = [*_counts(log, durations, periods), *_comparisons(log, durations, periods, within, level)]
+    silence = observed_until(log)
+    seen: dict[str, Any] = {"cutoff": log.cutoff, "observed_until": silence}
+    durations = persist(add_period(incident_durations(log.incident, **seen), periods))
+    visits = persist(stage_visits(log.incident, **seen))
+    if not n_distinct(visits, "incident_id"):
+        # Versions of the plugin that send no stages send a status.
+        visits = persist(status_visits(log.incident, **seen))
+    rows = [
+        *_counts(log, durations, periods, silence),
+        *_comparisons(log, durations, visits, periods, within=within, level=level),
+    ]
     table = pd.DataFrame(rows, columns=list(COLUMNS)).astype(COLUMNS)
     table["p_adjusted"] = stats.holm(table["p_value"].to_numpy(np.float64))
     table.attrs["level"] = level
@@ -132,17 +150,34 @@ def _counts(
     log: EventLog[Any],
     durations: Any,  # noqa: ANN401 - a frame of the kind of the log's
     periods: Mapping[str, tuple[Any, Any]],
+    silence: pd.DataFrame,
 ) -> Iterator[dict[str, Any]]:
     """Count what happened in either period; ``durations`` tell their period."""
     opened = engine.open_frame(durations, ["period", "from_start"], parameter="durations")
     made = engine.collect(opened.filter(nw.col("from_start")).group_by("period").agg(n=nw.len()))
     n_created = dict(zip(made["period"], made["n"], strict=True))
-    yield _count("Incidents created", n_created.get(BEFORE, 0), n_created.get(NOW, 0))
+    yield _count(STARTED, n_created.get(BEFORE, 0), n_created.get(NOW, 0))
+    # What had ended when the first period began, when it ended, and when the second one did.
+    moments = [periods[BEFORE][0], periods[BEFORE][1], periods[NOW][1]]
+    flows = [_flow_until(log, moment, silence) for moment in moments]
+    n_ended = [0 if flow.empty else int(flow["n_ended"].sum()) for flow in flows]
+    yield _count(ENDED, n_ended[1] - n_ended[0], n_ended[2] - n_ended[1])
+    yield _count(OPEN, *(0 if flow.empty else int(flow["n_open_at_end"].iloc[-1]) for flow in flows[1:]))
     active = [
         len(set().union(*(_servers(log, kind, since, until) for kind in schemas.EVENT_TYPES)))
         for since, until in periods.values()
     ]
-    yield _count("Servers with events", *active)
+    yield _count(SERVERS, *active)
+    ends = [until - pd.Timedelta(1, "us") for _, until in periods.values()]
+    yield _count(PLAYBOOKS, *(n_distinct(playbook_snapshot(log.playbook, as_of=end)) for end in ends))
+
+
+def _flow_until(log: EventLog[Any], until: pd.Timestamp, silence: pd.DataFrame) -> pd.DataFrame:
+    try:
+        return incident_flow(log.incident, cutoff=until - pd.Timedelta(1, "us"), freq="M", observed_until=silence)
+    except ParameterError:
+        # Events that tell nothing of being open.
+        return pd.DataFrame({"n_ended": [], "n_open_at_end": []})
 
 
 def _servers(log: EventLog[Any], kind: str, since: pd.Timestamp, until: pd.Timestamp) -> set[str]:
@@ -159,22 +194,28 @@ def _count(measure: str, before: float, now: float) -> dict[str, Any]:
 def _comparisons(
     log: EventLog[Any],
     durations: Any,  # noqa: ANN401 - a frame of the kind of the log's
+    visits: Any,  # noqa: ANN401
     periods: Mapping[str, tuple[Any, Any]],
+    *,
     within: pd.Timedelta,
     level: float,
 ) -> Iterator[dict[str, Any]]:
     pair: dict[str, Any] = {"between": "period", "groups": (BEFORE, NOW), "level": level}
     span = duration(within.total_seconds())
-    visits = persist(add_period(stage_visits(log.incident, cutoff=log.cutoff), periods))
     tasks = add_period(log.tasks, periods)
     snapshot = add_period(playbook_snapshot(log.playbook, as_of=log.cutoff), periods)
+    is_staged = "status" not in engine.open_frame(visits, [], parameter="visits").columns
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UnequalObservationWarning)
         ends = _of_both(compare_durations, durations, measure="restricted_mean_s", at=within, within=within, **pair)
-        reached = _of_both(compare_funnel, visits, within=within, **pair)
-    yield from _rows(ends, f"Mean time to end, up to {span}", SECONDS)
-    for stage in (1, 2):
+        reached = _of_both(compare_funnel, add_period(visits, periods), within=within, **pair)
+        last = _of_both(compare_funnel, add_period(_to_last(visits), periods), within=within, **pair)
+    yield from _rows(ends, f"{TIME}, up to {span}", SECONDS)
+    for stage in (1, 2) if is_staged else ():
         yield from _rows(reached[reached["stage"] == stage], f"Reach stage {stage} within {span}", SHARE)
+    yield from _rows(last, f"{LAST_STAGE if is_staged else RESOLVED} within {span}", SHARE)
+    of_commanders = _of_both(compare_completion, _of_commanders(tasks), **pair)
+    yield from _rows(of_commanders[of_commanders["completer"] == "commander"], COMMANDERS, SHARE)
     completion = _of_both(compare_completion, tasks, **pair)
     for completer in ("commander", "assignee"):
         rows = completion[completion["completer"] == completer]
@@ -182,6 +223,24 @@ def _comparisons(
     sizes = _of_both(compare_playbook_sizes, snapshot, measure="total_checklist_items", **pair)
     medians = sizes[sizes["comparison"] == "difference_of_medians"]
     yield from _rows(medians, "Tasks in a new playbook (median)", NUMBER)
+
+
+def _to_last(visits: Any) -> Any:  # noqa: ANN401 - a frame of any kind
+    """Return visits of which the last stage, or the status of being resolved, is the second of two stages."""
+    opened = engine.open_frame(visits, ["stage", "num_stages"], parameter="visits")
+    is_staged = "status" not in opened.columns
+    last = nw.col("num_stages") - 1 if is_staged else nw.lit(2)
+    told = opened.filter(nw.col("num_stages") > 1).with_columns(
+        stage=nw.when(nw.col("stage") >= last).then(1).otherwise(0), num_stages=nw.lit(2)
+    )
+    return engine.give_back(told if is_staged else told.drop("status", "next_status"), like=visits)
+
+
+def _of_commanders(tasks: Any) -> Any:  # noqa: ANN401 - a frame of any kind
+    """Return tasks events as if nobody were an assignee, so that all of a commander's completions are of one kind."""
+    opened = engine.open_frame(tasks, ["was_assignee"], parameter="tasks")
+    nobody = nw.when(~nw.col("was_assignee").is_null()).then(nw.lit(value=False))
+    return engine.give_back(opened.with_columns(was_assignee=nobody), like=tasks)
 
 
 def _of_both(compare: Callable[..., pd.DataFrame], frame: object, **arguments: object) -> pd.DataFrame:

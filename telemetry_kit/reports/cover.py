@@ -46,6 +46,7 @@ class Asked:
     memory_limit: str
     against: str | None
     compare: str | None
+    with_pdf: bool = False
 
     @property
     def words(self) -> list[str]:
@@ -60,6 +61,7 @@ class Asked:
             *([f"--min-servers {self.min_servers}"] if self.min_servers != MIN_SERVERS else []),
             *([f"--tables {self.tables}"] if self.tables != "csv" else []),
             *(f"--{name.replace('_', '-')}" for name in flags),
+            *(["--format pdf"] if self.with_pdf else []),
         ]
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from telemetry_kit.eventlog.log import EventLog
 
 KEY_COLUMNS = ("label", "server_id")
+_FINDINGS = "findings.parquet"
 
 
 def open_prepared(
@@ -56,7 +57,7 @@ def open_prepared(
     log = scan_events(store, since=since, cutoff=cutoff, memory_limit=memory_limit)
     if exclude_servers:
         log = log.filter(exclude_servers=list(exclude_servers))
-    return log if key is None else _relabel(log, read_key(Path(key)))
+    return log if key is None else _relabel(log, Path(key))
 
 
 def label_servers(log: EventLog[Any]) -> pd.DataFrame:
@@ -112,9 +113,34 @@ def read_server_list(path: str | os.PathLike[str]) -> list[str]:
     return servers
 
 
-def _relabel(log: EventLog[Any], key: pd.DataFrame) -> EventLog[Any]:
-    frames: dict[str, Any] = {kind: _relabelled(getattr(log, kind), key) for kind in schemas.EVENT_TYPES}
-    return replace(log, **frames)
+def write_findings(findings: pd.DataFrame, key: Path) -> None:
+    """Write the findings of a log beside its key, by whose labels they name servers.
+
+    Parameters
+    ----------
+    findings
+        As ``EventLog.findings``, of the events as they came: a label would be an id of unusual form.
+    key
+        The file that ``write_key`` wrote.
+    """
+    _labelled(findings, read_key(key)).to_parquet(key.with_name(_FINDINGS), index=False)
+
+
+def _relabel(log: EventLog[Any], key: Path) -> EventLog[Any]:
+    labels = read_key(key)
+    frames: dict[str, Any] = {kind: _relabelled(getattr(log, kind), labels) for kind in schemas.EVENT_TYPES}
+    told = replace(log, **frames, seen=_labelled(log.seen, labels))
+    findings = key.with_name(_FINDINGS)
+    if findings.exists():
+        # In the place of what the log would find of its labels.
+        vars(told)["findings"] = pd.read_parquet(findings)
+    return told
+
+
+def _labelled(findings: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
+    """Return findings that name servers by their labels."""
+    names = {f"server {server}": f"server {label}" for label, server in key.itertuples(index=False)}
+    return findings.assign(detail=findings["detail"].replace(names))
 
 
 def _relabelled(events: Any, key: pd.DataFrame) -> Any:  # noqa: ANN401 - a DuckDB relation, which has no types of its own

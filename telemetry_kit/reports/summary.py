@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pandas as pd
 
 from telemetry_kit.analyses.flow import incident_flow
 from telemetry_kit.analyses.playbooks import playbook_sizes, playbook_snapshot
-from telemetry_kit.analyses.servers import observed_until, server_activity
+from telemetry_kit.analyses.servers import observed_until, recording_eras, server_activity
 from telemetry_kit.analyses.stages import (
     incident_durations,
     last_stage_reached,
@@ -18,13 +21,14 @@ from telemetry_kit.analyses.stages import (
 from telemetry_kit.analyses.tasks import commander_vs_assignee, task_completion
 from telemetry_kit.eventlog.frames import n_distinct, persist
 from telemetry_kit.plots.groups import WEAK_DF
-from telemetry_kit.reports import sentences
+from telemetry_kit.reports import changes, sentences
+from telemetry_kit.reports.changed import card_changes, changes_said
+from telemetry_kit.reports.reading import table_to_html
+from telemetry_kit.reports.sentences.eras import answers
 from telemetry_kit.reports.wording import count, day, duration, is_null, per_cent, with_limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    import pandas as pd
 
     from telemetry_kit.eventlog.log import EventLog
     from telemetry_kit.reports.pages import Chapter
@@ -39,6 +43,7 @@ DOUBTFUL_TIMES = frozenset({"events arrived late"})
 class Tables(NamedTuple):
     """The tables behind the first page, without groups."""
 
+    eras: pd.DataFrame
     activity: pd.DataFrame
     ends: pd.DataFrame
     flow: pd.DataFrame
@@ -90,6 +95,7 @@ def compute_tables(log: EventLog[Any]) -> Tables:
         visits = persist(status_visits(log.incident, **bounds))
     snapshot = playbook_snapshot(log.playbook, as_of=log.cutoff)
     return Tables(
+        eras=recording_eras(log),
         activity=server_activity(log),
         ends=time_to_end(incident_durations(log.incident, **bounds)),
         flow=incident_flow(log.incident, **bounds),
@@ -117,10 +123,13 @@ def findings(tables: Tables, links: Mapping[str, tuple[str, str]]) -> list[Findi
     list of Finding
         Three to six where every kind of event was read, none where nothing was.
     """
+    is_status = "status" in tables.funnel
+    of: Any = "statuses" if is_status else "stages"
+    funnel = "status-funnel" if is_status else "stage-funnel"
     told = (
         (tables.ends, sentences.time_to_end, "incident-survival"),
-        (tables.last, sentences.last_stage, "stage-funnel"),
-        (tables.funnel, sentences.stage_funnel, "stage-funnel"),
+        (tables.last, partial(sentences.last_stage, of=of), funnel),
+        (tables.funnel, sentences.stage_funnel, funnel),
         (tables.completion, sentences.task_completion, "task-completion"),
         (tables.difference, sentences.commander_vs_assignee, "commander-vs-assignee"),
         (tables.sizes, sentences.playbook_sizes, "playbook-sizes"),
@@ -128,7 +137,7 @@ def findings(tables: Tables, links: Mapping[str, tuple[str, str]]) -> list[Findi
     return [Finding(say(table).partition("\n\n")[0], *links.get(name, ())) for table, say, name in told if len(table)]
 
 
-def cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> list[Card]:
+def cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Mapping[str, str]) -> list[Card]:
     """Return the numbers of a report, each with what it is a part of.
 
     Parameters
@@ -137,49 +146,61 @@ def cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> list[Card]:
         As ``compute_tables`` returns them.
     links
         Where the figure of each name is, and what it is called.
+    told
+        How numbers changed, as ``changed.card_changes`` returns it.
 
     Returns
     -------
     list of Card
         In the order of the page.
     """
-    return [*_incident_cards(tables, links), *_other_cards(tables, links)]
+    return [*_incident_cards(tables, links, told), *_other_cards(tables, links, told)]
 
 
-def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> Iterator[Card]:
+def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Mapping[str, str]) -> Iterator[Card]:
     if len(tables.flow):
         sums, last = tables.flow[["n_started", "n_ended"]].sum(), tables.flow.iloc[-1]
         weeks, most = count(len(tables.flow), "week"), tables.flow["n_open_max"].max()
-        yield Card("Incidents started", f"{sums['n_started']:,}", f"in {weeks}")
-        yield Card("Incidents ended", f"{sums['n_ended']:,}", f"in {weeks}, reopened ones each time")
-        yield Card("Open at the cutoff", f"{last['n_open_at_end']:,}", f"at most {most:,} at once")
+        unknown = f"; of {last['n_unknown']:,} more nobody knows" if last["n_unknown"] else ""
+        started, ended, still_open = (told.get(name, "") for name in (changes.STARTED, changes.ENDED, changes.OPEN))
+        yield Card("Incidents started", f"{sums['n_started']:,}", f"in {weeks}", started)
+        yield Card("Incidents ended", f"{sums['n_ended']:,}", f"in {weeks}, reopened ones each time", ended)
+        yield Card("Open at the cutoff", f"{last['n_open_at_end']:,}", f"at most {most:,} at once{unknown}", still_open)
     for row in tables.ends.to_dict("records"):
         if not is_null(row["median_s"]):
             limits = {"median_s": row["median_s"], "lower": row["median_lower_s"], "upper": row["median_upper_s"]}
             interval = with_limits(limits, "median_s", write=duration).partition(" (")[2].removesuffix(")")
             of = f"{interval}; {count(row['n_incidents'], 'incident')}"
-            yield Card("Half end within", duration(row["median_s"]), of, "", *links.get("incident-survival", ()))
+            change = f"mean time, {told[changes.TIME]}" if changes.TIME in told else ""
+            yield Card("Half end within", duration(row["median_s"]), of, change, *links.get("incident-survival", ()))
     for row in tables.last.to_dict("records"):
         if row["n_incidents"]:
-            of = f"{_interval(row)} of {count(row['n_incidents'], 'incident')} on {count(row['n_servers'], 'server')}"
-            what = "Are resolved" if "status" in tables.funnel else "Reach the last stage"
-            yield Card(what, per_cent(row["estimate"]), of, "", *links.get("stage-funnel", ()))
+            which = "with a status" if "status" in tables.funnel else "with more than one stage"
+            of = f"{_interval(row)} of {count(row['n_incidents'], 'incident')} {which}, on "
+            of += count(row["n_servers"], "server")
+            what, link = (
+                (changes.RESOLVED, "status-funnel")
+                if "status" in tables.funnel
+                else (changes.LAST_STAGE, "stage-funnel")
+            )
+            yield Card(what, per_cent(row["estimate"]), of, told.get(what, ""), *links.get(link, ()))
 
 
-def _other_cards(tables: Tables, links: Mapping[str, tuple[str, str]]) -> Iterator[Card]:
+def _other_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Mapping[str, str]) -> Iterator[Card]:
     for row in tables.difference.to_dict("records"):
         if row["n_completed"]:
             of = f"of {count(row['n_completed'], 'completion')} on {count(row['n_clusters'], 'server')}"
-            what = "Completed by commanders"
-            yield Card(what, per_cent(row["commander"]), of, "", *links.get("task-completion", ()))
+            share, change = per_cent(row["commander"]), told.get(changes.COMMANDERS, "")
+            yield Card("Completed by commanders", share, of, change, *links.get("task-completion", ()))
     for row in tables.sizes.to_dict("records"):
         of = f"on {count(row['n_servers'], 'server')}, not deleted"
-        yield Card("Playbooks", f"{row['n']:,}", of, "", *links.get("playbook-sizes", ()))
+        yield Card("Playbooks", f"{row['n']:,}", of, told.get(changes.PLAYBOOKS, ""), *links.get("playbook-sizes", ()))
     if len(tables.activity):
         days = tables.activity["date"]
         of = f"from {day(days.min())} to {day(days.max())}"
         n_servers = tables.activity["server_id"].nunique()
-        yield Card("Servers active", f"{n_servers:,}", of, "", *links.get("server-activity", ()))
+        change = told.get(changes.SERVERS, "")
+        yield Card("Servers active", f"{n_servers:,}", of, change, *links.get("server-activity", ()))
 
 
 def _interval(row: Mapping[Any, Any]) -> str:
@@ -214,9 +235,15 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
     n_servers = int(tables.activity["server_id"].nunique())
     n_silent = int(tables.silence["is_silent"].sum())
     if n_silent:
+        n_unknown = int(tables.flow["n_unknown"].iloc[-1]) if len(tables.flow) else 0
+        unknown = "no incident was open there then"
+        if n_unknown:
+            were, they = ("was", "it is") if n_unknown == 1 else ("were", "they are")
+            those = f"{count(n_unknown, 'incident')} that {were} open there then"
+            unknown = f"of {those} nobody knows whether {they} open now"
         told.append(
-            f"**{n_silent:,} of {count(n_servers, 'server')} fell silent before the cutoff**: what was open there "
-            "counts as open until the server's last event, and not until the cutoff."
+            f"**{n_silent:,} of {count(n_servers, 'server')} fell silent before the cutoff**: {unknown}. What lies "
+            "there was observed until the server's last event, and not until the cutoff."
         )
     if 0 < n_servers < FEW_SERVERS:
         told.append(
@@ -231,7 +258,35 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
     return told
 
 
-def first_page(log: EventLog[Any], chapters: Sequence[Chapter]) -> dict[str, object]:
+def what_versions_tell(eras: pd.DataFrame) -> dict[str, str]:
+    """Return which versions of the plugin there are and what they can tell, for the template of the first page.
+
+    Parameters
+    ----------
+    eras
+        As ``recording_eras`` returns it.
+
+    Returns
+    -------
+    dict
+        ``sentence``, and ``table``, which is HTML.
+    """
+    shown = pd.DataFrame(
+        {
+            "plugin_version": eras["plugin_version"],
+            "from": [day(moment) for moment in eras["first_at"]],
+            "to": [day(moment) for moment in eras["last_at"]],
+            "n_servers": eras["n_servers"],
+            "n_incidents": eras["n_incidents"],
+            "tells": [answers(row) for row in eras.astype(object).to_dict("records")],
+        }
+    )
+    return {"sentence": sentences.recording_eras(eras).partition("\n\n")[0], "table": table_to_html(shown)}
+
+
+def first_page(
+    log: EventLog[Any], chapters: Sequence[Chapter], changed: tuple[pd.DataFrame | None, str] | None
+) -> dict[str, object]:
     """Return what the first page alone says, for its template.
 
     Parameters
@@ -240,11 +295,13 @@ def first_page(log: EventLog[Any], chapters: Sequence[Chapter]) -> dict[str, obj
         The events of the report.
     chapters
         Its parts, whose figures the sentences lead to.
+    changed
+        As ``changed.what_changed`` returns it; None where it was not asked for.
 
     Returns
     -------
     dict
-        ``scope``, ``findings``, ``cards``, ``alerts`` and ``changes``.
+        ``scope``, ``findings``, ``cards``, ``alerts``, ``eras`` and ``changes``.
     """
     links = {
         exhibit.name: (f"{chapter.path}#{exhibit.anchor}", exhibit.label)
@@ -255,10 +312,14 @@ def first_page(log: EventLog[Any], chapters: Sequence[Chapter]) -> dict[str, obj
     tables = compute_tables(log)
     n_servers = tables.activity["server_id"].nunique()
     n_events = int(tables.activity[["n_incident", "n_tasks", "n_playbook"]].to_numpy().sum())
+    said = None if changed is None else changes_said(*changed)
+    way = ("#changes", "What changed") if said and said["table"] else ()
+    news = [Finding(text, *way) for text in said["sentences"]] if said else []
     return {
         "scope": f"{count(n_servers, 'server')} · {count(n_events, 'event')}",
-        "findings": findings(tables, links) if n_events else [],
-        "cards": cards(tables, links) if n_events else [],
+        "findings": [*news, *findings(tables, links)] if n_events else [],
+        "cards": cards(tables, links, card_changes(changed[0] if changed else None)) if n_events else [],
         "alerts": alerts(log, tables),
-        "changes": None,
+        "eras": what_versions_tell(tables.eras) if n_events else None,
+        "changes": said,
     }

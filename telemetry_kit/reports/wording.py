@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from telemetry_kit.plots.groups import WEAK_DF
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 NULL = "–"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -106,6 +109,17 @@ def day(moment: pd.Timestamp) -> str:
     '2 Nov 2020'
     """
     return f"{moment.day} {moment:%b %Y}"
+
+
+def signed(value: float, write: Callable[[float], str]) -> str:
+    """Return a difference with its sign.
+
+    Examples
+    --------
+    >>> signed(-60.0, duration), signed(3.0, number), signed(0.0, number)
+    ('−1 min', '+3', '0')
+    """
+    return f"{'+' if value > 0 else '−' if value < 0 else ''}{write(abs(value))}"
 
 
 def between(lower: Any, upper: Any, write: Any = per_cent) -> str:  # noqa: ANN401 - limits of any kind, and their words

@@ -19,11 +19,12 @@ from telemetry_kit.eventlog.convert import convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark
 from telemetry_kit.ingest.discovery import find_files
 from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files
-from telemetry_kit.reports.changed import changes_said, what_changed
+from telemetry_kit.reports.changed import what_changed
 from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, names_of
 from telemetry_kit.reports.manifest import describe, key_of, make_manifest
+from telemetry_kit.reports.pdf import find_browser, print_page
 from telemetry_kit.reports.placing import MANIFEST, is_whole, read_manifest, taking_place
-from telemetry_kit.reports.prepared import label_servers, open_prepared, read_server_list, write_key
+from telemetry_kit.reports.prepared import label_servers, open_prepared, read_server_list, write_findings, write_key
 from telemetry_kit.reports.tables import table_to_csv
 from telemetry_kit.reports.takeaway import check_format, write_table
 
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "2GB"
 QUARANTINE = "quarantine.jsonl"
-SINGLE_FILE = "report.html"
+SINGLE_FILE, PDF = "report.html", "report.pdf"
 
 
 def write_report(
@@ -59,6 +60,7 @@ def write_report(
     with_quarantine: bool = False,
     tables: str = "csv",
     single_file: bool = False,
+    with_pdf: bool = False,
     memory_limit: str = MEMORY_LIMIT,
     on_progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> Path:
@@ -99,6 +101,8 @@ def write_report(
         In which format tables are written: ``"csv"``, ``"xlsx"`` or ``"parquet"``.
     single_file
         Add ``report.html``, all pages in one file.
+    with_pdf
+        Add ``report.pdf``, the same on paper, printed by Chromium or another browser of its kind.
     memory_limit
         How much memory DuckDB may use at a time, such as ``"2GB"``; Python and the pictures come on top.
     on_progress
@@ -114,7 +118,8 @@ def write_report(
     SourceError
         The source cannot be used.
     ReportError
-        ``out`` holds anything but an earlier report, or a notebook is not one for reports.
+        ``out`` holds anything but an earlier report, a notebook is not one for reports, or there is no browser to print
+        with.
     IncompleteReportError
         The report is there, but it holds no event, or a notebook failed: its page says so.
     ParameterError
@@ -130,6 +135,8 @@ def write_report(
     PosixPath('report')
     """
     check_format(tables)
+    if with_pdf:
+        find_browser()
     if compare is not None and (compare != "previous" or since is None or against is not None):
         raise ParameterError("compare", compare, "'previous', with since and without against")
     if min_servers < 1:
@@ -138,7 +145,7 @@ def write_report(
     earlier_report = None if against is None else str(against)
     asked = Asked(
         since, cutoff, excluded, min_servers, with_ids, with_quarantine, tables, single_file, memory_limit,
-        earlier_report, compare,
+        earlier_report, compare, with_pdf,
     )  # fmt: skip
     paths = _notebook_files(notebooks)
     chapters = _read_chapters(paths)
@@ -233,6 +240,7 @@ def _read(source: Source, scratch: Path, asked: Asked) -> Account:
         return account
     key = scratch / "servers.csv"
     write_key(label_servers(account.log), key)
+    write_findings(account.log.findings, key)
     return account._replace(key=key, log=_open(store, key, asked))
 
 
@@ -330,12 +338,13 @@ def _write_pages(
         _write(folder / "tables" / "what-changed.csv", table_to_csv(changed[0]))
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
     own = {chapter.path for chapter in chapters}
-    said = None if changed is None else changes_said(*changed)
     taken = [file for file in files if file not in own]
-    first = first_page(account.log, chapters) | {"changes": said, "files": [*taken, MANIFEST]}
+    first = first_page(account.log, chapters, changed) | {"files": [*taken, MANIFEST]}
     _write(folder / "index.html", render_index(chapters, cover, first))
     if asked.single_file:
         _write(folder / SINGLE_FILE, render_single(chapters, cover, first))
+    if asked.with_pdf:
+        print_page(render_single(chapters, cover, first), folder / PDF)
 
 
 def write_quarantine(quarantine: IntoFrame, stream: TextIO) -> None:

@@ -166,3 +166,31 @@ def test_a_log_without_events_has_no_periods(make_event):
     log = tk.load_events(pd.DataFrame([make_event(0, "frontend")]))
     assert len(tk.list_periods(log, "M")) == 0
     assert tk.list_periods(log, {"all": (None, None)})["is_complete"].to_list() == [False]
+
+
+# The latest two ------------------------------------------------------------------------------------------------------
+
+
+def test_the_latest_two_whole_periods_are_those_to_compare(make_event):
+    log = log_of(make_event, *(f"2020-11-{day:02}T10:00:00Z" for day in (4, 10, 20, 24)))
+    latest = tk.latest_periods(log, "W")
+    assert list(latest) == ["2020-11-09", "2020-11-16"]
+    assert latest["2020-11-16"] == (pd.Timestamp("2020-11-16", tz="UTC"), pd.Timestamp("2020-11-23", tz="UTC"))
+    placed = tk.add_period(log.tasks, latest)
+    assert placed["period"].dropna().to_list() == ["2020-11-09", "2020-11-16"]
+
+
+def test_without_two_whole_periods_the_latest_two_are_taken(make_event):
+    log = log_of(make_event, "2020-10-04T10:00:00Z", "2020-11-24T10:00:00Z")
+    assert list(tk.latest_periods(log, "M")) == ["2020-10-01", "2020-11-01"]
+
+
+@pytest.mark.parametrize("moments", [[], ["2020-11-04T10:00:00Z", "2020-11-20T10:00:00Z"]])
+def test_one_period_has_nothing_to_be_compared_with(make_event, moments):
+    log = log_of(make_event, *moments) if moments else tk.load_events(pd.DataFrame([make_event(0, "frontend")]))
+    assert tk.latest_periods(log, "M") == {}
+
+
+def test_named_periods_are_no_frequency(make_event):
+    with pytest.raises(ParameterError, match="freq: got 'Y', expected one of 'D', 'W', 'M', 'Q'"):
+        tk.latest_periods(log_of(make_event, "2020-10-04T10:00:00Z"), "Y")

@@ -56,9 +56,16 @@ def tables_of(log):
     yield tk.sentences.playbook_sizes, tk.playbook_sizes(tk.playbook_snapshot(log.playbook, as_of=log.cutoff))
     yield tk.sentences.playbook_growth, tk.playbook_growth(log.playbook)
     yield tk.sentences.server_activity, tk.server_activity(log)
+    yield (
+        tk.sentences.playbook_usage,
+        tk.playbook_usage(tk.playbook_snapshot(log.playbook, as_of=log.cutoff), log.incident),
+    )
+    yield tk.sentences.recording_eras, tk.recording_eras(log)
+    yield tk.sentences.server_lifecycle, tk.server_lifecycle(log, freq="W")
     for staged in (visits, statuses):
         yield tk.sentences.stage_funnel, tk.stage_funnel(staged)
         yield tk.sentences.last_stage, tk.last_stage_reached(staged)
+        yield tk.sentences.ended_where, tk.stage_transitions(staged, by="is_last_stage")
         yield tk.sentences.stage_dwell, tk.stage_dwell(staged)
         yield tk.sentences.stage_transitions, tk.stage_transitions(staged)
 
@@ -74,6 +81,18 @@ def hold(say, table):
     elif say is tk.sentences.stage_funnel:
         before = (table["n_reached"] / table["step_estimate"]).dropna()
         extra = {f"{value:,.0f}" for value in before}
+    elif say is tk.sentences.ended_where:
+        ended = table[table["exit"] == "ended"]
+        n, n_last = ended["n"].sum(), ended.loc[ended["is_last_stage"].fillna(value=False), "n"].sum()
+        only = ended.loc[ended["is_last_stage"].fillna(value=False) & (ended["stage"] == 0), "n"].sum()
+        shares = f"{per_cent(n_last / max(n, 1))} {per_cent(1 - n_last / max(n, 1))}"
+        extra = numbers_in(f"{n_last:,} {n - n_last:,} {only:,} {shares}")
+    elif say is tk.sentences.playbook_usage:
+        known = table["n_incidents"].dropna()
+        extra = {f"{(known > 0).sum():,}", f"{(known == 0).sum():,}", f"{table['n_incidents'].isna().sum():,}"}
+    elif say in (tk.sentences.recording_eras, tk.sentences.server_lifecycle):
+        times = [column for name in ("first_at", "last_at", "period") if name in table for column in table[name]]
+        extra = numbers_in(" ".join(f"{moment.day} {moment.year}" for moment in times))
     elif say is tk.sentences.server_activity:
         n_events = table[["n_incident", "n_tasks", "n_playbook"]].to_numpy().sum()
         extra = {
@@ -168,3 +187,130 @@ def test_a_step_whose_interval_lies_apart_is_named():
     assert said.startswith("**Incidents stop most often before stage 2**: of the 85 incidents")
     table.loc[1, "step_lower"] = 0.4
     assert "not enough to tell where most stop" in tk.sentences.stage_funnel(table)
+
+
+# What changed, and what varies ---------------------------------------------------------------------------------------
+
+
+def compared(**columns):
+    """Return a comparison of one stage, of which some columns are as given."""
+    row = {
+        "group_a": "2020-11-01", "group_b": "2020-12-01", "stage": 1, "n_a": 40, "n_b": 60, "estimate_a": 0.5,
+        "estimate_b": 0.7, "difference": 0.2, "lower": 0.1, "upper": 0.3, "p_adjusted": 0.001, "detectable": 0.15,
+    }  # fmt: skip
+    return pd.DataFrame([row | columns])
+
+
+def test_a_change_is_claimed_only_where_its_adjusted_p_value_is_small():
+    said = tk.sentences.changed(compared(), things="incidents")
+    assert said.startswith("**From Nov 2020 to Dec 2020, 1 of 1 comparison of incidents changed.**")
+    said = tk.sentences.changed(compared(p_adjusted=0.2, lower=-0.1), things="incidents")
+    assert said.startswith("It is not enough to tell whether anything changed from Nov 2020 to Dec 2020: chance alone")
+    assert said.endswith("A true difference of 15 points would be found four times out of five.")
+    said = tk.sentences.changed(compared(p_adjusted=None, lower=None, upper=None, detectable=None), things="incidents")
+    assert "too few servers for an interval" in said
+    assert "no interval: too few servers" in said
+
+
+def test_times_and_sizes_are_told_in_their_units():
+    time = {"measure": "restricted_mean_s", "at_s": 86400.0, "estimate_a": 7200.0, "estimate_b": 3600.0}
+    said = tk.sentences.changed(
+        compared(**time, stage=None, difference=-3600.0, lower=-5400.0, upper=-1800.0), things="incidents"
+    )
+    assert (
+        "mean time, up to 1 d: 2 h of 40, then 1 h of 60, a difference of −1 h (−1 h 30 min to −30 min)" in said.lower()
+    )
+    size = {"measure": "total_checklist_items", "comparison": ["difference_of_medians", "probability_of_superiority"]}
+    table = pd.concat([compared(stage=None)] * 2, ignore_index=True).assign(
+        **size, estimate_a=22.0, estimate_b=19.5, difference=-2.5, lower=-4.0, upper=-1.0
+    )
+    said = tk.sentences.changed(table, things="playbooks")
+    assert "1 of 1 comparison of playbooks changed" in said
+    assert "median number of tasks: 22 of 40, then 19.5 of 60, a difference of −2.5 (−4 to −1)" in said.lower()
+
+
+def test_two_groups_of_which_none_differs_are_told_plainly():
+    names = {"things": "incidents", "names": ("private", "public")}
+    said = tk.sentences.compared_shares(compared(p_adjusted=0.2), **names)
+    assert said.startswith("It is not enough to tell whether private and public incidents differ: chance alone may")
+    assert "50 % of 40 against 70 % of 60" in said
+    assert "exclude no difference" not in said
+
+
+def test_without_two_periods_there_is_nothing_to_say(oct2020):
+    assert tk.sentences.changed(compared().head(0), things="incidents").startswith("There are no two periods")
+    assert tk.sentences.periods_compared(tk.list_periods(oct2020, "Q"), tk.latest_periods(oct2020, "Q")) == ""
+
+
+def test_the_servers_out_of_the_ordinary_are_named_and_the_rest_counted():
+    table = pd.DataFrame(
+        {
+            "server_id": list("abcdefgh"), "n": 40, "estimate": 0.9, "overall": 0.5,
+            "p_adjusted": [0.01 * n for n in range(8)], "is_signal": [True] * 7 + [False],
+        }
+    )  # fmt: skip
+    said = tk.sentences.server_deviation(table, things="completions")
+    assert said.startswith(
+        "**7 of 8 servers are out of the ordinary**: a (90 % of 40 completions, against 50 % of all)"
+    )
+    assert said.endswith("e (90 % of 40 completions) and 2 more.")
+    few = tk.sentences.server_deviation(table.assign(is_signal=None), things="completions")
+    assert few.startswith("It is not enough to tell")
+    none = tk.sentences.server_deviation(table.assign(is_signal=False), things="completions")
+    assert none.startswith("None of 8 servers differs")
+
+
+def test_the_parts_of_a_change_add_up_in_the_sentence(oct2020):
+    parts = tk.decompose_difference(oct2020.tasks, of="commander", between="plugin_version")
+    said = tk.sentences.decomposition(parts)
+    told = [float(n.replace("−", "-")) for n in re.findall(r"([+−]?[\d.]+) (?:come from|from)", said)]
+    whole = float(re.search(r"Of these ([+−]?[\d.]+) points", said)[1].replace("−", "-"))
+    assert len(told) == 4
+    assert sum(told) == pytest.approx(whole, abs=0.2)
+    assert tk.sentences.decomposition(parts.head(0)).startswith("No share")
+
+
+@pytest.mark.parametrize(
+    ("columns", "beginning"),
+    [
+        ({}, "In 2 complete periods, the number of incidents did not move"),
+        ({"is_beyond": [True, False]}, "1 of 2 complete periods was beyond the ordinary variation"),
+        ({"is_run_signal": [True, True]}, "The number of incidents stayed on one side"),
+        ({"changed_at": pd.Timestamp("2020-11-09", tz="UTC")}, "**The number of incidents changed for good**, most"),
+    ],
+)
+def test_a_series_is_said_to_have_changed_where_its_chart_has_a_signal(columns, beginning):
+    quiet = {"period": pd.to_datetime(["2020-11-02", "2020-11-09"], utc=True), "is_beyond": False}
+    table = pd.DataFrame({**quiet, "is_run_signal": False, "changed_at": pd.NaT, **columns})
+    assert tk.sentences.process_chart(table, what="the number of incidents").startswith(beginning)
+    assert tk.sentences.process_chart(table.head(0), what="it") == "No complete period tells of it."
+
+
+def test_a_number_that_turns_over_is_named():
+    table = pd.DataFrame(
+        {
+            "number": ["incidents that ended", "tasks"], "turns_over": [True, None], "largest_server": "S01",
+            "n_servers_with_gaps": 2,
+        }
+    )  # fmt: skip
+    said = tk.sentences.firmness(table)
+    assert said.startswith("**1 of 1 headline number turns over** without the largest server, S01, without 2 servers")
+    assert said.endswith("Incidents that ended.")
+    assert tk.sentences.firmness(table.tail(1)).startswith("No headline number")
+
+
+def test_a_recording_across_a_change_of_era_says_which_versions_tell_what(recordings):
+    log = tk.load_events([recordings / "batch-bodies" / f"{era}.jsonl.gz" for era in ("prev", "later")])
+    said = tk.sentences.recording_eras(tk.recording_eras(log))
+    assert said.startswith("3 versions of the plugin sent these events, 0.7.0, 1.0.0 and 1.5.1, from 17 Oct 2020 to ")
+    assert "how far incidents get in their stages (0.7.0 and 1.0.0)" in said
+    assert "which status incidents have (1.5.1)" in said
+
+
+def test_of_incidents_with_a_status_it_is_said_so(recordings):
+    log = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz")
+    last = tk.last_stage_reached(tk.status_visits(log.incident, cutoff=log.cutoff))
+    assert "of the incidents with a status are resolved" in tk.sentences.last_stage(last, of="statuses")
+    assert (
+        tk.sentences.last_stage(last.head(0), of="statuses") == "No incident with a status was recorded from its start."
+    )

@@ -14,10 +14,11 @@ from telemetry_kit import engine, stats
 from telemetry_kit.analyses.playbooks import playbook_sizes, playbook_snapshot
 from telemetry_kit.analyses.servers.logs import open_log
 from telemetry_kit.analyses.servers.outcomes import N, X, count_outcomes
+from telemetry_kit.analyses.servers.silence import observed_until
 from telemetry_kit.analyses.stages import incident_durations, time_to_end
 from telemetry_kit.analyses.tasks import commander_vs_assignee
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.eventlog.frames import filter_incidents
+from telemetry_kit.eventlog.frames import filter_incidents, persist
 from telemetry_kit.stats.limits import check_open_unit
 
 if TYPE_CHECKING:
@@ -60,6 +61,16 @@ class _Number(NamedTuple):
     lower: float
     upper: float
     n_servers: int
+
+
+class _Parts(NamedTuple):
+    """What the numbers are made of, computed once: leaving servers out of it is cheap."""
+
+    outcomes: dict[str, pd.DataFrame]
+    """For each share, how many there are and of how many it holds, by server."""
+    difference: pd.DataFrame
+    durations: Any
+    snapshot: Any
 
 
 def headline_sensitivity(log: EventLog[Any], *, level: float = 0.95) -> pd.DataFrame:
@@ -127,10 +138,11 @@ def headline_sensitivity(log: EventLog[Any], *, level: float = 0.95) -> pd.DataF
     with warnings.catch_warnings():
         # That a part has one server or none is what its nulls say.
         warnings.simplefilter("ignore")
-        numbers = _numbers(log, level)
-        without_largest = _estimates(log.filter(exclude_servers=servers[:1]), level) if len(servers) > 1 else {}
-        without_gaps = _estimates(log.filter(exclude_servers=gaps), level) if gaps and len(gaps) < len(servers) else {}
-        complete = _complete_estimates(log, level) if numbers else {}
+        parts = _parts(log, level)
+        numbers = _numbers(parts, level)
+        without_largest = _estimates_without(parts, servers[:1]) if len(servers) > 1 else {}
+        without_gaps = _estimates_without(parts, gaps) if gaps and len(gaps) < len(servers) else {}
+        complete = _complete_estimates(log, parts) if numbers else {}
     rows = []
     for name, number in numbers.items():
         again = {
@@ -160,28 +172,18 @@ def _servers_with_gaps(log: EventLog[Any], servers: list[str]) -> list[str]:
     return sorted({str(detail).removeprefix(_SERVER) for detail in details} & {*servers})
 
 
-def _estimates(log: EventLog[Any], level: float) -> dict[str, float]:
-    return {name: number.estimate for name, number in _numbers(log, level).items()}
+def _parts(log: EventLog[Any], level: float) -> _Parts:
+    bounds: dict[str, Any] = {"cutoff": log.cutoff, "observed_until": observed_until(log)}
+    return _Parts(
+        _outcomes(log.incident, log.tasks),
+        commander_vs_assignee(log.tasks, level=level),
+        persist(incident_durations(log.incident, **bounds)),
+        persist(playbook_snapshot(log.playbook, as_of=log.cutoff)),
+    )
 
 
-def _complete_estimates(log: EventLog[Any], level: float) -> dict[str, float]:
-    """Return the numbers of incidents whose create and end were recorded."""
-    durations = incident_durations(log.incident, cutoff=log.cutoff)
-    opened = engine.open_frame(durations, [], parameter="durations")
-    is_over = nw.col("from_start") & ~nw.col("is_censored")
-    over = engine.give_back(opened.filter(is_over.fill_null(value=False)), like=durations)
-    parts = {kind: filter_incidents(getattr(log, kind), over) for kind in ("incident", "tasks")}
-    numbers = _shares(parts["incident"], parts["tasks"], level) | _difference(parts["tasks"], level)
-    return {name: number.estimate for name, number in numbers.items() if SHARES.get(name) != "ended"}
-
-
-def _numbers(log: EventLog[Any], level: float) -> dict[str, _Number]:
-    shares = _shares(log.incident, log.tasks, level)
-    return shares | _difference(log.tasks, level) | _time(log, level) | _size(log, level)
-
-
-def _shares(incidents: Any, tasks: Any, level: float) -> dict[str, _Number]:  # noqa: ANN401 - frames of any kind
-    numbers = {}
+def _outcomes(incidents: Any, tasks: Any) -> dict[str, pd.DataFrame]:  # noqa: ANN401 - frames of any kind
+    found = {}
     for name, of in SHARES.items():
         try:
             frame = tasks if of in ("commander", "assignee") else incidents
@@ -190,31 +192,60 @@ def _shares(incidents: Any, tasks: Any, level: float) -> dict[str, _Number]:  # 
             # Incidents of versions without stages have no last one.
             continue
         if len(counted):
-            clusters = stats.count_clusters(counted[N], stats.one_group(len(counted)))
-            share = stats.estimate_shares(counted[X], clusters)
-            lower, upper = stats.share_limits(share, level=level)
-            estimate, low, high = (float(values[0]) for values in (share.estimate, lower, upper))
-            numbers[name] = _Number("share", estimate, low, high, len(counted))
-    return numbers
+            found[name] = counted
+    return found
 
 
-def _difference(tasks: Any, level: float) -> dict[str, _Number]:  # noqa: ANN401 - a frame of any kind
-    return _of_row(
-        commander_vs_assignee(tasks, level=level),
-        DIFFERENCE,
-        "difference",
-        ["difference", "lower", "upper", "n_clusters"],
-    )
+def _numbers(parts: _Parts, level: float) -> dict[str, _Number]:
+    numbers = {}
+    for name, counted in parts.outcomes.items():
+        clusters = stats.count_clusters(counted[N], stats.one_group(len(counted)))
+        share = stats.estimate_shares(counted[X], clusters)
+        lower, upper = stats.share_limits(share, level=level)
+        estimate, low, high = (float(values[0]) for values in (share.estimate, lower, upper))
+        numbers[name] = _Number("share", estimate, low, high, len(counted))
+    difference = ["difference", "lower", "upper", "n_clusters"]
+    time = ["median_s", "median_lower_s", "median_upper_s", "n_servers"]
+    size = ["median", "median_lower", "median_upper", "n_servers"]
+    return {
+        **numbers,
+        **_of_row(parts.difference, DIFFERENCE, "difference", difference),
+        **_of_row(time_to_end(parts.durations, level=level), TIME, "seconds", time),
+        **_of_row(playbook_sizes(parts.snapshot, level=level), SIZE, "tasks", size),
+    }
 
 
-def _time(log: EventLog[Any], level: float) -> dict[str, _Number]:
-    table = time_to_end(incident_durations(log.incident, cutoff=log.cutoff), level=level)
-    return _of_row(table, TIME, "seconds", ["median_s", "median_lower_s", "median_upper_s", "n_servers"])
+def _estimates_without(parts: _Parts, servers: list[str]) -> dict[str, float]:
+    """Return the numbers without some servers."""
+    kept = {name: counted[~counted["server_id"].isin(servers)] for name, counted in parts.outcomes.items()}
+    tables = {
+        TIME: (time_to_end(_without(parts.durations, servers)), "median_s"),
+        SIZE: (playbook_sizes(_without(parts.snapshot, servers)), "median"),
+    }
+    others = {name: float(table[column].iloc[0]) for name, (table, column) in tables.items() if len(table)}
+    return _share_estimates(kept) | others
 
 
-def _size(log: EventLog[Any], level: float) -> dict[str, _Number]:
-    table = playbook_sizes(playbook_snapshot(log.playbook, as_of=log.cutoff), level=level)
-    return _of_row(table, SIZE, "tasks", ["median", "median_lower", "median_upper", "n_servers"])
+def _without(frame: Any, servers: list[str]) -> Any:  # noqa: ANN401 - a frame of any kind
+    opened = engine.open_frame(frame, ["server_id"], parameter="frame")
+    return engine.give_back(opened.filter(~nw.col("server_id").cast(nw.String).is_in(servers)), like=frame)
+
+
+def _share_estimates(outcomes: dict[str, pd.DataFrame]) -> dict[str, float]:
+    """Return the shares, and the difference of those of commanders and assignees."""
+    shares = {name: float(part[X].sum() / part[N].sum()) for name, part in outcomes.items() if len(part)}
+    sides = [name for name, of in SHARES.items() if of in ("commander", "assignee") and name in shares]
+    difference = {DIFFERENCE: shares[sides[0]] - shares[sides[1]]} if len(sides) > 1 else {}
+    return shares | difference
+
+
+def _complete_estimates(log: EventLog[Any], parts: _Parts) -> dict[str, float]:
+    """Return the numbers of incidents whose create and end were recorded."""
+    opened = engine.open_frame(parts.durations, [], parameter="durations")
+    is_over = nw.col("from_start") & ~nw.col("is_censored")
+    over = engine.give_back(opened.filter(is_over.fill_null(value=False)), like=parts.durations)
+    complete = _outcomes(*(filter_incidents(frame, over) for frame in (log.incident, log.tasks)))
+    return _share_estimates({name: counted for name, counted in complete.items() if SHARES[name] != "ended"})
 
 
 def _of_row(table: pd.DataFrame, name: str, unit: str, columns: list[str]) -> dict[str, _Number]:

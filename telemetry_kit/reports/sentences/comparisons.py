@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from telemetry_kit.reports.columns import VALUES
 from telemetry_kit.reports.sentences.rows import listed, rows_of, sentence, stage_name
-from telemetry_kit.reports.wording import between, count, day, duration, is_null, number, per_cent, points
+from telemetry_kit.reports.wording import between, count, day, duration, is_null, number, per_cent, points, signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,7 +175,7 @@ def _largest(rows: list[Row], then: str) -> str:
     widest = max(rows, key=lambda row: abs(row["difference"]))
     what = "The difference seen" if len(rows) == 1 else "The largest difference seen"
     told = f"{what}: {_told(widest, then)}."
-    detectable = widest.get("detectable")
+    detectable: Any = widest.get("detectable")
     if is_null(detectable):
         return told
     return f"{told} A true difference of {_size(widest, float(detectable))} would be found four times out of five."
@@ -190,8 +190,8 @@ def _key(row: Row) -> str:
     if not is_null(row.get("stage")):
         return f"reached {stage_name(row)}" if is_null(row.get("measure")) else f"time in {stage_name(row)}"
     if not is_null(row.get("completer")):
-        return _COMPLETERS.get(row["completer"], row["completer"])
-    measure = row.get("measure")
+        return _COMPLETERS.get(row["completer"]) or str(row["completer"])
+    measure: Any = row.get("measure")
     if measure == "restricted_mean_s":
         return f"mean time, up to {duration(float(row['at_s']))}"
     return f"median number of {VALUES[measure]}" if measure in VALUES else "median time" if measure else "share"
@@ -218,17 +218,6 @@ def _write(row: Row) -> Callable[[float], str]:
 def _difference(row: Row) -> Callable[[float], str]:
     write = _write(row)
     return points if write is per_cent else lambda value: signed(value, write)
-
-
-def signed(value: float, write: Callable[[float], str]) -> str:
-    """Return a difference with its sign.
-
-    Examples
-    --------
-    >>> signed(-60.0, duration), signed(3.0, number), signed(0.0, number)
-    ('−1 min', '+3', '0')
-    """
-    return f"{'+' if value > 0 else '−' if value < 0 else ''}{write(abs(value))}"
 
 
 def _size(row: Row, value: float) -> str:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from telemetry_kit.reports.sentences.rows import listed, rows_of, sentence
 from telemetry_kit.reports.wording import count, day
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pandas as pd
 
     from telemetry_kit.reports.sentences.rows import Row
@@ -52,11 +54,11 @@ def recording_eras(table: pd.DataFrame) -> str:
         f"{count(len(rows), 'version')} of the plugin sent these events, {_named(names)}, from {day(first)} to "
         f"{day(last)}."
     )
-    told = [f"{what}: {_which(rows, names, column)}" for column, what in TELLS.items()]
-    return sentence(title, f"Which of them tell {'; '.join(told)}.")
+    told = [f"{what} ({_which(rows, names, column)})" for column, what in TELLS.items()]
+    return sentence(title, f"What they tell, and which of them do: {'; '.join(told)}.")
 
 
-def answers(row: Row) -> str:
+def answers(row: Mapping[Any, Any]) -> str:
     """Return which questions the events of one version can answer, as a list in words.
 
     Examples

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from telemetry_kit.reports.columns import VALUES
 from telemetry_kit.reports.sentences.rows import rows_of
-from telemetry_kit.reports.wording import between, count, is_null, number
+from telemetry_kit.reports.wording import between, count, is_null, number, signed
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -79,9 +80,10 @@ def playbook_growth(table: pd.DataFrame) -> str:
         return "No playbook was updated since its creation was recorded."
     (row,) = rows
     things = VALUES.get(row["measure"], row["measure"])
+    limits = between(row["lower"], row["upper"], partial(signed, write=number))
     changed = (
         f"after the first update, {count(row['n'], 'playbook')} on {count(row['n_servers'], 'server')} had changed by "
-        f"{_signed(row['mean_change'])} {things} on average ({between(row['lower'], row['upper'], _signed)})"
+        f"{signed(row['mean_change'], number)} {things} on average ({limits})"
     )
     if is_null(row["lower"]) or row["lower"] <= 0 <= row["upper"]:
         return f"Not enough to tell if playbooks grow: {changed}."
@@ -117,7 +119,3 @@ def playbook_usage(table: pd.DataFrame) -> str:
     unknown = f"; of {n_unknown:,} it is unknown, since no incident of {'its' if n_unknown == 1 else 'their'} server"
     names = " names its playbook" if n_unknown == 1 else "s names its playbook"
     return f"Of {count(len(rows), 'playbook')}, {told}{unknown + names if n_unknown else ''}."
-
-
-def _signed(value: float) -> str:
-    return f"+{number(value)}" if value > 0 else number(value)

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from telemetry_kit.reports.sentences.comparisons import signed
 from telemetry_kit.reports.sentences.rows import listed, rows_of, sentence
-from telemetry_kit.reports.wording import count, day, is_null, number, per_cent
+from telemetry_kit.reports.wording import count, day, is_null, number, per_cent, signed
 
 if TYPE_CHECKING:
     import pandas as pd

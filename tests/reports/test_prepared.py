@@ -1,0 +1,51 @@
+"""The events of a report: servers under labels, in what is found as well."""
+
+import json
+
+import pandas as pd
+import pytest
+
+import telemetry_kit as tk
+from telemetry_kit.reports.prepared import label_servers, open_prepared, write_findings, write_key
+
+
+@pytest.fixture
+def prepared(make_event, tmp_path):
+    """Events of two servers, of which one has lost an event and one sends a version that is none."""
+    lines = [
+        make_event(0, "incident", IncidentID="i", PluginVersion="new") | {"userId": "z" * 26},
+        make_event(1, "incident", IncidentID="i") | {"userId": "a" * 26},
+        make_event(2, "incident", IncidentID="i", Action="restart") | {"userId": "a" * 26},
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    tk.convert_events(tmp_path / "events.jsonl", tmp_path / "log")
+
+    def opened(**options):
+        return open_prepared(str(tmp_path / "log"), since=None, cutoff=None, memory_limit="500MB", **options)
+
+    log, key = opened(), tmp_path / "servers.csv"
+    write_key(label_servers(log), key)
+    write_findings(log.findings, key)
+    return log, opened(key=str(key))
+
+
+def test_findings_name_servers_by_their_labels(prepared):
+    log, labelled = prepared
+    assert f"server {'a' * 26}" in set(log.findings["detail"])
+    assert "server S02" in set(labelled.findings["detail"])
+    assert not labelled.findings["detail"].str.contains("a" * 26, na=False).any()
+
+
+def test_a_label_is_no_id_of_unusual_form(prepared):
+    log, labelled = prepared
+    pd.testing.assert_frame_equal(log.findings.drop(columns="detail"), labelled.findings.drop(columns="detail"))
+    told = labelled.findings[labelled.findings["finding"] == "id of unusual form"]
+    assert "server_id" not in set(told["detail"])
+
+
+def test_servers_whose_deliveries_have_gaps_are_found_under_their_labels(prepared):
+    _, labelled = prepared
+    lost = labelled.findings[labelled.findings["finding"] == "events probably lost, at least"]
+    assert lost["detail"].to_list() == ["server S02"]
+    servers = set(tk.to_pandas(labelled.incident)["server_id"])
+    assert servers == {"S01", "S02"}
