@@ -2,6 +2,7 @@
 
 Valid frames -> tidy tables: one folder per question.
     add_period: Add in which period each row lies: ``by="period"`` or ``between="period"`` then tell the periods apart
+    latest_periods: The two latest periods of a log, for ``add_period``: a comparison of them tells what changed
     list_periods: The periods of a log, and which of them were recorded as a whole
 
 What a user holds: valid events by type, and the account of all that was read.
