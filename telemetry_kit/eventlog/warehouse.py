@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 _EXPECTED = "an Ibis connection, or a mapping of table names to lazy tables (Ibis, SQLFrame, DuckDB, Spark, Polars)"
 _NULLS: dict[str, Any] = {"count": nw.Int64, "integer": nw.Int64, "flag": nw.Boolean, "time": nw.Int64}
 _KNOWN_COLUMNS = 2
+_EXACT_FLOAT, _LONG_FLOAT = "^-?[0-9]{1,15}[.]0*$", "-?[0-9]{16,}[.]0*"
+"""A float up to 2^53 has all digits of a whole number, and so have all of fifteen."""
+_CONTROL = "[\x01-\x1f\x7f]"
+"""The characters themselves: not every engine knows the same way of naming them."""
 
 
 class _Table(NamedTuple):
@@ -237,8 +241,11 @@ def _cell(table: _Table, key: str, kind: Any, form: Kind, of_time: Mapping[str, 
         raise SourceError(f"source: {table.name}.{key} has the type {kind}, expected {VALUE_KINDS[form].expected}")
     if form in ("id", "category"):
         text = cell.cast(nw.String)
-        no_value = ["", *NULL_WORDS, *NIL_IDS] if form == "id" else [""]
-        return nw.when(~text.is_in(no_value)).then(text)
+        if form == "category":
+            return nw.when(text != "").then(text)
+        # A column of floats gives a number as 1001.0, which is the id 1001.
+        whole = nw.when(text.str.contains(_EXACT_FLOAT)).then(text.str.replace_all("[.]0*$", "")).otherwise(text)
+        return nw.when(~text.is_in(["", *NULL_WORDS, *NIL_IDS])).then(whole)
     if form == "flag":
         return cell
     if form != "time":
@@ -277,7 +284,9 @@ def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
         if field.kind == "count":
             yield value < VALUE_KINDS["count"].least, _got(field.column, field.column, expected)
         if field.kind == "id":
-            yield value.str.contains(f"^{LOST_POWER}$"), _got(field.column, field.column, "an id with all its digits")
+            is_lost = value.str.contains(f"^({LOST_POWER}|{_LONG_FLOAT})$")
+            yield is_lost, _got(field.column, field.column, "an id with all its digits")
+            yield value.str.contains(_CONTROL), nw.lit(f"{field.column}: expected an id without control characters")
         if field.kind == "time":
             us = nw.col(f"_us_{field.column}")
             yield (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
 from telemetry_kit.schemas.names import fold, quote_identifier, quote_literal
-from telemetry_kit.schemas.times import EARLIEST_US, TOLERANCE_US, offset_s_sql, time_sql
+from telemetry_kit.schemas.times import EARLIEST_US, TOLERANCE_US, time_sql
 from telemetry_kit.schemas.values import CONTROL, NO_NUMBERS, VALUE_KINDS, has_control, is_lost_id
 
 if TYPE_CHECKING:
@@ -166,11 +166,7 @@ def _typed(field: Field) -> str:
             f"WHEN {quote_literal(s)} THEN {quote_literal(m)}" for s, m in schemas.STATE_SPELLINGS.items()
         )
         return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
-    read = VALUE_KINDS[field.kind].read(x)
-    if field.column == "utc_offset_s":
-        # Records do not say it by itself: it stands in their time, and in frames that were made of them.
-        return f"COALESCE({read}, {offset_s_sql('raw_event_timestamp')})"
-    return read
+    return VALUE_KINDS[field.kind].read(x)
 
 
 def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:

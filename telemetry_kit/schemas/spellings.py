@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from telemetry_kit.schemas.fields import EVENT_TYPES, FIELDS, LEGACY_EVENTS
 from telemetry_kit.schemas.names import fold
+from telemetry_kit.schemas.times import offset_s_sql
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,6 +32,7 @@ _ENVELOPE = frozenset(
     ("anonymousid", "batch", "channel", "integrations", "loadedat", "properties", "receivedat", "requestip", "rudderid",
      "sentat", "traits", "uuidts", "version", "writekey")
 )  # fmt: skip
+_WIRE_TIME = "timestamp"
 _ARRIVAL = ("receivedat", "sentat")
 _NAMES = frozenset(n for field in FIELDS for n in (field.wire, field.column, field.published, *field.aliases))
 
@@ -85,17 +87,27 @@ def _spelling(folded: str) -> tuple[str, int] | None:
     return None
 
 
-def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
+def expressions(
+    keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = (), *, is_wire: bool = False
+) -> dict[str, str]:
     """Return SQL for each field that some key names; where several name it, the first that has a value counts.
 
     ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
+    ``is_wire`` says that records came as JSON: where they have ``properties`` of their own too, ``timestamp`` is as the
+    sender wrote it, and tells the offset of the sender's clock. What makes tables has times in a zone of its own.
     """
     made = {}
+    keys, properties = list(keys), list(properties)
     for column, keyed in ways(keys, properties).items():
         # The client library says "track" of every event; only the published form has the event type there.
         way = [f"NULLIF({x}, 'track')" if fold(key) == "type" else x for key, x in keyed]
         way = [f"NULLIF({x}, '')" for x in way] if column == "event_type" else way
         made[column] = f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0]
+    is_nested = is_wire and bool(properties)
+    told = [f"CAST({offset_s_sql(x)} AS VARCHAR)" for key, x in keys if is_nested and fold(key) == _WIRE_TIME]
+    if told:
+        own = [made["utc_offset_s"]] if "utc_offset_s" in made else []
+        made["utc_offset_s"] = f"COALESCE({', '.join([*own, *told])})"
     if "event_type" in made:
         made["type_name"] = made.pop("event_type")
     return made

@@ -52,7 +52,7 @@ def records_query(container: Container) -> str:
             "batch-bodies": "NULL::TIMESTAMPTZ",
             "published": "make_timestamp(event_timestamp)::TIMESTAMPTZ",
         }[container],
-        "utc_offset_s": "0" if published else "utc_offset_s",
+        "utc_offset_s": "NULL" if published else "utc_offset_s",
         "created_at": "make_timestamp(created_at)::TIMESTAMPTZ",
         "post_id": "nullif(post_id, '')",
         "playbook_id": "nullif(playbook_id, '')",

@@ -258,6 +258,21 @@ def test_an_incident_of_a_version_with_stages_has_to_have_one(table, make_event)
     assert reason == "active_stage: missing in an event of plugin 1.2.1, expected a whole number"
 
 
+def test_an_id_that_was_a_number_is_read_as_one_and_one_that_lost_digits_is_rejected(table, make_event):
+    ids = ["1001.0", "-7.", "4.79E+17", "12345678901234567.0", "a\x01b", "x.0", "None"]
+    log = tk.open_warehouse(
+        {"playbook": table(*(make_event(n, "playbook", TeamID=team) for n, team in enumerate(ids)))}
+    )
+    assert sorted(plain(log.playbook)["team_id"]) == ["-7", "1001", "x.0"]
+    reasons = dict(zip(plain(log.quarantine)["raw"], plain(log.quarantine)["reason"], strict=True))
+    assert reasons == {
+        "message-2": 'team_id: got "4.79E+17", expected an id with all its digits',
+        "message-3": 'team_id: got "12345678901234567.0", expected an id with all its digits',
+        "message-4": "team_id: expected an id without control characters",
+        "message-6": "team_id: missing, expected a text, not a nested value",
+    }
+
+
 def test_two_spellings_side_by_side_give_the_first_that_is_not_null(table, make_event):
     old = table(make_event(0, "playbook", TeamID=None)).rename({"TeamID": "team_id"}).with_columns(teamid=pl.lit("old"))
     log = tk.open_warehouse({"playbook": old})

@@ -38,8 +38,9 @@ _STARTS = {
 def add_local_time(events: IntoFrameT) -> IntoFrameT:
     """Add the day of the week and the hour at which each event happened by the clock of its server.
 
-    The offset of that clock stands in the time as the plugin wrote it. Where an export has rewritten times in UTC, the
-    hours are those of UTC; where a database or a spreadsheet did, nobody knows, and they are null.
+    The offset of that clock stands in the time as the plugin wrote it. Warehouses, tables and the published form have
+    times in a zone of their own: there nobody knows, and both are null. Where a tool has rewritten times in the JSON
+    itself, the hours are those of the zone that it chose.
 
     Parameters
     ----------
