@@ -14,7 +14,7 @@ from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, ResourceError, SourceError
 from telemetry_kit.eventlog.saved import is_saved, own_files, write_mark
 from telemetry_kit.eventlog.store import open_store
-from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
+from telemetry_kit.ingest.audit import last_others, make_audit, make_seen, newest, typed_cells
 from telemetry_kit.ingest.duplicates import ARRIVAL
 from telemetry_kit.ingest.inputs import describe_files, input_files
 from telemetry_kit.ingest.intake import Intake
@@ -108,7 +108,9 @@ def convert_events(
             audit = make_audit(intake, first, moment)
             audit.to_parquet(made / "audit.parquet", index=False)
             make_seen(intake).to_parquet(made / "seen.parquet", index=False)
-        write_mark(made, first, moment, version=importlib.metadata.version("telemetry-kit"), inputs=inputs)
+            others_us = last_others(intake)
+        version = importlib.metadata.version("telemetry-kit")
+        write_mark(made, first, moment, others_us=others_us, version=version, inputs=inputs)
         return audit
 
 

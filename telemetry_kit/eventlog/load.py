@@ -17,7 +17,7 @@ from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.eventlog.saved import is_saved
 from telemetry_kit.eventlog.store import read_saved
 from telemetry_kit.eventlog.warned import warn_of
-from telemetry_kit.ingest.audit import make_audit, make_seen, newest, typed_cells
+from telemetry_kit.ingest.audit import last_others, make_audit, make_seen, newest, typed_cells
 from telemetry_kit.ingest.intake import Intake
 from telemetry_kit.ingest.sources import settle, take
 from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
@@ -247,6 +247,7 @@ def _log(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None)
         audit=make_audit(intake, since, cutoff),
         seen=make_seen(intake),
         since=since,
+        others_us=last_others(intake),
     )
 
 

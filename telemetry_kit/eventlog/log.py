@@ -21,7 +21,7 @@ from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from narwhals.stable.v2.typing import IntoFrame
 
@@ -62,6 +62,8 @@ class EventLog(Generic[FrameT]):
         What the reader saw beside the events: other event types and unknown properties, by name and count.
     since
         The moment from which on the log tells what happened, UTC; None where it begins with its first event.
+    others_us
+        When each server last sent an event of another type, in microseconds since 1970: it was on then.
     """
 
     incident: FrameT
@@ -72,6 +74,7 @@ class EventLog(Generic[FrameT]):
     audit: pd.DataFrame
     seen: pd.DataFrame = field(repr=False)
     since: pd.Timestamp | None = None
+    others_us: Mapping[str, int] = field(default_factory=dict, repr=False)
 
     @functools.cached_property
     def findings(self) -> pd.DataFrame:
@@ -212,7 +215,7 @@ class EventLog(Generic[FrameT]):
                 with output.new_directory(folder) as made:
                     for part in parts():
                         _write(getattr(self, part), part, made / f"{part}.parquet")
-                    write_mark(made, self.since, self.cutoff)
+                    write_mark(made, self.since, self.cutoff, others_us=dict(self.others_us))
                     output.put_in_place(made, folder, own_files(), MARK)
         except OSError as error:
             raise ResourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None

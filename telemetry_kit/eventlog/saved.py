@@ -17,7 +17,7 @@ from telemetry_kit.schemas.log_tables import MARK, TABLES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-_FORMAT = 2
+_FORMAT = 3
 
 
 def write_mark(
@@ -68,6 +68,9 @@ def read_mark(folder: Path) -> dict[str, Any]:
     about: dict[str, Any] = json.loads((folder / MARK).read_text(encoding="utf-8"))
     if about["format"] != _FORMAT:
         raise ValueError(f"it has format {about['format']!r}, expected {_FORMAT}: convert its source once more")
+    others_us = about["others_us"]
+    if not isinstance(others_us, dict) or not all(type(us) is int for us in others_us.values()):
+        raise ValueError("others_us holds no times of servers")
     since, cutoff = engine.moments(about["since"], about["cutoff"])
     return about | {"since": since, "cutoff": engine.NO_TIME if cutoff is None else cutoff}
 

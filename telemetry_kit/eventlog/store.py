@@ -58,6 +58,7 @@ def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog[duckd
         audit=audit,
         seen=read_table(folder, "seen"),
         since=mark["since"],
+        others_us=mark["others_us"],
     )
 
 
@@ -122,7 +123,7 @@ def _read_parts(folder: Path) -> EventLog[pd.DataFrame]:
         check_columns(f"{kind}.parquet", table.column_names, schemas.columns_of(kind))
         parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
         _validate(parts[kind], kind)
-    return EventLog(**parts, since=mark["since"], cutoff=mark["cutoff"])
+    return EventLog(**parts, since=mark["since"], cutoff=mark["cutoff"], others_us=mark["others_us"])
 
 
 def _validate(frame: pd.DataFrame, kind: schemas.EventType) -> None:

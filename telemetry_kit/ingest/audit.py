@@ -10,6 +10,7 @@ from telemetry_kit import engine, schemas
 from telemetry_kit.schemas.log_tables import AUDIT_COLUMNS
 from telemetry_kit.schemas.names import natural_key, quote_identifier, quote_literal
 from telemetry_kit.schemas.rules import DUPLICATE, OTHER, VALID
+from telemetry_kit.schemas.times import EARLIEST_US
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -95,6 +96,19 @@ def make_audit(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp)
     audit["n_read"] = audit.drop(columns="n_read").sum(axis=1)
     audit.insert(0, "source", pd.Series(intake.names, dtype="str"))
     return audit
+
+
+def last_others(intake: Intake) -> dict[str, int]:
+    """Return when each server last sent an event of another type, in microseconds since 1970.
+
+    Such events are not judged: a time in the future is of a broken clock, and does not count.
+    """
+    rows = intake.connection.execute(
+        f"SELECT server_id, epoch_us(max(event_timestamp)) FROM events WHERE status = {OTHER} "
+        f"AND server_id IS NOT NULL AND epoch_us(event_timestamp) BETWEEN {EARLIEST_US} AND {intake.loaded_us} "
+        "GROUP BY server_id ORDER BY server_id"
+    ).fetchall()
+    return dict(rows)
 
 
 def make_seen(intake: Intake) -> pd.DataFrame:

@@ -170,7 +170,8 @@ DAMAGE = {
     "a broken mark": write_mark("{"),
     "an odd mark": write_mark("[]"),
     "another format": write_mark('{"format": 99, "cutoff": null}'),
-    "an odd cutoff": write_mark('{"format": 2, "since": null, "cutoff": "someday"}'),
+    "an odd cutoff": write_mark('{"format": 3, "since": null, "cutoff": "someday", "others_us": {}}'),
+    "odd times of others": write_mark('{"format": 3, "since": null, "cutoff": null, "others_us": {"a": "b"}}'),
 }
 
 

@@ -30,7 +30,7 @@ def observed_until(log: Log, *, silent_after: str | dt.timedelta = "28D") -> pd.
     ----------
     log
         An ``EventLog``, or a mapping with a frame of any kind for each of ``incident``, ``tasks`` and ``playbook``, and
-        perhaps a ``cutoff``; without one, it is the newest event of the log.
+        perhaps a ``cutoff`` (without one, it is the newest event of the log) and ``others_us``, as of an ``EventLog``.
     silent_after
         How long before the cutoff a server's last event has to lie for the server to be silent: a length of time such
         as ``"28D"``. Servers that are switched on but idle are silent as well.
@@ -43,7 +43,8 @@ def observed_until(log: Log, *, silent_after: str | dt.timedelta = "28D") -> pd.
         server_id : str
             The server.
         observed_until : datetime64[us, UTC]
-            Its last event of any of the three types where it is silent, the cutoff where it is not.
+            Its last event of any type where it is silent, the cutoff where it is not. Events of other types count
+            where the log was read from a recording that has them; a warehouse is asked for its three types alone.
         is_silent : boolean
             Whether its last event lies more than ``silent_after`` before the cutoff.
 
@@ -68,9 +69,12 @@ def observed_until(log: Log, *, silent_after: str | dt.timedelta = "28D") -> pd.
     events = open_log(log, ["server_id"])
     last = sort_rows(engine.collect(events.group_by("server_id").agg(_us=nw.col("_us").max())), ["server_id"])
     last_us = last["_us"].to_numpy(np.int64)
-    cutoff: Any = log.get("cutoff") if isinstance(log, Mapping) else getattr(log, "cutoff", None)
     newest = last_us.max(initial=0)
+    is_mapping = isinstance(log, Mapping)
+    cutoff: Any = log.get("cutoff") if is_mapping else getattr(log, "cutoff", None)
+    others: Any = log.get("others_us", {}) if is_mapping else getattr(log, "others_us", {})
     cutoff_us = newest if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
+    last_us = np.maximum(last_us, [min(others.get(server, 0), cutoff_us) for server in last["server_id"]])
     is_silent = cutoff_us - last_us > span
     until = pd.DatetimeIndex(np.where(is_silent, last_us, cutoff_us).astype("datetime64[us]"), tz="UTC")
     return pd.DataFrame(

@@ -68,6 +68,7 @@ def scan_on_spark(
             parts, told, {"events": events, "valid": valid, "conflicts": conflicts, "rejected": quarantine}, period
         ),
         seen=_seen(told, valid, beside),
+        others_us=_others(told),
     )
 
 
@@ -217,3 +218,12 @@ def _seen(told: pd.DataFrame, valid: DataFrame, beside: list[str]) -> pd.DataFra
     names = [*beside, *(row["name"] for row in _about(told, "beside"))]
     generated = [row["column"] for row in _about(told, "generated")]
     return seen_table(sorted(others.items()), unknown, sorted(tuple(row) for row in late), generated, names)
+
+
+def _others(told: pd.DataFrame) -> dict[str, int]:
+    """Return when each server last sent an event of another type, in the order of servers."""
+    last: dict[str, int] = {}
+    for row in _about(told, "others"):
+        for server, us in row["us"].items():
+            last[server] = max(us, last.get(server, us))
+    return dict(sorted(last.items()))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import schemas
 from telemetry_kit.engine import connections
-from telemetry_kit.ingest.audit import origin_of
+from telemetry_kit.ingest.audit import last_others, origin_of
 from telemetry_kit.ingest.conflicts import Finder
 from telemetry_kit.ingest.duplicates import ARRIVAL
 from telemetry_kit.ingest.intake import Intake
@@ -162,6 +162,7 @@ def _told(intake: Intake, number: int, n_lines: int) -> Iterator[pa.RecordBatch]
     rows += [(None, "unknown", {"event_type": t, "key": key, "n": n}) for (t, key), n in intake.unknown.items()]
     rows += [(None, "beside", {"name": name}) for name in intake.beside]
     rows += [(None, "generated", {"column": column}) for column in intake.generated]
+    rows += [(None, "others", {"us": last_others(intake)})]
     rows += [(None, "lines", {"n": n_lines})]
     types = {"BIGINT": pa.int64(), "BOOLEAN": pa.bool_(), "TIMESTAMP": pa.timestamp("us", tz="UTC")}
     empty = {field.column: types.get(spark_type(field), pa.string()) for field in schemas.FIELDS}

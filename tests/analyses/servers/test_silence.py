@@ -1,5 +1,7 @@
 """Up to when each server was observed."""
 
+import json
+
 import pandas as pd
 import pytest
 
@@ -49,3 +51,23 @@ def test_of_recordings_of_two_years_the_servers_of_the_first_are_silent(recordin
     silent = visits[visits["is_censored"] & visits["is_silent"]]
     assert (heard["is_silent"].sum(), len(silent)) == (30, 34)
     assert (silent["left_at"] < pd.Timestamp("2021-01-01", tz="UTC")).all()
+
+
+def test_events_of_other_types_tell_that_a_server_is_on(tmp_path, make_event):
+    events = [
+        make_event(0) | {"userId": "a"},
+        make_event(1) | {"userId": "b"},
+        make_event(2, "frontend") | {"userId": "a", "timestamp": "2020-12-24T12:00:00Z"},
+        make_event(3, "frontend") | {"userId": "b", "timestamp": "2090-01-01T00:00:00Z"},
+        make_event(4) | {"userId": "c", "timestamp": "2020-12-28T12:00:00Z"},
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
+    log = tk.load_events(tmp_path / "events.jsonl")
+    tk.convert_events(tmp_path / "events.jsonl", tmp_path / "store")
+    log.save(tmp_path / "saved")
+    for other in (log, tk.load_events(tmp_path / "saved"), tk.scan_events(tmp_path / "store")):
+        table = tk.observed_until(other)
+        assert table["server_id"].to_list() == ["a", "b", "c"]
+        # Server b has a clock of which nothing is to be learnt.
+        assert table["is_silent"].to_list() == [False, True, False]
+    assert tk.observed_until(log, silent_after="1D")["observed_until"].dt.day.to_list() == [24, 2, 28]
