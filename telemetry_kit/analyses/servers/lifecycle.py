@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
-from telemetry_kit.analyses.servers.logs import open_log
+from telemetry_kit.analyses.servers.logs import open_log, others_us
 from telemetry_kit.engine.periods import add_period_number, check_freq, dates, first_days, last_days, periods_of
 from telemetry_kit.stats.limits import beta_limits, check_open_unit
 
@@ -20,15 +20,19 @@ if TYPE_CHECKING:
     from telemetry_kit.analyses.servers.logs import Log
     from telemetry_kit.engine.periods import Freq
 
-_STATES = ("n_new", "n_retained", "n_returned", "n_active", "n_lapsed", "n_gone")
+_STATES = ("n_new", "n_retained", "n_returned", "n_active", "n_lapsed", "n_gone", "n_unused")
 
 
 class _Presence(NamedTuple):
-    """Which servers were active in which periods, and which of these the log tells of in full."""
+    """Which servers were active in which periods, which of these the log tells of in full, and when others were sent.
+
+    ``others_us`` is when a server last sent an event of another type, 0 where nobody knows.
+    """
 
     is_active: NDArray[np.bool_]
     periods: NDArray[np.int64]
     is_complete: NDArray[np.bool_]
+    others_us: NDArray[np.int64]
 
 
 def server_lifecycle(log: Log, *, freq: Freq = "M") -> pd.DataFrame:
@@ -61,8 +65,11 @@ def server_lifecycle(log: Log, *, freq: Freq = "M") -> pd.DataFrame:
         n_lapsed : Int64
             Servers that were active in the period before, and not in this one.
         n_gone : Int64
-            Of these, those that were not seen again until the cutoff. Whether such a server is switched off, not used,
-            or its events are no longer delivered, the three types of events do not tell.
+            Of these, those that were not seen again until the cutoff.
+        n_unused : Int64
+            Of ``n_lapsed``, those that sent events of other types after the period had begun: they are on, and the
+            plugin was not used. Of the others nobody knows whether they were switched off, not used, or their events
+            no longer delivered; where a recording has no other types, these are all.
         is_complete : boolean
             Whether the log tells of the whole period. In one that is cut short, servers that seem to have lapsed may
             yet be active.
@@ -94,6 +101,8 @@ def server_lifecycle(log: Log, *, freq: Freq = "M") -> pd.DataFrame:
         "n_lapsed": ~seen.is_active & before,
         "n_gone": ~later & before,
     }
+    begin_us = first_days(seen.periods, freq) * engine.DAY_US
+    is_in["n_unused"] = is_in["n_lapsed"] & (seen.others_us[:, None] >= begin_us)
     counts = {name: pd.array(is_in[name].sum(axis=0), dtype="Int64") for name in _STATES}
     is_complete = pd.array(seen.is_complete, dtype="boolean")
     return pd.DataFrame({"period": dates(first_days(seen.periods, freq)), **counts, "is_complete": is_complete})
@@ -178,7 +187,9 @@ def _presence(log: Log, freq: Freq) -> _Presence:
     seen = add_period_number(events, freq).group_by("server_id", "_period")
     seen_at = engine.collect(seen.agg(_first=nw.col("_day").min(), _last=nw.col("_day").max()))
     if not len(seen_at):
-        return _Presence(np.zeros((0, 0), np.bool_), np.empty(0, np.int64), np.empty(0, np.bool_))
+        return _Presence(
+            np.zeros((0, 0), np.bool_), np.empty(0, np.int64), np.empty(0, np.bool_), np.empty(0, np.int64)
+        )
     own = seen_at["_period"].to_numpy(np.int64)
     begin, end = _span(log, int(seen_at["_first"].min()), int(seen_at["_last"].max()))
     periods = np.arange(own.min(), max(own.max(), int(periods_of(np.array([end]), freq)[0])) + 1)
@@ -186,7 +197,8 @@ def _presence(log: Log, freq: Freq) -> _Presence:
     is_active = np.zeros((len(servers), periods.size), np.bool_)
     is_active[codes, own - periods[0]] = True
     is_complete = (first_days(periods, freq) >= begin) & (last_days(periods, freq) < end)
-    return _Presence(is_active, periods, is_complete)
+    told = others_us(log)
+    return _Presence(is_active, periods, is_complete, np.array([told.get(server, 0) for server in servers], np.int64))
 
 
 def _span(log: Log, first_day: int, last_day: int) -> tuple[int, int]:

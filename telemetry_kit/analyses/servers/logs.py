@@ -62,6 +62,12 @@ def open_frames(
     return opened
 
 
+def others_us(log: Log) -> Mapping[str, int]:
+    """Return when each server last sent an event of another type, as far as the log tells: see ``EventLog``."""
+    told: Any = log.get("others_us", {}) if isinstance(log, Mapping) else getattr(log, "others_us", {})
+    return told  # type: ignore[no-any-return]
+
+
 def open_log(log: Log, columns: Sequence[str]) -> nw.LazyFrame[Any]:
     """Open the events of all types as one lazy frame.
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
-from telemetry_kit.analyses.servers.logs import open_log
+from telemetry_kit.analyses.servers.logs import open_log, others_us
 from telemetry_kit.engine.ordering import sort_rows
 
 if TYPE_CHECKING:
@@ -70,9 +70,8 @@ def observed_until(log: Log, *, silent_after: str | dt.timedelta = "28D") -> pd.
     last = sort_rows(engine.collect(events.group_by("server_id").agg(_us=nw.col("_us").max())), ["server_id"])
     last_us = last["_us"].to_numpy(np.int64)
     newest = last_us.max(initial=0)
-    is_mapping = isinstance(log, Mapping)
-    cutoff: Any = log.get("cutoff") if is_mapping else getattr(log, "cutoff", None)
-    others: Any = log.get("others_us", {}) if is_mapping else getattr(log, "others_us", {})
+    cutoff: Any = log.get("cutoff") if isinstance(log, Mapping) else getattr(log, "cutoff", None)
+    others = others_us(log)
     cutoff_us = newest if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
     last_us = np.maximum(last_us, [min(others.get(server, 0), cutoff_us) for server in last["server_id"]])
     is_silent = cutoff_us - last_us > span

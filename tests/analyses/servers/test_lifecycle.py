@@ -87,3 +87,13 @@ def test_a_parameter_that_it_cannot_take_is_named():
         tk.server_lifecycle(THREE_MONTHS, freq="Y")
     with pytest.raises(ParameterError, match="level: got 95"):
         tk.server_retention(THREE_MONTHS, level=95)
+
+
+def test_a_server_that_lapsed_and_still_sends_other_events_is_not_used():
+    log = log_of(a="11-02 12-02", b="11-02", c="11-02") | {"cutoff": pd.Timestamp("2021-01-31T23:59:59.999999Z")}
+    others = {
+        name: pd.Timestamp(day, tz="UTC").value // 1000 for name, day in {"b": "2021-01-05", "c": "2020-11-30"}.items()
+    }
+    table = tk.server_lifecycle(log | {"others_us": others})
+    assert table[["n_lapsed", "n_unused"]].to_numpy().tolist() == [[0, 0], [2, 1], [1, 0]]
+    assert tk.server_lifecycle(log)["n_unused"].sum() == 0
