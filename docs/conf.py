@@ -39,7 +39,6 @@ myst_links_external_new_tab = False
 napoleon_google_docstring = False
 napoleon_use_rtype = False
 autodoc_typehints = "none"
-autodoc_default_options = {"members": False}
 add_module_names = False
 
 # No page calls an address when it is opened, and the search works on files without a server.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import inspect
 import io
 import sys
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+FIELDS_OF_LOG = frozenset(field.name for field in dataclasses.fields(tk.EventLog))
 COMMANDS = ("report", "validate", "convert", "simulate", "schema")
 
 
@@ -78,7 +80,8 @@ def page(heading: str, module: ModuleType, names: list[str]) -> str:
     for name in names:
         is_class = inspect.isclass(getattr(tk, name.rpartition(".")[2], None)) or ".errors." in name
         directive = "autoclass" if is_class else "autofunction"
-        members = "   :members:\n" if name.endswith("EventLog") else ""
+        methods = [key for key in vars(tk.EventLog) if not key.startswith("_") and key not in FIELDS_OF_LOG]
+        members = f"   :members: {', '.join(methods)}\n" if name.endswith("EventLog") else ""
         parts += ["```{eval-rst}", f".. {directive}:: {name}\n{members}".rstrip(), "```", ""]
     return "\n".join(parts)
 
