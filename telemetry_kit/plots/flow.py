@@ -256,11 +256,11 @@ def plot_stage_exits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     from matplotlib.lines import Line2D
 
     columns = ["stage", "exit", "time_s", "n_visits", "n_servers", "estimate", "lower", "upper"]
-    table, later = groups.first_stages(groups.need(table, columns), most=MOST_PANELS)
+    table, later = groups.first_stages(groups.need(table, columns), most=groups.MOST_PANELS)
     parts = groups.split(table, "stage", size="n_visits", things="visits", most=3)
     stages = sorted(int(stage) for stage in table["stage"].dropna().unique())
     n_rows, n_columns = style.panel_shape(max(len(stages), 1))
-    ax = style.open_axes(ax, width=max(8.5, 3.6 * n_columns + 2.2), height=max(4.4, 2.5 * n_rows + 1.2))
+    ax = style.open_axes(ax, width=max(8.5, 3.3 * n_columns), height=max(4.4, 2.5 * n_rows + 1.2))
     word = groups.stage_word(table)
     title, xlabel = f"How visits to a {word} end", f"Time since the {word} was entered"
     ylabel = f"Visits that have left the {word} (%)"
@@ -287,7 +287,7 @@ def plot_stage_exits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     handles: list[Any] = [Line2D([], [], color=color, label=way) for way, color in WAYS.items()]
     if parts.title:
         handles += [Line2D([], [], color=style.QUIET, linestyle=p.line_style, label=p.label) for p in parts.shown]
-    style.legend(ax, [*handles, style.band_handle(f"{groups.limits_name(table)}, pointwise")], parts.title)
+    style.legend(ax, [*handles, style.band_handle(f"{groups.limits_name(table)}, pointwise")], parts.title, below=True)
     note = groups.joined(["what is missing to 100 % is still there", groups.weak_said(table), later, parts.note()])
     style.describe(ax, title, note, f"{xlabel} (log axis)" if is_log else xlabel, ylabel)
     return ax

@@ -247,7 +247,10 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     mesh = ax.pcolormesh(edges, np.arange(len(shown) + 1) - 0.5, users, cmap=colors, norm=scale, rasterized=False)
     ax.set_xlim(edges[0], edges[-1])
     style.date_axis(ax)
-    style.beside(ax, at, [f"{int(n):,}" for n in shown], heading="events", x=1.01)
+    style.beside(ax, at, [f"{int(n):,}" for n in shown], heading="", x=1.01)
+    # The caption may reach as far as here: it is below.
+    looks: dict[str, Any] = {"fontsize": style.small(), "color": style.QUIET, "style": "italic", "va": "top"}
+    ax.annotate("events", (1.01, 0), xycoords="axes fraction", **looks)
     _draw_users_scale(ax, mesh, counted)
     told = [f"n = {groups.count(n_events.sum(), 'event')} on {groups.count(len(n_events), 'server')}"]
     told.append("grey: a period without anybody; white: before a server's first event or after its last")
@@ -267,7 +270,9 @@ def _draw_users_scale(ax: Axes, mesh: QuadMesh, counted: str) -> None:
     bar = ax.figure.colorbar(mesh, cax=scale, ticks=FixedLocator(ticks), format=FuncFormatter(lambda n, _: f"{n:,.0f}"))
     bar.ax.yaxis.set_minor_locator(NullLocator())
     scale.spines[:].set_visible(False)
-    bar.set_label(f"Distinct active users ({counted})", fontsize=style.small(), color=style.INK)
+    bar.set_label(
+        f"People who were active {USERS.get(counted, 'in the period')}", fontsize=style.small(), color=style.INK
+    )
     scale.tick_params(labelsize=style.small(), length=0)
 
 

@@ -223,13 +223,13 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
     table, later = groups.first_stages(groups.need(table, ["stage", "exit", "next_stage", "n", "share"]))
     parts = groups.split(table, "stage", size="n", things="visits", most=groups.MOST_PANELS)
     stages = list(range(max(groups.largest(table["stage"]), groups.largest(table["next_stage"])) + 1))
-    n_rows, n_columns = style.panel_shape(max(len(parts), 1))
     word = groups.stage_word(table)
     # Names are wider than numbers.
     size = (
         max(3.0, 0.66 * (len(stages) + 2)) + (0.3 * len(stages) if word == "status" else 0),
         max(2.0, 0.46 * len(stages)),
     )
+    n_rows, n_columns = style.panel_shape(max(len(parts), 1), size[0])
     ax = style.open_axes(ax, width=size[0] * n_columns + 2.0, height=(size[1] + 0.6) * n_rows + 1.2)
     title, xlabel, ylabel = (
         f"Where incidents go from each {word}",
@@ -240,7 +240,7 @@ def plot_stage_transitions(table: pd.DataFrame, *, ax: Axes | None = None) -> Ax
         return style.say_empty(ax, later or "no visits", title=title, xlabel=xlabel, ylabel=ylabel)
     if len(parts) > 1:
         titles = [f"{group.label}: {groups.count(groups.total(group.rows['n']), 'visit')}" for group in parts.shown]
-        places = style.panels(ax, titles, below=16, down=24, across=26)
+        places = style.panels(ax, titles, width=size[0], below=16, down=24, across=26)
     else:
         places = [ax]
     for place, group in zip(places, parts.shown, strict=True):

@@ -20,6 +20,8 @@ INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
 LEAST = 8.0
 """Points: no letter of a picture is smaller, unless its figure is shown smaller than it was drawn."""
 POINTS_PER_INCH = 72
+PAGE_WIDTH = 10.0
+"""Inches: what fits beside each other on a page of a report."""
 MOST_TICKS, TICK_WIDTH = 8, 36
 PARTS = 600
 """Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
@@ -335,13 +337,22 @@ def date_axis(ax: Axes) -> None:
     ax.xaxis.get_offset_text().set_color(QUIET)
 
 
-def panel_shape(n: int) -> tuple[int, int]:
-    """Return the rows and columns in which to lay out panels."""
+def panel_shape(n: int, width: float = 0) -> tuple[int, int]:
+    """Return the rows and columns in which to lay out panels, each of a width in inches, so that they fit on a page."""
     n_columns = n if n <= 3 else 2 if n == 4 else 3 if n <= 9 else 4  # noqa: PLR2004 - a table of layouts
+    n_columns = max(1, min(n_columns, int(PAGE_WIDTH // width))) if width else n_columns
     return -(-n // n_columns), n_columns
 
 
-def panels(ax: Axes, titles: Sequence[str], *, across: float = 44, down: float = 48, below: float = 0) -> list[Axes]:
+def panels(
+    ax: Axes,
+    titles: Sequence[str],
+    *,
+    width: float = 0,
+    across: float = 44,
+    down: float = 48,
+    below: float = 0,
+) -> list[Axes]:
     """Divide axes into panels, one for each title, and let the axes keep nothing but their labels.
 
     Parameters
@@ -350,6 +361,8 @@ def panels(ax: Axes, titles: Sequence[str], *, across: float = 44, down: float =
         The axes to divide.
     titles
         What stands over each panel.
+    width
+        Their width in inches, as for ``panel_shape``.
     across, down
         Space between panels, in points.
     below
@@ -360,9 +373,9 @@ def panels(ax: Axes, titles: Sequence[str], *, across: float = 44, down: float =
     list of matplotlib.axes.Axes
         The panels, row by row.
     """
-    n_rows, n_columns = panel_shape(len(titles))
-    width, height = _size(ax)
-    gap_x, gap_y, base = across / width, (down + below) / height, below / height
+    n_rows, n_columns = panel_shape(len(titles), width)
+    all_width, height = _size(ax)
+    gap_x, gap_y, base = across / all_width, (down + below) / height, below / height
     panel_width = (1 - (n_columns - 1) * gap_x) / n_columns
     panel_height = (1 - base - (n_rows - 1) * gap_y - 14 / height) / n_rows
     made = []

@@ -24,6 +24,8 @@ PARAMETERS_TAG = "parameters"
 EXTENSION = "telemetry_kit.reports.tables"
 OPENING = "from telemetry_kit.reports.prepared import open_prepared as tk_open_prepared"
 """What the parameters of a report need."""
+STARTUP_S = 600
+"""Seconds that a kernel has to start: a machine that is busy takes many."""
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -76,7 +78,7 @@ def execute_notebook(
     Raises
     ------
     ReportError
-        A cell raised an exception, or the kernel died.
+        A cell raised an exception, or the kernel did not start or died.
     """
     from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
     from jupyter_client.manager import AsyncKernelManager
@@ -95,6 +97,7 @@ def execute_notebook(
             notebook,
             km=manager,
             timeout=None,
+            startup_timeout=STARTUP_S,
             record_timing=False,
             store_widget_state=False,
             extra_arguments=[f"--InteractiveShellApp.extra_extensions={EXTENSION}"],
@@ -110,6 +113,9 @@ def execute_notebook(
                 raise ReportError(name, f"{_failed_cell(notebook)}: {_told(error.ename, error.evalue)}") from None
             except (CellControlSignal, DeadKernelError) as error:
                 raise ReportError(name, f"the kernel died ({error})") from None
+            except RuntimeError as error:
+                # That of a kernel that is not ready in time; what cells raise comes as one of the above.
+                raise ReportError(name, f"the kernel did not start ({error})") from None
             except KeyboardInterrupt:
                 while not execution.done():
                     _kill_kernel(manager)

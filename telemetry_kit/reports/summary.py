@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 DOMINANT = 1 / 3
 """A server with more of the completions than this decides what is said of them."""
 FEW_SERVERS = 10
+MOST_FINDINGS = 6
 DOUBTFUL_TIMES = frozenset({"events arrived late"})
 """The findings that say that times may be wrong."""
 
@@ -50,6 +51,7 @@ class Tables(NamedTuple):
     silence: pd.DataFrame
     funnel: pd.DataFrame
     last: pd.DataFrame
+    resolved: pd.DataFrame
     completion: pd.DataFrame
     difference: pd.DataFrame
     sizes: pd.DataFrame
@@ -90,9 +92,9 @@ def compute_tables(log: EventLog[Any]) -> Tables:
     silence = observed_until(log)
     bounds: dict[str, Any] = {"cutoff": log.cutoff, "observed_until": silence}
     visits = persist(stage_visits(log.incident, **bounds))
-    if not n_distinct(visits, "incident_id"):
-        # Versions of the plugin that send no stages send a status.
-        visits = persist(status_visits(log.incident, **bounds))
+    statuses = persist(status_visits(log.incident, **bounds))
+    # Versions of the plugin that send no stages send a status; a recording may have incidents of both.
+    staged = visits if n_distinct(visits, "incident_id") else statuses
     snapshot = playbook_snapshot(log.playbook, as_of=log.cutoff)
     return Tables(
         eras=recording_eras(log),
@@ -100,8 +102,9 @@ def compute_tables(log: EventLog[Any]) -> Tables:
         ends=time_to_end(incident_durations(log.incident, **bounds)),
         flow=incident_flow(log.incident, **bounds),
         silence=silence,
-        funnel=stage_funnel(visits),
+        funnel=stage_funnel(staged),
         last=last_stage_reached(visits),
+        resolved=last_stage_reached(statuses),
         completion=task_completion(log.tasks),
         difference=commander_vs_assignee(log.tasks),
         sizes=playbook_sizes(snapshot),
@@ -123,12 +126,11 @@ def findings(tables: Tables, links: Mapping[str, tuple[str, str]]) -> list[Findi
     list of Finding
         Three to six where every kind of event was read, none where nothing was.
     """
-    is_status = "status" in tables.funnel
-    of: Any = "statuses" if is_status else "stages"
-    funnel = "status-funnel" if is_status else "stage-funnel"
+    funnel = "status-funnel" if "status" in tables.funnel else "stage-funnel"
     told = (
         (tables.ends, sentences.time_to_end, "incident-survival"),
-        (tables.last, partial(sentences.last_stage, of=of), funnel),
+        (tables.last, sentences.last_stage, "stage-funnel"),
+        (tables.resolved, partial(sentences.last_stage, of="statuses"), "status-funnel"),
         (tables.funnel, sentences.stage_funnel, funnel),
         (tables.completion, sentences.task_completion, "task-completion"),
         (tables.difference, sentences.commander_vs_assignee, "commander-vs-assignee"),
@@ -173,16 +175,22 @@ def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: 
             of = f"{interval}; {count(row['n_incidents'], 'incident')}"
             change = f"mean time, {told[changes.TIME]}" if changes.TIME in told else ""
             yield Card("Half end within", duration(row["median_s"]), of, change, *links.get("incident-survival", ()))
-    for row in tables.last.to_dict("records"):
+    yield from _last_cards(tables.last, (changes.LAST_STAGE, "with more than one stage"), links, told, "stage-funnel")
+    yield from _last_cards(tables.resolved, (changes.RESOLVED, "with a status"), links, told, "status-funnel")
+
+
+def _last_cards(
+    table: pd.DataFrame,
+    names: tuple[str, str],
+    links: Mapping[str, tuple[str, str]],
+    told: Mapping[str, str],
+    link: str,
+) -> Iterator[Card]:
+    what, which = names
+    for row in table.to_dict("records"):
         if row["n_incidents"]:
-            which = "with a status" if "status" in tables.funnel else "with more than one stage"
-            of = f"{_interval(row)} of {count(row['n_incidents'], 'incident')} {which}, on "
-            of += count(row["n_servers"], "server")
-            what, link = (
-                (changes.RESOLVED, "status-funnel")
-                if "status" in tables.funnel
-                else (changes.LAST_STAGE, "stage-funnel")
-            )
+            incidents = f"{count(row['n_incidents'], 'incident')} {which}, on {count(row['n_servers'], 'server')}"
+            of = f"{_interval(row)} of {incidents}"
             yield Card(what, per_cent(row["estimate"]), of, told.get(what, ""), *links.get(link, ()))
 
 
@@ -250,8 +258,8 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
             f"**The report rests on {count(n_servers, 'server')}**: its intervals hold for so few, but they are wide, "
             "and what one server does weighs much."
         )
-    weak = tables.last.get("df")
-    if weak is not None and len(weak) and not is_null(weak.iloc[0]) and weak.iloc[0] < WEAK_DF:
+    weak = pd.concat([tables.last, tables.resolved])["df"].dropna()
+    if (weak < WEAK_DF).any():
         told.append(
             "**Few servers make up most incidents**: intervals with fewer than four degrees of freedom are weak ground."
         )
@@ -317,7 +325,7 @@ def first_page(
     news = [Finding(text, *way) for text in said["sentences"]] if said else []
     return {
         "scope": f"{count(n_servers, 'server')} · {count(n_events, 'event')}",
-        "findings": [*news, *findings(tables, links)] if n_events else [],
+        "findings": [*news, *findings(tables, links)][:MOST_FINDINGS] if n_events else [],
         "cards": cards(tables, links, card_changes(changed[0] if changed else None)) if n_events else [],
         "alerts": alerts(log, tables),
         "eras": what_versions_tell(tables.eras) if n_events else None,

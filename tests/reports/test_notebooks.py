@@ -125,6 +125,16 @@ def test_a_notebook_says_the_same_of_events_that_stay_on_disk(path, autumn):
     assert execute(path, autumn, "tk.scan_events")[1] == execute(path, autumn)[1]
 
 
+def test_the_part_on_stages_tells_of_statuses_where_versions_send_no_stages(recordings):
+    path = next(path for path in PATHS if path.stem == "01_stage_progression")
+    names, sentences = execute(path, recordings / "batch-bodies" / "later.jsonl.gz", period="W")
+    said = " ".join(sentences)
+    n_incidents = names["log"].incident["incident_id"].nunique()
+    assert f"Incidents: {n_incidents:,}, of which 0 have stages and {n_incidents:,} a status." in said
+    assert "of the incidents with a status are resolved" in said
+    assert len(names["changed"]) > 0
+
+
 @each
 def test_a_notebook_runs_where_every_record_was_rejected(path, tmp_path):
     (tmp_path / "broken.jsonl").write_text("{no record\n")

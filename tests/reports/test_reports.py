@@ -19,7 +19,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 import telemetry_kit as tk
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ReportError, SourceError
-from telemetry_kit.reports import write_quarantine, write_report
+from telemetry_kit.reports import execution, write_quarantine, write_report
 from telemetry_kit.reports.cover import names_of
 from telemetry_kit.reports.exhibits import exhibits_of
 from telemetry_kit.reports.reading import table_to_html
@@ -233,6 +233,13 @@ def test_a_failing_notebook_gets_an_error_box_and_the_others_are_made(source, tm
 def test_a_kernel_that_dies_is_told(source, tmp_path):
     folder = write_notebook(tmp_path / "n", "00_bad", parameters(), new_code_cell("import os\nos._exit(1)"))
     with pytest.raises(IncompleteReportError, match="the kernel died"):
+        write_report(source, tmp_path / "out", notebooks=folder)
+
+
+def test_a_kernel_that_does_not_start_is_told(source, tmp_path, monkeypatch):
+    monkeypatch.setattr(execution, "STARTUP_S", 0)
+    folder = write_notebook(tmp_path / "n", "00_slow", parameters())
+    with pytest.raises(IncompleteReportError, match=r"00_slow: the kernel did not start .*0 seconds"):
         write_report(source, tmp_path / "out", notebooks=folder)
 
 
