@@ -74,6 +74,27 @@ HEADINGS = {
     "estimate_a": "Before",
     "estimate_b": "After",
     "detectable": "Could be found",
+    "number": "What",
+    "n_events": "Events",
+    "n_active": "Active",
+    "n_with_stages": "With stages",
+    "n_with_status": "With a status",
+    "n_with_playbook": "With their playbook",
+    "n_with_completer": "Completions that tell who",
+    "n_unnamed": "May be of it",
+    "first_at": "First event",
+    "last_at": "Last event",
+    "expected_lower": "Ordinary, from",
+    "expected_upper": "Ordinary, to",
+    "center": "All together",
+    "lower": "Ordinary, from",
+    "upper": "Ordinary, to",
+    "run": "Run on one side",
+    "is_beyond": "Beyond",
+    "is_run_signal": "Run too long",
+    "without_largest": "Without the largest server",
+    "without_gaps": "Without servers with gaps",
+    "complete_only": "Complete incidents",
 }
 
 VALUES = {
@@ -95,11 +116,14 @@ VALUES = {
 SHARES = frozenset(
     {
         *("share", "step_estimate", "largest_cluster_share", "commander", "assignee", "overall", "shrunk", "survival"),
-        *("estimate", "estimate_a", "estimate_b"),
+        *("estimate", "estimate_a", "estimate_b", "center", "lower", "upper", "expected_lower", "expected_upper"),
     }
 )
 DIFFERENCES = frozenset({"difference", "detectable", "contribution"})
 """Differences of shares, in percentage points."""
+
+LIMITS_OF_A_CHART = "center"
+"""A table with this column has limits of ordinary variation, which are no interval of its estimate."""
 
 INTERVALS = (
     ("estimate", "lower", "upper"),
@@ -123,5 +147,7 @@ GIVE_WAY = (
     *("n_reopened", "n_before_since", "n_after_cutoff", "dau", "n_clusters_a", "n_clusters_b", "n_users", "n_ended"),
     *("n_servers_a", "n_servers_b", "n_servers_both", "n_completed_a", "n_completed_b", "n_a", "n_b", "p_value"),
     *("detectable", "median_first", "median_second", "q25_s", "server_version", "n_first", "n_second"),
+    *("unit", "largest_server", "n_servers_with_gaps", "between_sd", "rho", "sigma_z", "changed_at"),
+    *("first_at", "last_at", "n_events", "size"),
 )
 """Columns that a table for reading leaves to the file beside it, the first of them first."""

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from telemetry_kit.reports import wording
-from telemetry_kit.reports.columns import DIFFERENCES, GIVE_WAY, HEADINGS, INTERVALS, SHARES, VALUES
+from telemetry_kit.reports.columns import (
+    DIFFERENCES,
+    GIVE_WAY,
+    HEADINGS,
+    INTERVALS,
+    LIMITS_OF_A_CHART,
+    SHARES,
+    VALUES,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +27,12 @@ MOST_COLUMNS, ROWS_SHOWN, MOST_ROWS = 7, 10, 200
 CHARACTERS_SHOWN = 400
 LONG = 40
 """A text with more characters may be broken anywhere."""
+_UNITS: dict[str, Callable[[float], str]] = {
+    "share": wording.per_cent,
+    "difference": lambda value: f"{wording.points(value)} points",
+    "seconds": wording.duration,
+}
+"""How a number is written where the unit stands in its row."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +92,7 @@ def reading_columns(table: pd.DataFrame) -> list[Column]:
     """
     limits: dict[str, tuple[str, str]] = {}
     taken: set[str] = set()
-    for estimate, lower, upper in INTERVALS:
+    for estimate, lower, upper in () if LIMITS_OF_A_CHART in table else INTERVALS:
         if {estimate, lower, upper} <= set(table) and lower not in taken:
             limits[estimate] = (lower, upper)
             taken |= {lower, upper}
@@ -91,15 +105,17 @@ def reading_columns(table: pd.DataFrame) -> list[Column]:
 
 
 def _column(table: pd.DataFrame, name: str, limits: tuple[str, str] | None) -> Column:
-    write = _writer(table, name)
+    writers = _writers(table, name)
     values = table[name].astype(object)
-    cells = [wording.NULL if wording.is_null(value) else write(value) for value in values]
+    cells = [
+        wording.NULL if wording.is_null(value) else write(value) for value, write in zip(values, writers, strict=True)
+    ]
     if limits:
         lower, upper = (table[limit].astype(object) for limit in limits)
         certain = _are_certain(table) if name == "estimate" else [False] * len(cells)
         cells = [
             cell if sure or wording.is_null(value) else f"{cell} {_interval(first, last, write)}".rstrip()
-            for cell, value, first, last, sure in zip(cells, values, lower, upper, certain, strict=True)
+            for cell, value, first, last, sure, write in zip(cells, values, lower, upper, certain, writers, strict=True)
         ]
     kinds = pd.api.types
     is_number = kinds.is_numeric_dtype(table[name].dtype) and not kinds.is_bool_dtype(table[name].dtype)
@@ -120,6 +136,14 @@ def _heading(name: str, table: pd.DataFrame) -> str:
     words = HEADINGS.get(name) or name.removesuffix("_s").removeprefix("n_").removeprefix("is_").replace("_", " ")
     heading = words[0].upper() + words[1:]
     return f"{heading} (points)" if name in DIFFERENCES and _are_shares(table, name) else heading
+
+
+def _writers(table: pd.DataFrame, name: str) -> list[Callable[[Any], str]]:
+    """Return how each value of a column is written: by the unit of its row, where the table has one."""
+    kinds = pd.api.types
+    if "unit" in table and kinds.is_float_dtype(table[name].dtype):
+        return [_UNITS.get(str(unit), wording.number) for unit in table["unit"]]
+    return [_writer(table, name)] * len(table)
 
 
 def _writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
@@ -163,7 +187,7 @@ def _interval(lower: object, upper: object, write: Callable[[Any], str]) -> str:
     if wording.is_null(lower) and wording.is_null(upper):
         return ""
     first, last = (wording.NULL if wording.is_null(limit) else write(limit) for limit in (lower, upper))
-    first, last = first.removesuffix(" %"), last.removesuffix(" %")
+    first, last = (limit.removesuffix(" %").removesuffix(" points") for limit in (first, last))
     is_wide = any(mark in first + last for mark in (" ", "−", "+"))
     return f"({first} to {last})" if is_wide else f"({first}–{last})"
 

@@ -430,6 +430,25 @@ def test_a_share_that_is_all_by_definition_has_no_interval():
     assert ">100 % (70–100)</td>" in table_to_html(pd.DataFrame([[1, 9, 9, 1.0, 0.7, 1.0]], columns=columns))
 
 
+def test_the_limits_of_a_chart_are_no_interval_of_its_estimate():
+    table = pd.DataFrame({"period": ["a"], "estimate": [0.5], "center": [0.4], "lower": [0.1], "upper": [0.7]})
+    shown = table_to_html(table)
+    assert ">50 %</td>" in shown
+    assert [f">{share} %</td>" in shown for share in (40, 10, 70)] == [True] * 3
+
+
+def test_numbers_of_several_units_are_written_by_the_unit_of_their_row():
+    table = pd.DataFrame(
+        {
+            "number": ["a", "b", "c", "d"], "unit": ["share", "difference", "seconds", "tasks"],
+            "estimate": [0.5, 0.1, 7200.0, 22.0], "lower": [0.4, -0.1, 3600.0, 16.0], "upper": [0.6, 0.3, None, 27.5],
+        }
+    )  # fmt: skip
+    shown = table_to_html(table)
+    for cell in ("50 % (40–60)", "+10 points (−10 to +30)", "2 h (1 h to –)", "22 (16–27.5)"):
+        assert f">{cell}</td>" in shown
+
+
 def test_an_empty_table_says_so():
     shown = table_to_html(pd.DataFrame({"n": pd.Series(dtype="int64")}))
     assert ">Number</th>" in shown
