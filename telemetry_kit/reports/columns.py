@@ -77,6 +77,7 @@ HEADINGS = {
     "number": "What",
     "n_events": "Events",
     "n_active": "Active",
+    "n_unused": "On and not used",
     "n_with_stages": "With stages",
     "n_with_status": "With a status",
     "n_with_playbook": "With their playbook",
@@ -148,6 +149,6 @@ GIVE_WAY = (
     *("n_servers_a", "n_servers_b", "n_servers_both", "n_completed_a", "n_completed_b", "n_a", "n_b", "p_value"),
     *("detectable", "median_first", "median_second", "q25_s", "server_version", "n_first", "n_second"),
     *("unit", "largest_server", "n_servers_with_gaps", "between_sd", "rho", "sigma_z", "changed_at"),
-    *("first_at", "last_at", "n_events", "size"),
+    *("first_at", "last_at", "n_events", "size", "n_gone"),
 )
 """Columns that a table for reading leaves to the file beside it, the first of them first."""

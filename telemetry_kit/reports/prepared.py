@@ -129,7 +129,10 @@ def write_findings(findings: pd.DataFrame, key: Path) -> None:
 def _relabel(log: EventLog[Any], key: Path) -> EventLog[Any]:
     labels = read_key(key)
     frames: dict[str, Any] = {kind: _relabelled(getattr(log, kind), labels) for kind in schemas.EVENT_TYPES}
-    told = replace(log, **frames, seen=_labelled(log.seen, labels))
+    others = {
+        label: log.others_us[server] for label, server in labels.itertuples(index=False) if server in log.others_us
+    }
+    told = replace(log, **frames, seen=_labelled(log.seen, labels), others_us=others)
     findings = key.with_name(_FINDINGS)
     if findings.exists():
         # In the place of what the log would find of its labels.

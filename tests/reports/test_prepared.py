@@ -16,6 +16,7 @@ def prepared(make_event, tmp_path):
         make_event(0, "incident", IncidentID="i", PluginVersion="new") | {"userId": "z" * 26},
         make_event(1, "incident", IncidentID="i") | {"userId": "a" * 26},
         make_event(2, "incident", IncidentID="i", Action="restart") | {"userId": "a" * 26},
+        make_event(3, "frontend") | {"userId": "a" * 26},
     ]
     (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, lines)))
     tk.convert_events(tmp_path / "events.jsonl", tmp_path / "log")
@@ -49,3 +50,8 @@ def test_servers_whose_deliveries_have_gaps_are_found_under_their_labels(prepare
     assert lost["detail"].to_list() == ["server S02"]
     servers = set(tk.to_pandas(labelled.incident)["server_id"])
     assert servers == {"S01", "S02"}
+
+
+def test_events_of_other_types_are_those_of_the_label(prepared):
+    log, labelled = prepared
+    assert labelled.others_us == {"S02": log.others_us["a" * 26]}

@@ -260,6 +260,14 @@ def test_the_servers_out_of_the_ordinary_are_named_and_the_rest_counted():
     assert none.startswith("None of 8 servers differs")
 
 
+def test_servers_that_lapsed_and_are_on_are_told():
+    row = {"period": pd.Timestamp("2020-11-09"), "n_new": 0, "n_retained": 7, "n_returned": 1, "n_active": 8}
+    table = pd.DataFrame([row | {"n_lapsed": 3, "n_unused": 2, "is_complete": True}])
+    said = tk.sentences.server_lifecycle(table)
+    assert said.endswith("3 lapsed, of which 2 sent events of other types: on, and not used.")
+    assert tk.sentences.server_lifecycle(table.assign(is_complete=False)).startswith("No period was recorded")
+
+
 def test_the_parts_of_a_change_add_up_in_the_sentence(oct2020):
     parts = tk.decompose_difference(oct2020.tasks, of="commander", between="plugin_version")
     said = tk.sentences.decomposition(parts)

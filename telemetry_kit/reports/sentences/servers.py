@@ -177,7 +177,9 @@ def server_lifecycle(table: pd.DataFrame) -> str:
     row = complete[-1]
     numbers = [f"{int(row[f'n_{name}']):,} {name}" for name in ("new", "retained", "returned")]
     were = "was" if row["n_active"] == 1 else "were"
+    n_unused = int(row.get("n_unused") or 0)
+    unused = f", of which {n_unused:,} sent events of other types: on, and not used" if n_unused else ""
     return (
         f"{count(row['n_active'], 'server')} {were} active in the period that began on {day(row['period'])}: "
-        f"{listed(numbers)}; {int(row['n_lapsed']):,} lapsed."
+        f"{listed(numbers)}; {int(row['n_lapsed']):,} lapsed{unused}."
     )
