@@ -254,15 +254,16 @@ def arrow_to_pandas(table: pa.Table, *, keep_categories: bool = False) -> pd.Dat
             return pa.float64()
         if pa.types.is_timestamp(kind):
             return pa.timestamp("us", tz="UTC")
-        if pa.types.is_large_string(kind) or pa.types.is_string_view(kind):
-            return pa.string()
+        # Pandas keeps text in this form: any other is copied once more.
+        if pa.types.is_string(kind) or pa.types.is_string_view(kind):
+            return pa.large_string()
         return kind
 
     # What a timestamp in nanoseconds has below the microsecond is cut off; nothing else may lose a digit.
     cells = [c.cast(target(c.type), safe=not pa.types.is_timestamp(c.type)) for c in table.columns]
     table = pa.table(cells, names=table.column_names)
     text = pd.StringDtype(na_value=np.nan)
-    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.string(): text}
+    nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.large_string(): text}
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
     return frame
 

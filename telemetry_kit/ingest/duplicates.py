@@ -46,7 +46,7 @@ def mark_duplicates(connection: duckdb.DuckDBPyConnection) -> list[Conflict]:
     if not n_repeated:
         return []
     columns = list(map(quote_identifier, content_columns()))
-    differs = [f"(later.{column} <> earlier.{column})" for column in columns]
+    differs = " OR ".join(f"(later.{column} <> earlier.{column})" for column in columns)
     connection.execute(f"""
         CREATE OR REPLACE TEMP TABLE arrived_again AS
         WITH ranked AS (
@@ -55,18 +55,23 @@ def mark_duplicates(connection: duckdb.DuckDBPyConnection) -> list[Conflict]:
             FROM events SEMI JOIN repeated USING (event_id) WHERE status = {VALID}
         ),
         earlier AS (SELECT * FROM ranked WHERE nth = 1)
-        SELECT later.row, earlier.row AS first, event_id, later.event_type,
-            COALESCE({" OR ".join(differs)}, false) AS is_other,
-            CASE WHEN is_other THEN {_difference(columns)} END AS difference
+        SELECT later.row, earlier.row AS first, COALESCE({differs}, false) AS is_other
         FROM ranked AS later JOIN earlier USING (event_id) WHERE later.nth > 1
     """)
     connection.execute(f"""
         UPDATE events SET status = CASE WHEN is_other THEN {REJECTED} ELSE {DUPLICATE} END
         FROM arrived_again WHERE events.rowid = arrived_again.row
     """)
-    found = connection.execute(
-        "SELECT row, first, event_id, event_type, difference FROM arrived_again WHERE is_other ORDER BY row"
-    ).fetchall()
+    ((any_other,),) = connection.execute("SELECT bool_or(is_other) FROM arrived_again").fetchall()
+    if not any_other:
+        return []
+    # What differs is told for these few alone.
+    found = connection.execute(f"""
+        SELECT later.rowid, earlier.rowid, later.event_id, later.event_type, {_difference(columns)}
+        FROM arrived_again
+        JOIN events AS later ON later.rowid = arrived_again.row JOIN events AS earlier ON earlier.rowid = first
+        WHERE is_other ORDER BY 1
+    """).fetchall()
     return [Conflict(*row) for row in found]
 
 

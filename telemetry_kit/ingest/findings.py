@@ -39,13 +39,15 @@ def find_findings(incident: IntoFrame, tasks: IntoFrame, playbook: IntoFrame, se
     """
     frames: dict[EventType, IntoFrame] = {"incident": incident, "tasks": tasks, "playbook": playbook}
     rows: list[Finding] = list(seen.itertuples(index=False, name=None))
-    for kind, frame in frames.items():
-        rows += _of_single_events(kind, engine.open_frame(frame, schemas.columns_of(kind), parameter=kind))
-    incidents = engine.open_frame(incident, schemas.columns_of("incident"), parameter="incident")
-    rows += _of_incident_events(incidents)
+    opened = {
+        kind: engine.open_frame(frame, schemas.columns_of(kind), parameter=kind) for kind, frame in frames.items()
+    }
+    for kind, events in opened.items():
+        rows += _of_single_events(kind, events)
+    rows += _of_incident_events(opened["incident"])
     contradictions = find_contradictions(incident, tasks)
     n_lost = int(contradictions.loc[contradictions["finding"] == LOST_CREATE, "n"].sum())
-    n_begun = _count_without_create(incidents) - n_lost
+    n_begun = _count_without_create(opened["incident"]) - n_lost
     if n_begun > 0:
         rows.append(("incident begun before the recording", "incident", "no create, and none before is known", n_begun))
     contradictions["detail"] = "server " + contradictions["server_id"].astype("str")
@@ -56,7 +58,8 @@ def find_findings(incident: IntoFrame, tasks: IntoFrame, playbook: IntoFrame, se
 
 
 def _of_single_events(kind: EventType, events: nw.LazyFrame[Any]) -> Iterator[Finding]:
-    for action, n in _values(events, "action"):
+    values = _values(events, ["action", "plugin_version", "server_version"])
+    for action, n in values["action"]:
         if action not in schemas.ACTIONS[kind]:
             yield "unknown action", kind, action[:_SHOWN], n
     ids = [field.column for field in schemas.fields_of(kind) if field.kind == "id" and field.column != "event_id"]
@@ -69,7 +72,7 @@ def _of_single_events(kind: EventType, events: nw.LazyFrame[Any]) -> Iterator[Fi
         if counted[f"odd {column}"]:
             yield "id of unusual form", kind, column, counted[f"odd {column}"]
     for column in ("plugin_version", "server_version"):
-        for version, n in _values(events, column):
+        for version, n in values[column]:
             if not _VERSION.fullmatch(version):
                 yield "version that does not parse", kind, f"{column} {version[:_SHOWN]}", n
 
@@ -115,11 +118,15 @@ def _count_without_create(incident: nw.LazyFrame[Any]) -> int:
     return int(engine.collect(begun.select(n=nw.len()))["n"].iloc[0])
 
 
-def _values(events: nw.LazyFrame[Any], column: str) -> list[tuple[str, int]]:
-    """Count the values of a column, in their natural order."""
-    values = events.select(nw.col(column).cast(nw.String)).filter(~nw.col(column).is_null())
-    counted = sort_rows(engine.collect(values.group_by(column).agg(n=nw.len())), [column])
-    return list(zip(counted[column], map(int, counted["n"]), strict=True))
+def _values(events: nw.LazyFrame[Any], columns: list[str]) -> dict[str, list[tuple[str, int]]]:
+    """Count the values of columns, each in their natural order; few combinations of them occur."""
+    texts = events.select(*(nw.col(column).cast(nw.String) for column in columns))
+    counted = engine.collect(texts.group_by(*columns).agg(n=nw.len()))
+    values = {}
+    for column in columns:
+        added = sort_rows(counted.groupby(column, as_index=False)["n"].sum(), [column])
+        values[column] = list(zip(added[column], map(int, added["n"]), strict=True))
+    return values
 
 
 def _count(events: nw.LazyFrame[Any], conditions: dict[str, nw.Expr]) -> dict[str, int]:

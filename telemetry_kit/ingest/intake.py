@@ -79,6 +79,7 @@ class Intake:
         self.read_at_once: list[tuple[int, int]] = []
         self.generated: list[str] = []
         create_events(connection)
+        rules.create_macros(connection)
 
     def add_source(self, source_name: str) -> int:
         """Give the next source its number."""

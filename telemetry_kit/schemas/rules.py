@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
 from telemetry_kit.schemas.names import fold, quote_identifier, quote_literal
-from telemetry_kit.schemas.times import EARLIEST_US, TOLERANCE_US, time_sql
+from telemetry_kit.schemas.times import EARLIEST_US, TOLERANCE_US, usual_us_sql, written_us_sql
 from telemetry_kit.schemas.values import CONTROL, NO_NUMBERS, VALUE_KINDS, has_control, is_lost_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import duckdb
 
     from telemetry_kit.schemas import EventType, Field
 
@@ -45,7 +47,7 @@ def _any(conditions: Iterable[str]) -> str:
 
 
 def _is_no_number(x: str) -> str:
-    return _any(f"{x} = {quote_literal(word)}" for word in NO_NUMBERS)
+    return f"is_no_number({x})"
 
 
 _TEXTS = [
@@ -54,14 +56,32 @@ _TEXTS = [
     if field.kind in ("id", "category") and field.column not in ("event_type", "new_state")
 ]
 _IDS = [quote_identifier(field.column) for field in _TEXTS if field.kind == "id"]
-NO_TEXT = _any([*(_is_no_number(quote_identifier(field.column)) for field in _TEXTS), *map(is_lost_id, _IDS)])
+NO_TEXT = _any(
+    [
+        *(_is_no_number(quote_identifier(field.column)) for field in _TEXTS),
+        *(f"is_lost_id({column})" for column in _IDS),
+    ]
+)
 """Tells a typed record in which some text is what stands for a missing number, or an id that has lost digits."""
 HAS_CONTROL = has_control(f"concat({', '.join(_IDS)})")
 """Tells a typed record with a control character in an id."""
 
 
 def _is_nested(x: str) -> str:
-    return f"({x} LIKE '{{%' OR {x} LIKE '[%')"
+    return f"is_nested({x})"
+
+
+def create_macros(connection: duckdb.DuckDBPyConnection) -> None:
+    """Define on a connection what the queries of this module call: to parse each rule once takes time enough."""
+    # What is nested begins with a bracket; nothing else sorts there.
+    bodies = {
+        "is_nested": "(x >= '{' AND x < '|') OR (x >= '[' AND x < '\\')",
+        "is_no_number": _any(f"x = {quote_literal(word)}" for word in NO_NUMBERS),
+        "is_lost_id": is_lost_id("x"),
+        "usual_us": usual_us_sql("x"),
+        **{f"read_{name}": kind.read("x") for name, kind in VALUE_KINDS.items() if name != "time"},
+    }
+    connection.execute(";".join(f"CREATE OR REPLACE TEMP MACRO {name}(x) AS ({body})" for name, body in bodies.items()))
 
 
 def shown(x: str) -> str:
@@ -90,7 +110,7 @@ def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
     else:
         yield Fault(f"({raw} <> '' AND {value} IS NULL)", wrong)
     if field.kind == "id":
-        yield Fault(is_lost_id(value), _got(field, "an id whose digits are all there"), is_rare=True)
+        yield Fault(f"is_lost_id({value})", _got(field, "an id whose digits are all there"), is_rare=True)
         yield Fault(has_control(value), _got(field, "an id without control characters"), is_rare=True)
     if field.kind == "count":
         yield Fault(f"({value} < {kind.least})", wrong)
@@ -140,23 +160,31 @@ def faults_of(event_type: EventType) -> list[Fault]:
     return [fault for field in schemas.FIELDS for fault in _faults(field, event_type)]
 
 
-def _by_name(given: Iterable[tuple[str, str | None]], own: str) -> str:
-    """Return SQL that looks up a name of an event; ``own`` is for the three names of today, which need no folding."""
-    today = " OR ".join(f"type_name = {quote_literal(kind)}" for kind in schemas.EVENT_TYPES)
-    whens = " ".join(f"WHEN {quote_literal(fold(key))} THEN {quote_literal(v)}" for key, v in given if v is not None)
-    folded = "lower(replace(replace(type_name, '_', ''), ' ', ''))"
-    return f"CASE WHEN {today} THEN {own} ELSE CASE {folded} {whens} END END"
-
-
-_TYPE_OF = _by_name(
-    [(t, t) for t in schemas.EVENT_TYPES] + [(k, v[0]) for k, v in schemas.LEGACY_EVENTS.items()], own="type_name"
+_IS_TODAYS = "type_name IN ({})".format(", ".join(map(quote_literal, schemas.EVENT_TYPES)))
+_MEANT: list[tuple[str, tuple[str, str, str]]] = [(kind, (kind, "", "")) for kind in schemas.EVENT_TYPES]
+_MEANT += [(name, (kind, action, state or "")) for name, (kind, action, state) in schemas.LEGACY_EVENTS.items()]
+_WHENS = " ".join(f"WHEN {quote_literal(fold(name))} THEN {quote_literal(','.join(told))}" for name, told in _MEANT)
+_LEGACY = (
+    f"CASE WHEN NOT ({_IS_TODAYS}) THEN CASE lower(replace(replace(type_name, '_', ''), ' ', '')) {_WHENS} END END"
 )
-_ACTION_OF = _by_name(((key, action) for key, (_, action, _) in schemas.LEGACY_EVENTS.items()), own="NULL")
-_STATE_OF = _by_name(((key, state) for key, (_, _, state) in schemas.LEGACY_EVENTS.items()), own="NULL")
+"""Looks up what another name than the three of today means: event type, action and state, with commas between."""
 _IS_STATE_CHANGE = (
     f"(event_type = 'tasks' AND (action = {quote_literal(schemas.STATE_CHANGE)} OR (action IS NULL AND "
     "(raw_was_commander IS NOT NULL OR raw_was_assignee IS NOT NULL))))"
 )
+
+
+_TIMES = [*(f"raw_{field.column}" for field in schemas.FIELDS if field.kind == "time"), "received_at"]
+_IS_UNUSUAL = _any(f"({x} <> '' AND usual_{x} IS NULL)" for x in _TIMES)
+_WRITTEN = (
+    f"CASE WHEN {_IS_UNUSUAL} THEN list_transform([{', '.join(_TIMES)}], lambda told: {written_us_sql('told')}) END"
+)
+"""Reads the times of a record once more, by the whole grammar of times, where one has no usual form."""
+
+
+def _us(x: str) -> str:
+    """Return SQL for the microseconds of a time."""
+    return f"COALESCE(usual_{x}, written[{_TIMES.index(x) + 1}])"
 
 
 def _typed(field: Field) -> str:
@@ -166,11 +194,15 @@ def _typed(field: Field) -> str:
             f"WHEN {quote_literal(s)} THEN {quote_literal(m)}" for s, m in schemas.STATE_SPELLINGS.items()
         )
         return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
-    return VALUE_KINDS[field.kind].read(x)
+    if field.kind == "time":
+        return f"make_timestamptz({_us(x)})"
+    return f"read_{field.kind}({x})"
 
 
 def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:
     """Return the query that types the raw records that the query ``raw`` gives, and says what became of each.
+
+    It and all others need what ``create_macros`` defines.
 
     ``needs_id`` takes a record without an id as rejected, for a reader that will look at it once more, and leaves to
     that reader to look for ``NO_TEXT`` and ``HAS_CONTROL``; otherwise it gets a digest of its content, so that an equal
@@ -187,20 +219,25 @@ def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:
              WHEN {_is_faulty(has_rare=not needs_id)} THEN {REJECTED}
              ELSE {VALID} END
     """
+    received = _us("received_at")
     latest = loaded_us + TOLERANCE_US
     return f"""
         WITH raw_records AS ({raw}),
         named AS (
-            SELECT *, {_TYPE_OF} AS event_type, {_ACTION_OF} AS named_action, {_STATE_OF} AS named_state,
-                epoch_us({time_sql("received_at")}) AS received_us
-            FROM raw_records
+            SELECT *, {_LEGACY} AS legacy, {", ".join(f"usual_us({x}) AS usual_{x}" for x in _TIMES)} FROM raw_records
         ),
         acted AS (
-            SELECT *, COALESCE(NULLIF(raw_action, ''), named_action) AS action, {loaded_us} AS loaded_us,
-                CASE WHEN received_us BETWEEN {EARLIEST_US} AND {latest} THEN received_us END AS arrived_us
+            SELECT *, CASE WHEN legacy IS NOT NULL THEN split_part(legacy, ',', 1)
+                WHEN {_IS_TODAYS} THEN type_name END AS event_type,
+                COALESCE(NULLIF(raw_action, ''), NULLIF(split_part(legacy, ',', 2), '')) AS action,
+                NULLIF(split_part(legacy, ',', 3), '') AS named_state, {loaded_us} AS loaded_us, {_WRITTEN} AS written
             FROM named
         ),
-        changed AS (SELECT *, {_IS_STATE_CHANGE} AS is_state_change FROM acted),
+        changed AS (
+            SELECT *, {_IS_STATE_CHANGE} AS is_state_change,
+                CASE WHEN {received} BETWEEN {EARLIEST_US} AND {latest} THEN {received} END AS arrived_us
+            FROM acted
+        ),
         typed AS (SELECT *, {values} FROM changed),
         judged AS (
             SELECT *, {status} AS status, arrived_us - epoch_us(event_timestamp) > {LATE_US} AS is_late FROM typed
@@ -221,9 +258,11 @@ def _is_faulty(*, has_rare: bool) -> str:
             if has_rare or not fault.is_rare:
                 kinds.setdefault(fault.condition, []).append(quote_literal(kind))
     is_all = len(schemas.EVENT_TYPES)
-    shared = [condition for condition, found in kinds.items() if len(found) == is_all]
+    # All texts are looked at for brackets at once.
+    nested = {_is_nested(f"raw_{field.column}"): f"left(raw_{field.column}, 1)" for field in _TEXTS}
+    shared = [condition for condition, found in kinds.items() if len(found) == is_all and condition not in nested]
     others = [f"(event_type IN ({', '.join(found)}) AND {c})" for c, found in kinds.items() if len(found) < is_all]
-    return _any((*shared, *others))
+    return _any((f"regexp_matches(concat({', '.join(nested.values())}), '[{{[]')", *shared, *others))
 
 
 def content_columns() -> list[str]:

@@ -27,6 +27,8 @@ ID_LENGTH = 26
 """How long nearly all ids are; the rules for numbers are looked at for the others alone."""
 CONTROL = "[\\x00-\\x1f\\x7f]"
 LOST_POWER = "[+-]?[0-9]([.,][0-9]+)?[Ee][+]?[0-9]{1,3}"
+UUID_LENGTH = 36
+"""How long the ids of messages are."""
 _WHOLE_FLOAT = "-?[0-9]+[.]0*"
 _FLAG_WORDS = {"true": "true", "false": "false"}
 _FLAG_WORDS |= dict.fromkeys(("t", "True", "TRUE", "1", "1.0"), "true")
@@ -69,12 +71,17 @@ def _category(x: str) -> str:
 
 
 def _id(x: str) -> str:
-    words = " ".join(f"WHEN {quote_literal(word)} THEN NULL" for word in (*NULL_WORDS, *NIL_IDS))
+    words = quote_literal("|".join(("", *NULL_WORDS, *NIL_IDS, "")))
+    is_word = f"contains({words}, '|' || {x} || '|') AND NOT contains({x}, '|')"
+    # Most have one of two lengths, or are missing; what begins with a digit above 0 or a letter is no nil UUID, nor
+    # blank. A list of words would become a join.
     return (
         f"CASE WHEN strlen({x}) = {ID_LENGTH} THEN {x} "
+        f"WHEN {x} IS NULL OR {x} = '' THEN NULL "
+        f"WHEN strlen({x}) = {UUID_LENGTH} AND {x} >= '1' AND {x} < '{{' THEN {x} "
         f"WHEN strlen({x}) < {ID_LENGTH} AND regexp_full_match({x}, {quote_literal(_WHOLE_FLOAT)}) "
         f"THEN CASE WHEN {_is_inexact(x)} THEN {x} ELSE split_part({x}, '.', 1) END "
-        f"WHEN trim({x}) = '' THEN NULL ELSE CASE {x} {words} ELSE {x} END END"
+        f"WHEN trim({x}) = '' OR ({is_word}) THEN NULL ELSE {x} END"
     )
 
 
