@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import pandas as pd
 
 from telemetry_kit import output, schemas
-from telemetry_kit.errors import IncompleteReportError, ParameterError, RejectedEventsWarning, TelemetryKitError
+from telemetry_kit.errors import IncompleteReportError, ParameterError, TelemetryKitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -239,15 +239,13 @@ def _report(options: argparse.Namespace) -> int:
 
 
 def _validate(options: argparse.Namespace) -> int:
-    from telemetry_kit.eventlog.load import load_events
+    from telemetry_kit.eventlog.load import judge_events
     from telemetry_kit.reports import write_quarantine
 
     if not 0 <= options.max_rejected <= 1:
         raise ParameterError("--max-rejected", options.max_rejected, "a share between 0 and 1")
     quarantine = None if options.quarantine is None else _own_file(options.quarantine, _source(options))
-    # The audit that is printed says it.
-    warnings.simplefilter("ignore", RejectedEventsWarning)
-    log = load_events(_source(options), since=options.since, cutoff=options.cutoff)
+    log = judge_events(_source(options), since=options.since, cutoff=options.cutoff)
     if quarantine is not None:
         with output.new_file(quarantine) as made, made.open("w", encoding="utf-8", newline="\n") as stream:
             write_quarantine(log.quarantine, stream)

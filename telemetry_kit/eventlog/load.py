@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import tempfile
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -18,13 +18,18 @@ from telemetry_kit.eventlog.saved import is_saved
 from telemetry_kit.eventlog.store import read_saved
 from telemetry_kit.eventlog.warned import warn_of
 from telemetry_kit.ingest.audit import last_others, make_audit, make_seen, newest, typed_cells
+from telemetry_kit.ingest.findings import find_findings
 from telemetry_kit.ingest.intake import Intake
+from telemetry_kit.ingest.lines import LINE_LIMIT
 from telemetry_kit.ingest.sources import settle, take
 from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
-from telemetry_kit.schemas.names import quote_literal
+from telemetry_kit.schemas.names import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator
+
+    import duckdb
 
     from telemetry_kit.schemas import EventType
 
@@ -85,6 +90,52 @@ def load_events(
     return log
 
 
+class Judgement(NamedTuple):
+    """What became of the records of a source: the ``quarantine``, ``audit`` and ``findings`` of its log."""
+
+    quarantine: pd.DataFrame
+    audit: pd.DataFrame
+    findings: pd.DataFrame
+
+
+def judge_events(
+    source: Any,  # noqa: ANN401 - as load_events
+    *,
+    since: str | dt.datetime | pd.Timestamp | None = None,
+    cutoff: str | dt.datetime | pd.Timestamp | None = None,
+) -> Judgement:
+    """Tell what ``load_events`` would tell of the records of a source, without the frames of its events.
+
+    Warns
+    -----
+    NoEventsWarning
+        As ``load_events``.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be used at all.
+    """
+    first, until = engine.moments(since, cutoff)
+    if is_saved(source):
+        log = read_saved(Path(source), first, until)
+        told = Judgement(log.quarantine, log.audit, log.findings)
+    else:
+        with _taken(source) as intake:
+            told = _judgement(intake, first, until)
+    # Rejected records are what the caller asked for.
+    warn_of(told, is_stored=True)
+    return told
+
+
+def _judgement(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> Judgement:
+    cutoff = newest(intake) if until is None else until
+    cells = typed_cells(intake, since, cutoff)
+    relations = {kind: _relation(intake, kind, where) for kind, (_, where) in cells.items()}
+    findings = find_findings(**relations, seen=make_seen(intake))
+    return Judgement(_quarantine(intake), make_audit(intake, since, cutoff), findings)
+
+
 def _load(
     source: Any,  # noqa: ANN401 - as load_events
     since: str | dt.datetime | pd.Timestamp | None,
@@ -97,16 +148,7 @@ def _load(
     if is_saved(source):
         log = read_saved(Path(source), first, until)
     else:
-        with (
-            tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder,
-            closing(connections.connect()) as connection,
-            connections.own_resources(),
-        ):
-            connection.execute("SET arrow_large_buffer_size = true")
-            connection.execute(f"SET temp_directory = {quote_literal(str(Path(folder, 'spill')))}")
-            intake = Intake(connection)
-            take(intake, source, Path(folder))
-            settle(intake, source, Path(folder))
+        with _taken(source) as intake:
             log = _log(intake, first, until)
     if on_error == "raise" and len(log.quarantine):
         rows = log.quarantine.head(_FAULTS_SHOWN).itertuples()
@@ -231,24 +273,49 @@ def load_playbooks(
     return log.playbook
 
 
+@contextmanager
+def _taken(source: Any) -> Iterator[Intake]:  # noqa: ANN401 - as load_events
+    """Give everything that a source holds, read and judged."""
+    with (
+        tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder,
+        closing(connections.connect()) as connection,
+        connections.own_resources(),
+    ):
+        connection.execute("SET arrow_large_buffer_size = true")
+        connection.execute(f"SET temp_directory = {quote_literal(str(Path(folder, 'spill')))}")
+        intake = Intake(connection)
+        take(intake, source, Path(folder))
+        settle(intake, source, Path(folder))
+        yield intake
+
+
 def _log(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[pd.DataFrame]:
     cutoff = newest(intake) if until is None else until
     frames = {kind: _frame(intake, kind, *sql) for kind, sql in typed_cells(intake, since, cutoff).items()}
-    quarantine = pd.DataFrame(intake.rejected, columns=QUARANTINE_COLUMNS)
-    quarantine = quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True)
-    quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
-    quarantine = quarantine.astype(
-        {"source": "str", "record": "int64", "event_type": "str", "reason": "str", "raw": "str"}
-    )
     return EventLog(
         **frames,
         cutoff=cutoff,
-        quarantine=quarantine,
+        quarantine=_quarantine(intake),
         audit=make_audit(intake, since, cutoff),
         seen=make_seen(intake),
         since=since,
         others_us=last_others(intake),
     )
+
+
+def _quarantine(intake: Intake) -> pd.DataFrame:
+    quarantine = pd.DataFrame(intake.rejected, columns=QUARANTINE_COLUMNS)
+    quarantine = quarantine.sort_values(["source", "record"], kind="stable", ignore_index=True)
+    quarantine["source"] = quarantine["source"].map(dict(enumerate(intake.names)))
+    return quarantine.astype({"source": "str", "record": "int64", "event_type": "str", "reason": "str", "raw": "str"})
+
+
+def _relation(intake: Intake, event_type: EventType, where: str) -> duckdb.DuckDBPyRelation:
+    """Return the events of a type where they are, with their places in the order of arrival."""
+    columns = ", ".join(map(quote_identifier, schemas.columns_of(event_type)))
+    # A line is shorter than that, and so holds fewer events.
+    arrival = f"COALESCE(place, events.rowid) * {LINE_LIMIT + 1} + position AS {engine.ARRIVAL}"
+    return intake.connection.sql(f"SELECT {columns}, {arrival} FROM events WHERE {where}")
 
 
 def _frame(intake: Intake, event_type: EventType, cells: str, where: str) -> pd.DataFrame:

@@ -9,10 +9,11 @@ from telemetry_kit import engine, schemas
 from telemetry_kit.errors import NoEventsWarning, RejectedEventsWarning
 
 if TYPE_CHECKING:
+    from telemetry_kit.eventlog.load import Judgement
     from telemetry_kit.eventlog.log import EventLog
 
 
-def warn_of(log: EventLog[Any], *, is_stored: bool) -> None:
+def warn_of(log: EventLog[Any] | Judgement, *, is_stored: bool) -> None:
     """Warn the user, who called what called this, of rejected records and of an empty log.
 
     Of a log that was stored before, and opened as it is, the rejected records have been told.

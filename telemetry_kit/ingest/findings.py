@@ -124,7 +124,7 @@ def _values(events: nw.LazyFrame[Any], columns: list[str]) -> dict[str, list[tup
     counted = engine.collect(texts.group_by(*columns).agg(n=nw.len()))
     values = {}
     for column in columns:
-        added = sort_rows(counted.groupby(column, as_index=False)["n"].sum(), [column])
+        added = sort_rows(counted.groupby(column)["n"].sum().reset_index(), [column])
         values[column] = list(zip(added[column], map(int, added["n"]), strict=True))
     return values
 
