@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import re
 import tempfile
@@ -114,7 +115,9 @@ def execute_notebook(
             except (CellControlSignal, DeadKernelError) as error:
                 raise ReportError(name, f"the kernel died ({error})") from None
             except RuntimeError as error:
-                # That of a kernel that is not ready in time; what cells raise comes as one of the above.
+                # That of a kernel that is not ready in time; what cells raise comes as one of the above. nbclient would
+                # clean up once more when Python ends, what is no longer there.
+                atexit.unregister(client._cleanup_kernel)  # noqa: SLF001
                 raise ReportError(name, f"the kernel did not start ({error})") from None
             except KeyboardInterrupt:
                 while not execution.done():
