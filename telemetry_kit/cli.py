@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 import pandas as pd
 
 from telemetry_kit import output, schemas
-from telemetry_kit.errors import IncompleteReportError, ParameterError, TelemetryKitError
+from telemetry_kit.errors import IncompleteReportError, ParameterError, ResourceError, TelemetryKitError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -145,6 +145,11 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--out", required=True, metavar="DIR", help="directory of the event log; an earlier one is replaced"
     )
+    convert.add_argument(
+        "--append",
+        action="store_true",
+        help="add the files that an earlier one does not have yet; one that is to be added to needs it from the first",
+    )
     _add_bounds(convert)
     _add_memory_limit(convert)
 
@@ -247,8 +252,11 @@ def _validate(options: argparse.Namespace) -> int:
     quarantine = None if options.quarantine is None else _own_file(options.quarantine, _source(options))
     log = judge_events(_source(options), since=options.since, cutoff=options.cutoff)
     if quarantine is not None:
-        with output.new_file(quarantine) as made, made.open("w", encoding="utf-8", newline="\n") as stream:
-            write_quarantine(log.quarantine, stream)
+        try:
+            with output.new_file(quarantine) as made, made.open("w", encoding="utf-8", newline="\n") as stream:
+                write_quarantine(log.quarantine, stream)
+        except OSError as error:
+            raise ResourceError(f"--quarantine: {options.quarantine!r} cannot be written: {error.strerror}") from None
     share = _print_audit(log.audit)
     if len(log.findings):
         print("\n" + _plain_table(log.findings))
@@ -283,7 +291,12 @@ def _convert(options: argparse.Namespace) -> int:
     from telemetry_kit.eventlog.convert import convert_events
 
     audit = convert_events(
-        _source(options), options.out, since=options.since, cutoff=options.cutoff, **_memory_limit(options)
+        _source(options),
+        options.out,
+        since=options.since,
+        cutoff=options.cutoff,
+        append=options.append,
+        **_memory_limit(options),
     )
     _print_audit(audit)
     if _is_empty(audit):

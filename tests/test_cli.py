@@ -101,7 +101,7 @@ def test_a_mistake_is_one_line_that_names_it(arguments, words, capsys, tmp_path,
 def test_a_place_that_cannot_be_written_is_a_mistake(simulated, capsys, tmp_path):
     (tmp_path / "file").touch()
     line = mistake(capsys, "validate", str(simulated), "--quarantine", str(tmp_path / "file" / "q.jsonl"))
-    assert "q.jsonl: Not a directory" in line
+    assert "q.jsonl' cannot be written: Not a directory" in line
 
 
 def test_validate_prints_what_became_of_every_record(simulated, capsys):

@@ -1,16 +1,20 @@
 """What is written is there as a whole or not at all, and nothing of anybody else is lost."""
 
 import contextlib
+import errno
+import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import output
+from telemetry_kit import output, temporary
 from telemetry_kit.cli import main
 from telemetry_kit.errors import ResourceError, SourceError
 from telemetry_kit.eventlog import convert
@@ -58,13 +62,208 @@ def test_a_file_is_replaced_at_the_end_alone(tmp_path):
     assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
 
 
+def killed_at(n, tmp_path):
+    """Replace a, b/c and the mark by others, and kill the writer at its so manieth change of a name."""
+    (tmp_path / "b").mkdir(parents=True)
+    for name in ("a", "b/c", "gone", "mark"):
+        (tmp_path / name).write_text("old")
+    code = f"""if True:
+        import os, signal, sys
+        from pathlib import Path
+        from telemetry_kit import output
+        place = Path({str(tmp_path)!r})
+        left = [{n}]
+        def killing(change):
+            def changed(*arguments, **keywords):
+                if left[0] == 0:
+                    os.kill(os.getpid(), signal.SIGKILL)
+                left[0] -= 1
+                return change(*arguments, **keywords)
+            return changed
+        with output.held(place, ValueError), output.new_directory(place) as made:
+            (made / "b").mkdir()
+            for name in ("a", "b/c", "mark"):
+                (made / name).write_text("new")
+            for name in ("rename", "replace", "unlink"):
+                setattr(os, name, killing(getattr(os, name)))
+            output.put_in_place(made, place, ["a", "b/c", "gone", "mark"], "mark")
+    """
+    return subprocess.run([sys.executable, "-c", code], check=False).returncode
+
+
+def test_what_is_replaced_is_the_earlier_or_the_new_at_every_moment(tmp_path):
+    seen = []
+    for n in range(12):
+        place = tmp_path / str(n)
+        if killed_at(n, place) == 0:
+            break
+        output.settle(place)
+        texts = {
+            path.relative_to(place).as_posix(): path.read_text() for path in place.rglob("[abcgm]*") if path.is_file()
+        }
+        held = {name: text for name, text in texts.items() if not output.is_passing(name.split("/")[0])}
+        assert held in (dict.fromkeys(("a", "b/c", "gone", "mark"), "old"), dict.fromkeys(("a", "b/c", "mark"), "new"))
+        seen.append(set(held.values()))
+        with output.held(place, ValueError):
+            assert not any(output.is_passing(path.name) for path in place.iterdir())
+    assert seen[0] == {"old"}
+    assert seen.count({"new"}) > 4
+
+
+def test_an_error_after_the_first_step_is_carried_through_by_the_next(tmp_path, monkeypatch):
+    (tmp_path / "mark").write_text("old")
+    move = output._move
+    monkeypatch.setattr(output, "_move", lambda new, target: (_ for _ in ()).throw(OSError(5, "Input/output error")))
+    with output.held(tmp_path, refuse), output.new_directory(tmp_path) as made:
+        (made / "mark").write_text("new")
+        with pytest.raises(OSError, match="Input/output"):
+            output.put_in_place(made, tmp_path, ["mark"], "mark")
+    monkeypatch.setattr(output, "_move", move)
+    output.settle(tmp_path)
+    assert (tmp_path / "mark").read_text() == "new"
+
+
+def test_a_dead_owner_is_told_from_a_live_one(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with temporary.scratch() as mine:
+        dead = tmp_path / mine.name.replace(f"-{os.getpid()}-", f"-{2**22 + 1}-")
+        dead.mkdir()
+        (dead / "events").touch()
+        (tmp_path / "telemetry-kit-of-somebody").mkdir()
+        with temporary.scratch() as other:
+            assert {path.name for path in tmp_path.iterdir()} == {mine.name, other.name, "telemetry-kit-of-somebody"}
+    assert [path.name for path in tmp_path.iterdir()] == ["telemetry-kit-of-somebody"]
+
+
+@pytest.mark.slow
+def test_commands_that_are_killed_leave_the_earlier_output_or_the_new_one():
+    # A part of what ``python tests/support/killed_writers.py 50 1`` tries.
+    script = Path(__file__).parent / "support" / "killed_writers.py"
+    done = subprocess.run([sys.executable, script, "6", "1"], check=False, capture_output=True, text=True)
+    assert done.stdout == "0 faults\n", done.stdout + done.stderr
+
+
+# Faults of the machine --------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """Give a directory on a disk of 300 kB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mount = shutil.which("mount")
+    words = [mount or "mount", "-t", "tmpfs", "-o", "size=300k", "tmpfs", str(place)]
+    if mount is None or os.geteuid() != 0 or subprocess.run(words, check=False, capture_output=True).returncode != 0:
+        pytest.skip("nobody but root can make a small disk")
+    yield place
+    subprocess.run([shutil.which("umount"), "--lazy", str(place)], check=True)
+
+
+def contents(folder):
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture
+def many(tmp_path, make_event):
+    """Two thousand events, and as many lines that are no JSON and do not get smaller."""
+    path = tmp_path / "many.jsonl"
+    events = [json.dumps(make_event(n)) for n in range(2000)]
+    path.write_text("".join(f"{event}\n{os.urandom(150).hex()}\n" for event in events))
+    return path
+
+
+WRITING = {
+    "convert": lambda source, out: ["convert", source, "--out", f"{out}/log"],
+    "validate": lambda source, out: ["validate", source, "--quarantine", f"{out}/q.jsonl", "--max-rejected", "1"],
+    "simulate": lambda source, out: [
+        "simulate",
+        "--out",
+        f"{out}/e.jsonl",
+        "--seed",
+        "1",
+        "--events",
+        str(2000 if source.endswith("many.jsonl") else 9),
+    ],
+}
+
+
+@pytest.mark.parametrize("command", list(WRITING))
+def test_a_full_disk_costs_nothing_of_the_earlier_output(small_disk, lines, many, command, capsys):
+    assert main(WRITING[command](str(lines), small_disk)) == 0
+    before = contents(small_disk)
+    capsys.readouterr()
+    assert main(WRITING[command](str(many), small_disk)) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert "cannot be written" in told
+    assert contents(small_disk) == before
+
+
+@pytest.mark.parametrize("command", ["convert", "load"])
+def test_a_full_disk_for_temporary_files_is_told_as_that(  # noqa: PLR0917 - each tells one thing of the case
+    small_disk, tmp_path, many, command, monkeypatch, capsys
+):
+    monkeypatch.setattr("tempfile.tempdir", str(small_disk))
+    words = ["convert", str(many), "--out", str(tmp_path / "log")] if command == "convert" else ["validate", str(many)]
+    assert main(words) == 2
+    told = capsys.readouterr().err
+    assert told.count("\n") == 1
+    assert f"temporary files: '{small_disk}' cannot be written: No space left on device; TMPDIR names another" in told
+    assert not (tmp_path / "log").exists()
+    assert list(small_disk.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.EMFILE, errno.ENOSPC])
+@pytest.mark.parametrize("call", ["fsync", "replace", "mkdir"])
+def test_an_error_of_our_own_disk_is_one_line(tmp_path, lines, call, number, monkeypatch, capsys):  # noqa: PLR0917 - each tells one thing of the case
+    out = tmp_path / "out"
+    out.mkdir()
+    tk.load_events(lines).save(out / "log")
+    before = contents(out)
+    own = getattr(os, call)
+
+    def failing(path, *arguments, **keywords):
+        place = f"/proc/self/fd/{path}" if isinstance(path, int) else path
+        if output.PREFIX in os.path.realpath(place):
+            raise OSError(number, os.strerror(number))
+        return own(path, *arguments, **keywords)
+
+    monkeypatch.setattr(os, call, failing)
+    status = main(["convert", str(lines), "--out", str(out / "log")])
+    told = capsys.readouterr().err
+    monkeypatch.undo()
+    if call == "fsync" and number in {errno.EROFS, errno.EMFILE}:
+        # No data is lost by it: some file systems cannot tell.
+        assert status == 0
+        return
+    assert (status, told.count("\n")) == (2, 1)
+    assert f"directory: 'log' cannot be written: {os.strerror(number)}" in told
+    assert contents(out) == before
+
+
+def test_an_input_that_cannot_be_read_is_the_damage_of_that_input(tmp_path, lines, account, monkeypatch):
+    folder = tmp_path / "in"
+    folder.mkdir()
+    (folder / "a.jsonl").write_bytes(lines.read_bytes())
+    (folder / "b.jsonl").write_bytes(lines.read_bytes())
+    own = os.open
+
+    def failing(path, *arguments, **keywords):
+        if str(path).endswith("a.jsonl"):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return own(path, *arguments, **keywords)
+
+    monkeypatch.setattr("os.open", failing)
+    log = tk.load_events(folder)
+    assert account(log) == {"read": 4, "valid": 3, "duplicate": 0, "rejected": 1, "other": 0}
+    assert log.quarantine["reason"].item() == "record: the file cannot be read: Input/output error"
+
+
 # Each of these lost something once.
 
 
 @pytest.fixture
 def lines(tmp_path, make_event):
-    import json
-
     path = tmp_path / "in.jsonl"
     path.write_text("".join(json.dumps(make_event(n)) + "\n" for n in range(3)))
     return path

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import tempfile
 import threading
 from typing import TYPE_CHECKING, cast
 
+from telemetry_kit import temporary
 from telemetry_kit.errors import ParameterError, ResourceError
+from telemetry_kit.quoting import quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +36,8 @@ def shared_connection() -> duckdb.DuckDBPyConnection:
     if not hasattr(_local, "connection"):
         _local.connection = connect()
         # DuckDB makes the directory when it needs it, and removes it; its own choice would be where the user works.
-        spill = tempfile.gettempdir().replace("'", "''") + f"/telemetry-kit-{os.getpid()}-{threading.get_ident()}"
-        _local.connection.execute(f"SET temp_directory = '{spill}'")
+        spill = f"{tempfile.gettempdir()}/{temporary.owned(temporary.PREFIX)}{threading.get_ident()}"
+        _local.connection.execute(f"SET temp_directory = {quote_literal(spill)}")
     connection: duckdb.DuckDBPyConnection = _local.connection
     return connection
 

@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import importlib.metadata
 import os
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from telemetry_kit import engine, output, schemas
+from telemetry_kit import engine, output, schemas, temporary
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, ResourceError, SourceError
+from telemetry_kit.eventlog.increments import NumberedIntake, asked, earlier_log, goes_on, write_arrived
 from telemetry_kit.eventlog.saved import is_saved, own_files, write_mark
 from telemetry_kit.eventlog.store import open_store
 from telemetry_kit.ingest.audit import last_others, make_audit, make_seen, newest, typed_cells
 from telemetry_kit.ingest.duplicates import ARRIVAL
 from telemetry_kit.ingest.inputs import describe_files, input_files
 from telemetry_kit.ingest.intake import Intake
-from telemetry_kit.ingest.opening import why
+from telemetry_kit.ingest.opening import own_disk, why
 from telemetry_kit.ingest.sources import settle, take
-from telemetry_kit.schemas.log_tables import MARK
+from telemetry_kit.ingest.ties import order_ties
+from telemetry_kit.schemas.log_tables import ARRIVED, MARK
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ def convert_events(
     since: str | dt.datetime | pd.Timestamp | None = None,
     cutoff: str | dt.datetime | pd.Timestamp | None = None,
     memory_limit: str = MEMORY_LIMIT,
+    append: bool = False,
 ) -> pd.DataFrame:
     """Convert telemetry to validated Parquet, one file per event type, within bounded memory.
 
@@ -61,6 +63,11 @@ def convert_events(
         As for ``load_events``.
     memory_limit
         How much memory DuckDB may use, such as ``"512MB"`` or ``"4GB"``; Python and the text of one line come on top.
+    append
+        Add to the event log in the directory what it does not have yet, as from daily exports: files that are in it as
+        they are now are not read again. What comes of it is what converting all sources at once gives, in the order in
+        which they were added, and ``since`` and ``cutoff`` hold for all of it. A log that is to be added to later is
+        written with ``append`` as well: it remembers how its events came, which takes twice the space.
 
     Returns
     -------
@@ -70,7 +77,8 @@ def convert_events(
     Raises
     ------
     SourceError
-        Where the source cannot be used, or the directory cannot be written or holds files of another kind.
+        Where the source cannot be used, or the directory cannot be written, or holds files of another kind or a log to
+        which nothing can be added.
     ParameterError
         Where ``since`` or ``cutoff`` is no point in time, or ``memory_limit`` no amount of memory or too little.
 
@@ -89,29 +97,77 @@ def convert_events(
         raise ParameterError("directory", directory, "a path")
     target = Path(directory)
     check_target(target, source)
-    with _written(target) as made, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
+    if append:
+        if is_saved(source):
+            raise SourceError("source: an event log cannot be added to another one, expected files as they were sent")
+        earlier = earlier_log(target)
+        if earlier and earlier.has_all(source, first, until):
+            return earlier.audit
+    with _written(target) as made, temporary.scratch() as folder:
         if is_saved(source):
             return _copy(Path(source), made, first, until, memory_limit)
-        folder = Path(name)
-        closing = contextlib.closing(_connection(folder, memory_limit))
-        with closing as connection, connections.within_memory(memory_limit):
-            # Told before they are read, so that a file which changes meanwhile is not taken for unchanged.
-            inputs = describe_files(input_files(source))
-            with _quarantine(folder) as quarantine:
-                intake = Intake(connection, quarantine.append)
-                take(intake, source, folder)
-                settle(intake, source, folder)
-            _sort_quarantine(intake, folder / _UNSORTED, made / "quarantine.parquet")
-            moment = newest(intake) if until is None else until
-            for event_type, (cells, where) in typed_cells(intake, first, moment).items():
-                _write(intake, event_type, cells, where, made)
-            audit = make_audit(intake, first, moment)
-            audit.to_parquet(made / "audit.parquet", index=False)
-            make_seen(intake).to_parquet(made / "seen.parquet", index=False)
-            others_us = last_others(intake)
-        version = importlib.metadata.version("telemetry-kit")
-        write_mark(made, first, moment, others_us=others_us, version=version, inputs=inputs)
-        return audit
+        wanted = _Wanted(first, until, memory_limit, append)
+        return _convert(source, made, folder, wanted, target if append else None)
+
+
+def fill_store(source: Any, store: Path, memory_limit: str) -> None:  # noqa: ANN401 - as load_events
+    """Convert a source into a store; where files have come behind those that are in it, these alone are read."""
+    check_target(store, source)
+    with _written(store) as made, temporary.scratch() as folder:
+        wanted = _Wanted(None, None, memory_limit, remembers=True)
+        _convert(source, made, folder, wanted, store if goes_on(store, source) else None)
+
+
+class _Wanted(NamedTuple):
+    """The bounds of a log, how much memory DuckDB may use, and whether the log remembers how its events came."""
+
+    since: pd.Timestamp | None
+    until: pd.Timestamp | None
+    memory_limit: str
+    remembers: bool
+
+
+def _convert(
+    source: Any,  # noqa: ANN401 - as load_events
+    made: Path,
+    folder: Path,
+    wanted: _Wanted,
+    added_to: Path | None,
+) -> pd.DataFrame:
+    """Convert a source into the directory ``made``, with what the log in ``added_to`` has, if one is there."""
+    since, until, memory_limit, remembers = wanted
+    earlier = None if added_to is None else earlier_log(added_to)
+    closing = contextlib.closing(_connection(folder, memory_limit))
+    with closing as connection, connections.within_memory(memory_limit):
+        files = input_files(source)
+        new = files if earlier is None else earlier.new_files(files)
+        # Told before they are read, so that a file which changes meanwhile is not taken for unchanged.
+        inputs = [*(earlier.inputs if earlier else []), *describe_files(new)]
+        more: dict[str, Any] = {"version": importlib.metadata.version("telemetry-kit"), "inputs": inputs}
+        is_new = {path for _, path in new}.__contains__
+        with own_disk(), _quarantine(folder) as quarantine:
+            intake = (NumberedIntake if remembers else Intake)(connection, quarantine.append)
+            if earlier:
+                earlier.restore(intake)
+            take(intake, source, folder, is_new)
+            if earlier:
+                earlier.add_beside(intake)
+            settle(intake, lambda finder: take(finder, source, folder, is_new))
+        if isinstance(intake, NumberedIntake):
+            more["arrived"] = write_arrived(intake, made / ARRIVED) | {"asked": asked(since, until)}
+        order_ties(connection)
+        before = earlier.folder / "quarantine.parquet" if earlier else None
+        _sort_quarantine(intake, folder / _UNSORTED, before, made / "quarantine.parquet")
+        moment = newest(intake) if until is None else until
+        for event_type, (cells, where) in typed_cells(intake, since, moment).items():
+            _write(intake, event_type, cells, where, made)
+        audit = make_audit(intake, since, moment)
+        audit.to_parquet(made / "audit.parquet", index=False)
+        make_seen(intake).to_parquet(made / "seen.parquet", index=False)
+        others, known = last_others(intake), earlier.mark["others_us"] if earlier else {}
+        others_us = {server: max(others.get(server, 0), known.get(server, 0)) for server in sorted({*others, *known})}
+    write_mark(made, since, moment, others_us=others_us, **more)
+    return audit
 
 
 @contextlib.contextmanager
@@ -133,8 +189,8 @@ def _written(target: Path) -> Iterator[Path]:
 def _copy(
     saved: Path, made: Path, since: pd.Timestamp | None, until: pd.Timestamp | None, memory_limit: str
 ) -> pd.DataFrame:
-    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name:
-        closing = contextlib.closing(_connection(Path(name), memory_limit))
+    with temporary.scratch() as folder:
+        closing = contextlib.closing(_connection(folder, memory_limit))
         with closing as connection, connections.within_memory(memory_limit):
             log = open_store(connection, saved, since, until)
             log.save(made)
@@ -153,7 +209,8 @@ def check_target(target: Path, source: Any) -> None:  # noqa: ANN401 - as load_e
         raise SourceError(f"directory: {target.name!r} is a file, expected a directory")
     if not target.is_dir():
         return
-    found = {path.name for path in target.iterdir() if not path.name.startswith(output.PREFIX)}
+    output.settle(target)
+    found = {path.name for path in target.iterdir() if not output.is_passing(path.name)}
     if foreign := sorted(found - own_files()) or (sorted(found) if found and MARK not in found else []):
         raise SourceError(
             f"directory: {target.name!r} holds other files, such as {foreign[0]!r}, expected an empty directory or an "
@@ -212,18 +269,27 @@ def _quarantine(folder: Path) -> Iterator[_Quarantine]:
         quarantine.writer.close()
 
 
-def _sort_quarantine(intake: Intake, rejected: Path, path: Path) -> None:
-    """Write the rejected records in the order of their sources, whose numbers become names."""
+def _sort_quarantine(intake: Intake, rejected: Path, before: Path | None, path: Path) -> None:
+    """Write the rejected records, those of before first, in the order of their sources, whose numbers become names."""
     import pyarrow as pa
 
     names = pa.table({"number": pa.array(range(len(intake.names)), pa.int32()), "name": pa.array(intake.names)})
     intake.connection.register("names", names)
+    earlier = (
+        ""
+        if before is None
+        else "SELECT -1, source, file_row_number, record, event_type, reason, raw, file_row_number "
+        f"FROM read_parquet({quote_literal(str(before))}, file_row_number=true) UNION ALL"
+    )
     intake.connection.execute(f"""
         COPY (
-            SELECT name AS source, record, event_type, reason, raw
-            FROM read_parquet({quote_literal(str(rejected))}, file_row_number=true) AS rejected
-            JOIN names ON names.number = rejected.source
-            ORDER BY names.number, record, file_row_number
+            WITH rejected(number, source, place, record, event_type, reason, raw, nth) AS (
+                {earlier}
+                SELECT names.number, name, record, record, event_type, reason, raw, file_row_number
+                FROM read_parquet({quote_literal(str(rejected))}, file_row_number=true) AS later
+                JOIN names ON names.number = later.source
+            )
+            SELECT source, record, event_type, reason, raw FROM rejected ORDER BY number, place, nth
         ) TO {quote_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)
     """)
     intake.connection.unregister("names")

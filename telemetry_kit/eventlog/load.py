@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 
-from telemetry_kit import engine, schemas
+from telemetry_kit import engine, schemas, temporary
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, RejectedEventsError
 from telemetry_kit.eventlog.log import EventLog
@@ -22,6 +21,7 @@ from telemetry_kit.ingest.findings import find_findings
 from telemetry_kit.ingest.intake import Intake
 from telemetry_kit.ingest.lines import LINE_LIMIT
 from telemetry_kit.ingest.sources import settle, take
+from telemetry_kit.ingest.ties import order_ties
 from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 
@@ -277,15 +277,16 @@ def load_playbooks(
 def _taken(source: Any) -> Iterator[Intake]:  # noqa: ANN401 - as load_events
     """Give everything that a source holds, read and judged."""
     with (
-        tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder,
+        temporary.scratch() as folder,
         closing(connections.connect()) as connection,
         connections.own_resources(),
     ):
         connection.execute("SET arrow_large_buffer_size = true")
-        connection.execute(f"SET temp_directory = {quote_literal(str(Path(folder, 'spill')))}")
+        connection.execute(f"SET temp_directory = {quote_literal(str(folder / 'spill'))}")
         intake = Intake(connection)
-        take(intake, source, Path(folder))
-        settle(intake, source, Path(folder))
+        take(intake, source, folder)
+        settle(intake, lambda finder: take(finder, source, folder))
+        order_ties(connection)
         yield intake
 
 

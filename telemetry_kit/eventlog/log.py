@@ -17,6 +17,7 @@ from telemetry_kit.errors import ParameterError, ResourceError, SourceError
 from telemetry_kit.eventlog.filtering import filter_frames
 from telemetry_kit.eventlog.saved import own_files, parts, write_mark
 from telemetry_kit.ingest.findings import find_findings
+from telemetry_kit.ingest.opening import why
 from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
@@ -199,6 +200,8 @@ class EventLog(Generic[FrameT]):
         SourceError
             Where the directory cannot be written, or holds files that are not of an event log.
         """
+        import duckdb
+
         if not os.fspath(directory):
             raise ParameterError("directory", directory, "a path")
         folder = Path(directory)
@@ -217,8 +220,8 @@ class EventLog(Generic[FrameT]):
                         _write(getattr(self, part), part, made / f"{part}.parquet")
                     write_mark(made, self.since, self.cutoff, others_us=dict(self.others_us))
                     output.put_in_place(made, folder, own_files(), MARK)
-        except OSError as error:
-            raise ResourceError(f"directory: {folder.name!r} cannot be written: {error.strerror}") from None
+        except (OSError, duckdb.IOException) as error:
+            raise ResourceError(f"directory: {folder.name!r} cannot be written: {why(error)}") from None
 
     def __repr__(self) -> str:
         """Show what the log holds in a few lines."""

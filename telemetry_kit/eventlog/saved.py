@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from telemetry_kit import engine, schemas
+from telemetry_kit import engine, output, schemas
 from telemetry_kit.errors import SourceError
 from telemetry_kit.ingest.opening import why
-from telemetry_kit.schemas.log_tables import MARK, TABLES
+from telemetry_kit.schemas.log_tables import ARRIVED, MARK, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -40,15 +40,34 @@ def parts() -> tuple[str, ...]:
 
 def own_files() -> set[str]:
     """Return the names of the files of a saved log."""
-    return {MARK, *(f"{part}.parquet" for part in parts())}
+    return {MARK, ARRIVED, *(f"{part}.parquet" for part in parts())}
 
 
 def is_saved(source: object) -> bool:
-    """Tell whether a source is a directory that ``EventLog.save`` wrote."""
+    """Tell whether a source is a directory that ``EventLog.save`` wrote.
+
+    Raises
+    ------
+    SourceError
+        Where it was being replaced when its writer was killed, and cannot be made whole from here.
+    """
     try:
-        return (Path(source) / MARK).is_file()  # type: ignore[arg-type]
+        folder = Path(source)  # type: ignore[arg-type]
+        is_whole = not (folder / output.STEPS).is_file()
+        return (folder / MARK).is_file() if is_whole else _made_whole(folder)
     except (TypeError, OSError, ValueError):
         return False
+
+
+def _made_whole(folder: Path) -> bool:
+    try:
+        output.settle(folder)
+    except OSError as error:
+        raise SourceError(
+            f"source: {folder.name!r} was being replaced when its writer was killed, and cannot be made whole: "
+            f"{why(error)}; give the same command again"
+        ) from None
+    return (folder / MARK).is_file()
 
 
 def unreadable(folder: Path, error: Exception) -> SourceError:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 from telemetry_kit import engine
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.eventlog.convert import MEMORY_LIMIT, convert_events
+from telemetry_kit.eventlog.convert import MEMORY_LIMIT, fill_store
 from telemetry_kit.eventlog.saved import is_saved, read_mark, read_table
 from telemetry_kit.eventlog.store import open_store
 from telemetry_kit.eventlog.warned import warn_of
@@ -64,8 +64,9 @@ def scan_events(
 
     The source is converted to validated Parquet once, as by ``convert_events``, and read from there as long as it is
     the same: the same files with the same content. A file whose size and time of last change are as they were is not
-    read again; of any other its SHA-256 decides. Databases and frames in memory do not tell whether they are the same:
-    they need a ``store``, and are converted at every call.
+    read again; of any other its SHA-256 decides. Where files have come behind those that are there, as daily exports
+    do, these alone are read, and the result is as from nothing. Databases and frames in memory do not tell whether
+    they are the same: they need a ``store``, and are converted at every call.
 
     Parameters
     ----------
@@ -127,12 +128,14 @@ def scan_events(
     connection = connections.shared_connection()
     if memory_limit is not None:
         connections.limit_memory(connection, memory_limit)
+    if store is not None and not os.fspath(store):
+        raise ParameterError("store", store, "a path")
     if is_saved(source):
         folder = Path(source)
     else:
         folder = _cached(source) if store is None else Path(store)
         if not _is_current(folder, source):
-            convert_events(source, folder, memory_limit=memory_limit or MEMORY_LIMIT)
+            fill_store(source, folder, memory_limit or MEMORY_LIMIT)
     log = open_store(connection, folder, first, until)
     warn_of(log, is_stored=is_saved(source))
     return log

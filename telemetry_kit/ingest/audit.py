@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -93,6 +94,8 @@ def make_audit(intake: Intake, since: pd.Timestamp | None, cutoff: pd.Timestamp)
         audit.loc[source, f"n_{outcome}"] = n
     for source, n in intake.n_rejected.items():
         audit.loc[source, "n_rejected"] = n
+    for (source, column), n in intake.counted.items():
+        audit.loc[source, column] = int(audit[column].iloc[source]) + n
     audit["n_read"] = audit.drop(columns="n_read").sum(axis=1)
     audit.insert(0, "source", pd.Series(intake.names, dtype="str"))
     return audit
@@ -114,13 +117,14 @@ def last_others(intake: Intake) -> dict[str, int]:
 def make_seen(intake: Intake) -> pd.DataFrame:
     """Return what was seen beside the events: other event types, unknown properties, files that hold no data."""
     others = intake.connection.execute(
-        f"SELECT type_name, count(*) FROM events WHERE status = {OTHER} GROUP BY 1 ORDER BY 1"
+        f"SELECT type_name, count(*) FROM events WHERE status = {OTHER} GROUP BY 1"
     ).fetchall()
+    all_others = sorted((intake.others + Counter(dict(others))).items())
     late = intake.connection.execute(
         "SELECT event_type, server_id, count(*) FROM events "
         f"WHERE is_late AND status = {VALID} GROUP BY ALL ORDER BY ALL"
     ).fetchall()
-    return seen_table(others, intake.unknown, late, intake.generated, intake.beside)
+    return seen_table(all_others, intake.unknown, late, intake.generated, intake.beside, changed=intake.changed)
 
 
 def seen_table(
@@ -129,12 +133,15 @@ def seen_table(
     late: Iterable[tuple[str, str, int]],
     generated: Iterable[str],
     beside: Sequence[str],
+    *,
+    changed: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Return what was counted beside the events as a table of findings."""
     rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
     rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(unknown.items())]
     rows += [("arrived more than 90 days after its time", kind, f"server {server}", n) for kind, server, n in late]
     rows += [("generated column that was not read", None, column, 1) for column in generated]
+    rows += [("file that changed while it was read", None, name, 1) for name in changed]
     if beside:
         shown = ", ".join(sorted(set(beside))[:BESIDE_SHOWN])
         rows.append(("files passed over beside the data", None, shown, len(beside)))

@@ -38,9 +38,10 @@ class Finder:
 
     def __init__(self, intake: Intake, rows: Iterable[int]) -> None:
         self.connection: duckdb.DuckDBPyConnection = intake.connection
-        self.names: list[str] = []
+        self.names = intake.names[: intake.n_stored]
         self.beside: list[str] = []
         self.generated: list[str] = []
+        self.changed: list[str] = []
         self.found: dict[int, Found] = {}
         self.n_files = 0
         self._lines: dict[int, dict[int, int]] = {}

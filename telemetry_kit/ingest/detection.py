@@ -45,20 +45,20 @@ def read_files(
     The text of small files gathers in ``folder``. A table file gets its number from whoever reads it, because it may
     hold several tables, each a source of its own. ``beside`` gets the names of what is passed over in a zip.
     """
-    spool = _Spool(folder)
-    for name, path in files:
-        with contextlib.ExitStack() as opened:
-            try:
-                places = opened.enter_context(open_places(name, path, beside))
-            except UNPACK_ERRORS as error:
-                yield from spool.flush()
-                yield _unreadable(error, _add(names, name))
-                continue
-            if not places:
-                _add(names, name)
-            for place_name, place in places:
-                yield from _read_file(place_name, place, folder, names, spool)
-    yield from spool.flush()
+    with contextlib.closing(_Spool(folder)) as spool:
+        for name, path in files:
+            with contextlib.ExitStack() as opened:
+                try:
+                    places = opened.enter_context(open_places(name, path, beside))
+                except UNPACK_ERRORS as error:
+                    yield from spool.flush()
+                    yield _unreadable(error, _add(names, name))
+                    continue
+                if not places:
+                    _add(names, name)
+                for place_name, place in places:
+                    yield from _read_file(place_name, place, folder, names, spool)
+        yield from spool.flush()
 
 
 def is_splittable(path: Path) -> bool:
@@ -151,6 +151,13 @@ class _Spool:
             yield self.lines
             self.lines.path.unlink()
             self.lines = self.out = None
+
+    def close(self) -> None:
+        """Close the file, of which nothing more is wanted."""
+        if self.out is not None:
+            # What is buffered may find no place on a disk that is full.
+            with contextlib.suppress(OSError):
+                self.out.close()
 
 
 def _look(place: Place) -> tuple[Form, bool]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from telemetry_kit.ingest.discovery import find_files, shown
 from telemetry_kit.ingest.formats.database import is_url
 from telemetry_kit.ingest.opening import open_regular
-from telemetry_kit.schemas.log_tables import MARK, TABLES
+from telemetry_kit.schemas.log_tables import ARRIVED, MARK, TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -52,7 +52,7 @@ def files_of(
     first = f"{shown(folder.name)}/" if folder is not None and folder.is_dir() else ""
     found = find_files(item, beside)
     logs = [path.parent for _, path in found if path.name == MARK]
-    parts = {log / name for log in logs for name in (MARK, *(f"{part}.parquet" for part in TABLES))}
+    parts = {log / name for log in logs for name in (MARK, ARRIVED, *(f"{part}.parquet" for part in TABLES))}
     return [(first + name, path) for name, path in found if path not in parts]
 
 
@@ -85,6 +85,15 @@ def _described(name: str, path: Path) -> InputFile:
         return {"path": name, "bytes": 0, "modified_ns": 0, "sha256": ""}
 
 
+def stamp(path: Path) -> tuple[int, int] | None:
+    """Return the size of a file and when it was written last; null where it cannot be told."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_size, status.st_mtime_ns
+
+
 def digest(path: Path) -> str:
     """Return the SHA-256 of a file's bytes."""
     with open_regular(path) as stream:
@@ -97,10 +106,11 @@ def are_unchanged(known: Sequence[InputFile], files: Sequence[tuple[str, Path]])
     A file of the same size that was written last at the same time is taken as unchanged without reading it; of any
     other the digest decides.
     """
-    return len(known) == len(files) and all(map(_is_unchanged, known, files))
+    return len(known) == len(files) and all(map(is_unchanged, known, files))
 
 
-def _is_unchanged(known: InputFile, file: tuple[str, Path]) -> bool:
+def is_unchanged(known: InputFile, file: tuple[str, Path]) -> bool:
+    """Tell whether a file is as it was described; it is read only where it was written since."""
     name, path = file
     try:
         status = path.stat()

@@ -78,6 +78,11 @@ class Intake:
         self.n_files = 0
         self.read_at_once: list[tuple[int, int]] = []
         self.generated: list[str] = []
+        self.changed: list[str] = []
+        # What was read before, where that is added to: its sources come first.
+        self.n_stored = 0
+        self.counted: dict[tuple[int, str], int] = {}
+        self.others: Counter[str] = Counter()
         create_events(connection)
         rules.create_macros(connection)
 

@@ -47,7 +47,11 @@ def own_disk() -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except Exception as error:
+        import duckdb
+
+        if not isinstance(error, (OSError, duckdb.IOException)):
+            raise
         place = tempfile.gettempdir()
         raise ResourceError(
             f"temporary files: {place!r} cannot be written: {why(error)}; TMPDIR names another"

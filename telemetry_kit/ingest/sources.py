@@ -14,13 +14,12 @@ from telemetry_kit.ingest.formats.database import database, is_url
 from telemetry_kit.ingest.formats.frames import frames
 from telemetry_kit.ingest.formats.table_reader import Begun, Rejected, TableReader
 from telemetry_kit.ingest.formats.tables import arrow_table, numbered_table
-from telemetry_kit.ingest.inputs import files_of, list_items
+from telemetry_kit.ingest.inputs import files_of, list_items, stamp
 from telemetry_kit.ingest.lines import Damage, Lines
 from telemetry_kit.ingest.rows import holds_events, no_events
-from telemetry_kit.ingest.ties import order_ties
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     import pyarrow as pa
@@ -29,8 +28,13 @@ if TYPE_CHECKING:
     from telemetry_kit.ingest.intake import Intake
 
 
-def take(intake: Intake | Finder, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
-    """Take everything that a source holds into ``intake``; ``folder`` is for temporary files."""
+def take(
+    intake: Intake | Finder,
+    source: Any,  # noqa: ANN401 - as load_events
+    folder: Path,
+    is_wanted: Callable[[Path], bool] = lambda _: True,
+) -> None:
+    """Take what a source holds into ``intake``, of files those that are wanted; ``folder`` is for temporary files."""
     items = list(list_items(source))
     if not items:
         raise ParameterError("source", source, SOURCE_EXPECTED)
@@ -41,7 +45,8 @@ def take(intake: Intake | Finder, source: Any, folder: Path) -> None:  # noqa: A
         else:
             given = frames(item)
         if given is None:
-            files += files_of(item, is_one_of_several=len(items) > 1, beside=intake.beside)
+            found = files_of(item, is_one_of_several=len(items) > 1, beside=intake.beside)
+            files += [file for file in found if is_wanted(file[1])]
             continue
         take_files(intake, files, folder)
         files = []
@@ -50,21 +55,21 @@ def take(intake: Intake | Finder, source: Any, folder: Path) -> None:  # noqa: A
     take_files(intake, files, folder)
 
 
-def settle(intake: Intake, source: Any, folder: Path) -> None:  # noqa: ANN401 - as load_events
-    """Tell duplicates among all that was taken, reject what has the id of another event, and put ties in order.
+def settle(intake: Intake, take_again: Callable[[Finder], None]) -> None:
+    """Tell duplicates among all that was taken, and reject what has the id of another event.
 
     The text of such an event is found by going through the source once more.
     """
     conflicts = mark_duplicates(intake.connection)
     if conflicts:
         finder = Finder(intake, {row for conflict in conflicts for row in (conflict.row, conflict.first)})
-        take(finder, source, folder)
+        take_again(finder)
         reject_conflicts(intake, conflicts, finder)
-    order_ties(intake.connection)
 
 
 def take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: Path) -> None:
-    """Take files in order, each with its name in the audit."""
+    """Take files in order, each with its name in the audit; what changes meanwhile is noted."""
+    before = [stamp(path) for _, path in files]
     with TableReader() as reader:
         for unit in read_files(files, folder, intake.names, intake.beside):
             if isinstance(unit, Lines):
@@ -75,15 +80,37 @@ def take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: P
                 intake.take_damage(unit)
             else:
                 _take_table_file(intake, reader, unit)
+    intake.changed += [name for (name, path), known in zip(files, before, strict=True) if stamp(path) != known]
 
 
 def _take_given(intake: Intake | Finder, table_name: str, table: pa.Table | str) -> None:
     """Take a table in memory, or the reason why it could not be brought there."""
+    from telemetry_kit.ingest.formats.cells import is_beyond
+
     source = intake.add_source(table_name)
     if isinstance(table, str):
         intake.take_damage(Damage(source, 1, f"record: the table cannot be read: {table}", b""))
+    elif any(is_beyond(chunk) for column in table.columns for chunk in column.chunks):
+        _take_some(intake, source, table_name, table)
     else:
         intake.take_relation(source, arrow_table(intake.connection, table_name, table))
+
+
+def _take_some(intake: Intake | Finder, source: int, table_name: str, table: pa.Table) -> None:
+    """Take those rows of a table in memory that have a text, and tell the others."""
+    import pyarrow as pa
+
+    from telemetry_kit.ingest.formats.cells import Refused, readable
+
+    n_before = 0
+    for batch in table.to_batches():
+        for piece in readable(batch, table.column_names, n_before):
+            if isinstance(piece, Refused):
+                intake.take_damage(Damage(source, piece.row + 1, piece.reason, piece.raw.encode()))
+            else:
+                rows = pa.Table.from_batches([piece])
+                intake.take_relation(source, numbered_table(intake.connection, table_name, rows, table.column_names))
+        n_before += len(batch)
 
 
 def _take_table_file(intake: Intake | Finder, reader: TableReader, file: TableFile) -> None:

@@ -6,16 +6,16 @@ import asyncio
 import atexit
 import os
 import re
-import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from telemetry_kit import temporary
 from telemetry_kit.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
     from subprocess import Popen
 
     from jupyter_client.manager import KernelManager
@@ -87,12 +87,13 @@ def execute_notebook(
     from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 
     _set_parameters(notebook, parameters)
-    with tempfile.TemporaryDirectory(prefix="tk-") as folder:
+    # The paths of sockets must be short.
+    with temporary.scratch("tk-") as folder:
         manager = AsyncKernelManager(
             kernel_name=NATIVE_KERNEL_NAME,
             kernel_spec_manager=KernelSpecManager(kernel_dirs=[]),
             transport="ipc" if os.name == "posix" else "tcp",
-            connection_file=str(Path(folder) / "kernel.json"),
+            connection_file=str(folder / "kernel.json"),
         )
         client = NotebookClient(
             notebook,
@@ -104,7 +105,7 @@ def execute_notebook(
             extra_arguments=[f"--InteractiveShellApp.extra_extensions={EXTENSION}"],
             on_cell_executed=lambda **_: on_cell(),
         )
-        executing = client.async_execute(cleanup_kc=True, cwd=folder, env=_environment(Path(folder)))
+        executing = client.async_execute(cleanup_kc=True, cwd=str(folder), env=_environment(folder))
         # In a thread of its own, nbclient leaves the signals alone: an interrupt arrives here, and ends the kernel.
         with ThreadPoolExecutor(max_workers=1) as thread:
             execution = thread.submit(asyncio.run, executing)
@@ -119,7 +120,8 @@ def execute_notebook(
                 # clean up once more when Python ends, what is no longer there.
                 atexit.unregister(client._cleanup_kernel)  # noqa: SLF001
                 raise ReportError(name, f"the kernel did not start ({error})") from None
-            except KeyboardInterrupt:
+            except BaseException:
+                # An interrupt, or a signal that ends the command.
                 while not execution.done():
                     _kill_kernel(manager)
                     time.sleep(0.1)

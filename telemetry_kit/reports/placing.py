@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from telemetry_kit import output
 from telemetry_kit.errors import ReportError
 from telemetry_kit.ingest.inputs import digest
+from telemetry_kit.ingest.opening import why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,18 +25,18 @@ def taking_place(place: Path) -> Iterator[Path]:
     Nothing changes where an exception ends it. The manifest is the last to go and to come: a report that has one is
     whole. The directory itself stays, since it may be a mount or the one in which somebody is working.
     """
-    _earlier_files(place)
-    with output.held(place, lambda fault: ReportError(str(place), fault)):
-        # Another may have been written since.
-        earlier = _earlier_files(place)
-        with output.new_directory(place) as folder:
-            yield folder
-            for path in [place / MANIFEST, *(place / name for name in earlier)]:
-                path.unlink(missing_ok=True)
-            for directory in {(place / name).parent for name in earlier} - {place}:
-                directory.rmdir()
-            for path in sorted(folder.iterdir(), key=lambda path: path.name == MANIFEST):
-                path.rename(place / path.name)
+    try:
+        if place.is_dir():
+            output.settle(place)
+        _earlier_files(place)
+        with output.held(place, lambda fault: ReportError(str(place), fault)):
+            # Another may have been written since.
+            earlier = _earlier_files(place)
+            with output.new_directory(place) as folder:
+                yield folder
+                output.put_in_place(folder, place, earlier, MANIFEST)
+    except OSError as error:
+        raise ReportError(str(place), f"cannot be written: {why(error)}") from None
 
 
 def _earlier_files(place: Path) -> set[str]:
@@ -46,7 +47,7 @@ def _earlier_files(place: Path) -> set[str]:
         raise ReportError(str(place), "is a file, expected a directory")
     paths = {path.relative_to(place) for path in place.rglob("*") if not path.is_dir()}
     # What an attempt that was killed has left is removed, once it is sure that its owner is dead.
-    found = {path.as_posix() for path in paths if not path.parts[0].startswith(output.PREFIX)}
+    found = {path.as_posix() for path in paths if not output.is_passing(path.parts[0])}
     try:
         listed = {MANIFEST} | {entry["path"] for entry in json.loads((place / MANIFEST).read_text("utf-8"))["outputs"]}
     except (OSError, ValueError, KeyError, TypeError):
@@ -60,6 +61,7 @@ def _earlier_files(place: Path) -> set[str]:
 def read_manifest(place: Path) -> dict[str, Any]:
     """Return the manifest of the report in a directory; empty where there is none."""
     try:
+        output.settle(place)
         manifest = json.loads((place / MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
         return {}

@@ -5,13 +5,12 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import tempfile
 import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from telemetry_kit import engine
+from telemetry_kit import engine, temporary
 from telemetry_kit.analyses.periods import latest_periods
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ParameterError, ReportError
 from telemetry_kit.eventlog import bundled
@@ -149,16 +148,16 @@ def write_report(
     )  # fmt: skip
     paths = _notebook_files(notebooks)
     chapters = _read_chapters(paths)
-    place = Path(out)
+    place = _place(out)
     key = _key(source, paths, asked)
     earlier = read_manifest(place)
     if key is not None and earlier.get("key") == key and is_whole(place, earlier):
         on_progress(1, 1, "unchanged")
         return place
-    with taking_place(place) as folder, tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch:
+    with taking_place(place) as folder, temporary.scratch() as scratch:
         total = 1 + sum(chapter.n_cells for chapter in chapters)
         on_progress(0, total, "loading")
-        account = _read(source, Path(scratch), asked)
+        account = _read(source, scratch, asked)
         # A recording within one month has weeks to compare.
         period: Freq = "M" if latest_periods(account.log, "M") else "W"
         steps = itertools.count(1)
@@ -169,7 +168,7 @@ def write_report(
                 on_progress(next(steps), total, name)
 
             executed.append(_execute(chapter, account, asked, period, on_cell))
-        changed = _changes(source, Path(scratch), asked)
+        changed = _changes(source, scratch, asked)
         _write_pages(folder, executed, account, names_of(source), asked, changed=changed)
         failed = [chapter.error for chapter in executed if chapter.error]
         about = {
@@ -189,6 +188,13 @@ def write_report(
             f"{', '.join(names_of(source))}: no event was read, so there is nothing to report on"
         )
     return place
+
+
+def _place(out: str | os.PathLike[str]) -> Path:
+    if not os.fspath(out):
+        # A path of nothing would be where the user works.
+        raise ParameterError("out", out, "a path")
+    return Path(out)
 
 
 def _key(source: Source, notebooks: Sequence[Path], asked: Asked) -> str | None:

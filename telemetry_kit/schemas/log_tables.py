@@ -13,6 +13,8 @@ AUDIT_COLUMNS = [
     "n_after_cutoff",
 ]
 MARK = "event-log.json"
+ARRIVED = "arrived.parquet"
+"""The file of a saved log to which others can be added: every valid event, where and in which order it came."""
 QUARANTINE_COLUMNS = ["source", "record", "event_type", "reason", "raw"]
 TABLES = {
     "quarantine": QUARANTINE_COLUMNS,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pandas as pd
 import pyarrow.parquet as pq
 
-from telemetry_kit import engine, schemas
+from telemetry_kit import engine, output, schemas
 from telemetry_kit.errors import SourceError
 from telemetry_kit.schemas.fields import STATUSES
 from telemetry_kit.schemas.names import quote_literal
@@ -307,6 +307,7 @@ def read_truth(folder: str | Path) -> Simulation:
     """
     folder = Path(folder)
     try:
+        output.settle(folder)
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SourceError(f"{folder}: no truth of a simulation here ({SUMMARY} is missing)") from None

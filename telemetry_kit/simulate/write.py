@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import gzip
 import itertools
-import tempfile
+import json
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from telemetry_kit import output
+from telemetry_kit import output, temporary
 from telemetry_kit.engine import DAY_US, connections
 from telemetry_kit.errors import ParameterError, ResourceError
 from telemetry_kit.simulate.arrival import chunks_in_order, select_events, stage_records
@@ -22,7 +22,7 @@ from telemetry_kit.simulate.columns import SECOND_US
 from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST
 from telemetry_kit.simulate.parameters import Faults, Parameters, Plan
 from telemetry_kit.simulate.text import choose
-from telemetry_kit.simulate.truth import read_truth, records_query, write_tables
+from telemetry_kit.simulate.truth import SUMMARY, read_truth, records_query, write_tables
 from telemetry_kit.simulate.wire import describe, line_query
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from telemetry_kit.simulate.parameters import Container, Era
     from telemetry_kit.simulate.truth import Simulation
 
+TOP = "rudder-logs"
+"""The folder in which object storage keeps all events."""
 STORAGE_SOURCE = "1kQpZ3bVn8rTt5uWf2XyYc7dHgA"
 """The name of the source in the folders of object storage, as in the recordings."""
 GZIP_LEVEL = 3
@@ -93,8 +95,8 @@ def simulate_log(
     5
     """
     plan = Plan(n_events, n_servers, seed, era, "batch-bodies", parameters or Parameters(), faults or Faults())
-    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as folder:
-        _simulate(plan, Path(folder), None)
+    with temporary.scratch() as folder:
+        _simulate(plan, folder, None)
         return read_truth(folder)
 
 
@@ -155,35 +157,81 @@ def write_simulation(
     >>> bool(audit["n_read"].sum() < 1000)
     True
     """
+    if not Path(path).name:
+        raise ParameterError("path", str(path), "the name of a file or folder")
     path = Path(path)
     plan = Plan(n_events, n_servers, seed, era, container, parameters or Parameters(), faults or Faults())
     if not path.suffix and container != "object-storage":
         raise ParameterError("path", str(path), f"a file name with a suffix such as .jsonl for {container}")
     truth = path.with_name(path.name.split(".")[0] + ".truth")
-    if not path.name or (path.is_file() and not truth.is_dir()):
-        raise ParameterError("path", str(path), "a new file, or the one of an earlier simulation")
-    try:
+
+    def refuse(fault: str) -> ParameterError:
+        return ParameterError("path", str(path), f"a place of its own: {fault}")
+
+    with _own_errors(path), output.held(truth, refuse), output.new_directory(truth) as known:
+        # A kill may have left two places to be put right; what lies in the one is moved from the other.
+        temporary.remove_dead(path.parent, output.PREFIX)
+        _check_earlier(path, truth)
+        if path.exists() and not path.is_file() and path.suffix:
+            audit = _simulate(plan, known, path, path)
+            output.put_in_place(known, truth, [], SUMMARY)
+            return audit
+        place = path.parent if path.suffix else path
         with (
-            output.held(truth, lambda fault: ParameterError("path", str(path), f"a place of its own: {fault}")),
-            output.new_directory(truth) as known,
-            output.new_file(path) if path.suffix else contextlib.nullcontext(path) as made,
+            contextlib.nullcontext() if path.suffix else output.held(path, refuse),
+            output.new_directory(place, steps_of=truth) as made,
         ):
-            audit = _simulate(plan, known, path, made)
-            output.put_in_place(known, truth, [], "records.parquet")
-    except OSError as error:
-        raise ResourceError(f"path: {path.name!r} cannot be written: {error.strerror}") from None
+            new = made / path.name if path.suffix else made
+            audit = _simulate(plan, known, path, new)
+            if path.suffix:
+                new.chmod(output.mode_of(path))
+                beside = [(new, path)]
+            else:
+                (made / TOP).mkdir(exist_ok=True)
+                beside = [(made / TOP, path / TOP)]
+            output.put_in_place(known, truth, [], SUMMARY, beside)
     return audit
+
+
+@contextlib.contextmanager
+def _own_errors(path: Path) -> Iterator[None]:
+    """Say in one line that something cannot be written."""
+    import duckdb
+
+    try:
+        yield
+    except (OSError, duckdb.IOException) as error:
+        fault = " ".join((getattr(error, "strerror", None) or str(error)).split())
+        raise ResourceError(f"path: {path.name!r} cannot be written: {fault}") from None
+
+
+def _check_earlier(path: Path, truth: Path) -> None:
+    """See that nothing is replaced but the events of an earlier simulation, which its truth tells."""
+    if path.is_file() and not (truth / SUMMARY).is_file():
+        raise ParameterError("path", str(path), "a new file, or the one of an earlier simulation")
+    if path.suffix or not (path / TOP).exists():
+        return
+    try:
+        told = json.loads((truth / SUMMARY).read_text(encoding="utf-8"))["audit"]
+        known = {entry["source"] for entry in told}
+    except (OSError, ValueError, LookupError, TypeError):
+        known = set()
+    found = {file.relative_to(path).as_posix() for file in (path / TOP).rglob("*") if not file.is_dir()}
+    if strange := sorted(found - known):
+        raise ParameterError(
+            "path", str(path), f"a new folder, or the one of an earlier simulation; it holds {strange[0]!r}"
+        )
 
 
 def _simulate(plan: Plan, truth: Path, path: Path | None, made: Path | None = None) -> pd.DataFrame:
     """Write the events to ``made`` as those of ``path``, if there is one, and what is known to the folder ``truth``."""
-    with tempfile.TemporaryDirectory(prefix="telemetry-kit-") as scratch, contextlib.ExitStack() as stack:
-        staged = Path(scratch) / "staged.parquet"
+    with temporary.scratch() as scratch, contextlib.ExitStack() as stack:
+        staged = scratch / "staged.parquet"
         stage_records(plan, staged, truth / "servers.parquet")
         reader, maker = stack.enter_context(connections.connect()), stack.enter_context(connections.connect())
         for connection in (reader, maker):
             connection.execute(f"SET memory_limit = '{MEMORY_LIMIT}'")
-            connection.execute("SET temp_directory = ?", [scratch])
+            connection.execute("SET temp_directory = ?", [str(scratch)])
         select_events(reader, staged, plan.n_events)
         files = _files(reader, path)
         records: pq.ParquetWriter | None = None
@@ -221,7 +269,7 @@ def _files(reader: duckdb.DuckDBPyConnection, path: Path | None) -> _Files:
     for day, last_us, _ in days:
         folder = pd.Timestamp(day, unit="D").strftime("%m-%d-%Y")
         made_at, stem = last_us // SECOND_US + 30, f"{STORAGE_SOURCE}.{day:08x}-0000-4000-8000-{last_us:012x}"
-        names.append(f"rudder-logs/{STORAGE_SOURCE}/{folder}/{made_at}.{stem}.json.gz")
+        names.append(f"{TOP}/{STORAGE_SOURCE}/{folder}/{made_at}.{stem}.json.gz")
     before = np.cumsum([0, *(count for _, _, count in days)])[:-1]
     return _Files(names, [day * DAY_US for day, _, _ in days], before.tolist())
 
@@ -247,7 +295,6 @@ def _line_writer(
     """Open what takes lines, each with the number of its file; files come one after the other."""
     with contextlib.ExitStack() as stack:
         paths = [path] if path.suffix else [path / name for name in names]
-        path.parent.mkdir(parents=True, exist_ok=True)
         # A file is there even if nothing arrives in it.
         current = (0, stack.enter_context(_open(path))) if path.suffix else None
 

@@ -1,10 +1,13 @@
 """The files of a source are known by their names in the audit, and by their content."""
 
+import json
 import os
 
+import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit.ingest import intake
 from telemetry_kit.ingest.inputs import are_unchanged, describe_files, input_files, is_of_files
 
 
@@ -79,3 +82,36 @@ def test_a_file_that_cannot_be_read_is_never_taken_as_unchanged(folder):
     known = describe_files(files)
     assert [entry["sha256"] == "" for entry in known] == [False, False, True]
     assert not are_unchanged(known, files)
+
+
+def test_a_file_that_changes_while_it_is_read_is_named(tmp_path, make_event, monkeypatch):
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(make_event(1)) + "\n")
+    take_lines = intake.Intake.take_lines
+
+    def growing(self, lines):
+        take_lines(self, lines)
+        with path.open("a") as stream:
+            stream.write(json.dumps(make_event(2)) + "\n")
+
+    monkeypatch.setattr(intake.Intake, "take_lines", growing)
+    log = tk.load_events(tmp_path)
+    told = log.findings.set_index("finding")["detail"]
+    assert told["file that changed while it was read"] == "a.jsonl"
+
+
+def test_a_table_of_many_unknown_columns_takes_no_more_queries_than_one_of_few(make_event, monkeypatch):
+    asked = []
+    note = intake.Intake.note_unknown
+    monkeypatch.setattr(intake.Intake, "note_unknown", lambda self, query: (asked.append(query), note(self, query)))
+    event = make_event(1)
+    properties = event.pop("properties")
+    frame = pd.DataFrame([properties | event | {"messageId": name} for name in "abc"])
+    counts = []
+    for n in (2, 1000):
+        wide = pd.concat([frame, pd.DataFrame({f"x{k}": [1, 2, 3] for k in range(n)})], axis=1)
+        log = tk.load_events(wide)
+        assert (log.findings["finding"] == "unknown property").sum() == n
+        counts.append(len(asked))
+        asked.clear()
+    assert counts[0] == counts[1]

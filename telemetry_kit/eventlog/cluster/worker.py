@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import schemas
+from telemetry_kit import schemas, temporary
 from telemetry_kit.engine import connections
 from telemetry_kit.ingest.audit import last_others, origin_of
 from telemetry_kit.ingest.conflicts import Finder
@@ -84,10 +83,9 @@ def find_texts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 def _taken(part: dict[str, Any]) -> Iterator[tuple[Intake, Path, int]]:
     """Take a part into an intake of its own, in a folder that goes with it."""
     with (
-        tempfile.TemporaryDirectory(prefix="telemetry-kit-") as name,
+        temporary.scratch() as folder,
         contextlib.closing(connections.connect()) as connection,
     ):
-        folder = Path(name)
         connection.execute("SET threads = 1")  # a task has one core
         connection.execute(f"SET temp_directory = {quote_literal(str(folder / 'spill'))}")
         intake = Intake(connection)

@@ -20,6 +20,9 @@ CELL_LIMIT = 16 * 1024 * 1024 - 1
 """How many bytes a cell or a row may have: what a line may."""
 PIECE_BYTES = 32 * 1024 * 1024
 """How many bytes the rows may have that are given on together."""
+FARTHEST_US = 9_200_000_000_000_000_000
+"""How far from 1970 a time may lie, and how long a duration may be, in microseconds: what is beyond has no text."""
+_UNITS_US = {"s": 1_000_000, "ms": 1000, "us": 1}
 _SHOWN = 16 * 1024
 """How much of a cell that cannot be read is shown."""
 
@@ -49,6 +52,10 @@ def readable(
         bad = _unreadable_rows(cells)
         for place in bad:
             faults.setdefault(place, []).append((column, f"{name}: the cell cannot be read, expected text in UTF-8"))
+        # What is damaged must not be looked into.
+        odd = _found(cells, lambda part: _is_damaged(part) or is_beyond(part)) if bad else _found(cells, is_beyond)
+        for place in sorted({*odd} - {*bad}):
+            faults.setdefault(place, []).append((column, f"{name}: a time too far from 1970 to be told"))
         sizes = _lengths(cells, bad)
         for place in np.flatnonzero(sizes > CELL_LIMIT).tolist():
             reason = f"{name}: a cell of {sizes[place]} bytes, expected at most {CELL_LIMIT}"
@@ -117,6 +124,27 @@ def _found(cells: pa.Array, is_bad: Callable[[pa.Array], bool]) -> list[int]:
     return sorted(found)
 
 
+def is_beyond(cells: pa.Array) -> bool:
+    """Tell whether a time or a duration among cells is so large that DuckDB cannot write it as text."""
+    kind = cells.type
+    if pa.types.is_timestamp(kind) or pa.types.is_duration(kind):
+        if kind.unit not in _UNITS_US or not len(cells):
+            return False
+        most = FARTHEST_US // _UNITS_US[kind.unit]
+        extremes = pc.min_max(cells.view(pa.int64()))
+        low, high = extremes["min"].as_py(), extremes["max"].as_py()
+        return low is not None and (low < -most or high > most)
+    if pa.types.is_dictionary(kind):
+        return pa.types.is_temporal(kind.value_type) and is_beyond(cells.dictionary_decode())
+    if pa.types.is_struct(kind):
+        return any(map(is_beyond, cells.flatten()))
+    if pa.types.is_map(kind):
+        begin, end = (cells.offsets[n].as_py() for n in (0, -1))
+        return any(is_beyond(part.slice(begin, end - begin)) for part in (cells.keys, cells.items))
+    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind)
+    return is_list and is_beyond(pc.list_flatten(cells))
+
+
 def _lengths(cells: pa.Array, bad: list[int]) -> Any:  # noqa: ANN401 - a NumPy array
     """Return how many bytes each cell has that is of any length; 0 for numbers, and where it cannot be read."""
     kind = cells.type
@@ -157,9 +185,19 @@ def _shown(batch: pa.RecordBatch, names: Sequence[str], row: int, bad: set[int])
             index = cell.indices[0].as_py()
             cell = cell.dictionary.slice(index or 0, 0 if index is None else 1)
         if column not in bad and -1 not in bad:
-            value = cell[0].as_py() if len(cell) else None
+            value = _value(cell)
             shown[name] = value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
         elif len(cell) and _is_text(cell.type) and not _is_damaged(cell.cast(pa.binary(), safe=False)):
             buffer = cell[0].as_buffer()
             shown[name] = "" if buffer is None else bytes(buffer[:_SHOWN]).decode("utf-8", "backslashreplace")
+        elif len(cell) and pa.types.is_temporal(cell.type):
+            shown[name] = _value(cell)
     return json.dumps(shown, ensure_ascii=False)
+
+
+def _value(cell: pa.Array) -> Any:  # noqa: ANN401 - a value of any type
+    """Return the value of a column of one cell; of a time that Python has none for, its number."""
+    try:
+        return cell[0].as_py() if len(cell) else None
+    except (ValueError, OverflowError):
+        return cell.view(pa.int32() if cell.type.bit_width == 32 else pa.int64())[0].as_py()  # noqa: PLR2004 - bits

@@ -12,6 +12,7 @@ messages, each a line of JSON, a batch with as many bytes of an Arrow stream beh
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,7 +30,9 @@ MEMORY = 1024 * 1024 * 1024
 
 def serve() -> None:
     """Answer requests until there are no more."""
-    out = sys.stdout.buffer
+    # What a reader in C prints must not stand among the answers.
+    out = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     is_limited = False
     for request in sys.stdin:
         asked = json.loads(request)

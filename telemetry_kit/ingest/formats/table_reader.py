@@ -100,7 +100,12 @@ class TableReader:
                 child = self._ask(file)
                 stream: Any = child.stdout
                 while line := stream.readline():
-                    message = json.loads(line)
+                    try:
+                        message = json.loads(line)
+                    except ValueError:
+                        # Who answers in other words is at its end as well.
+                        child.kill()
+                        break
                     if "end" in message:
                         is_over = True
                         return

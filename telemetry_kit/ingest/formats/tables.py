@@ -43,7 +43,8 @@ class Table(NamedTuple):
 def arrow_table(connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table) -> Table:
     """Give an Arrow table under a name; DuckDB reads it where it lies."""
     if table.num_columns:
-        connection.register("given_table", table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
+        plain = _plain(table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
+        connection.register("given_table", plain)
     return _as_text(connection, table_name, table.column_names, "row_number() OVER () - 1")
 
 
@@ -51,8 +52,34 @@ def numbered_table(
     connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table, columns: list[str]
 ) -> Table:
     """Give an Arrow table of which the last column is the ``number`` of each row, and the others have these names."""
-    connection.register("given_table", table)
+    connection.register("given_table", _plain(table))
     return _as_text(connection, table_name, columns, "number")
+
+
+def _plain(table: pa.Table) -> pa.Table:
+    """Return a table without columns of types that DuckDB has not, or has none of the values of."""
+    for place, field in enumerate(table.schema):
+        if _is_foreign(field.type):
+            table = table.set_column(place, field.name, _in_words(table.column(place)))
+    return table
+
+
+def _is_foreign(kind: pa.DataType) -> bool:
+    import pyarrow as pa
+
+    is_any = any(map(_is_foreign, (kind.field(n).type for n in range(kind.num_fields))))
+    is_json = isinstance(kind, pa.BaseExtensionType) and kind.extension_name == "arrow.json"
+    is_number = pa.types.is_float16(kind) or pa.types.is_decimal256(kind)
+    return is_any or is_json or is_number or pa.types.is_union(kind)
+
+
+def _in_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
+    import pyarrow as pa
+
+    if pa.types.is_float16(cells.type):
+        return cells.cast(pa.float32())
+    words = [value if isinstance(value, str | None) else str(value) for value in cells.to_pylist()]
+    return pa.chunked_array([pa.array(words, pa.string())])
 
 
 def _as_text(connection: duckdb.DuckDBPyConnection, table_name: str, columns: list[str], number: str) -> Table:
