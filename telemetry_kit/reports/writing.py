@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
 from telemetry_kit import engine, temporary
-from telemetry_kit.analyses.periods import latest_periods
+from telemetry_kit.analyses.periods import list_periods
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ParameterError, ReportError
 from telemetry_kit.eventlog import bundled
 from telemetry_kit.eventlog.convert import convert_events
@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 MEMORY_LIMIT = "2GB"
 QUARANTINE = "quarantine.jsonl"
+WEEKS_FOR_MONTHS = 7
+"""A recording of fewer weeks has no two months to compare, or of one only a few days."""
 SINGLE_FILE, PDF = "report.html", "report.pdf"
 
 
@@ -158,8 +160,7 @@ def write_report(
         total = 1 + sum(chapter.n_cells for chapter in chapters)
         on_progress(0, total, "loading")
         account = _read(source, scratch, asked)
-        # A recording within one month has weeks to compare.
-        period: Freq = "M" if latest_periods(account.log, "M") else "W"
+        period: Freq = "M" if len(list_periods(account.log, "W")) >= WEEKS_FOR_MONTHS else "W"
         steps = itertools.count(1)
         executed = []
         for chapter in chapters:
