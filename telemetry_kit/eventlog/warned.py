@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import NoEventsWarning, RejectedEventsWarning
 
 if TYPE_CHECKING:
-    from telemetry_kit.eventlog.load import Judgement
-    from telemetry_kit.eventlog.log import EventLog
+    import pandas as pd
 
 
-def warn_of(log: EventLog[Any] | Judgement, *, is_stored: bool) -> None:
+class HasAccount(Protocol):
+    """An ``EventLog``, or the account of one without its events."""
+
+    @property
+    def audit(self) -> pd.DataFrame:
+        """What became of the records of each source."""
+
+    @property
+    def quarantine(self) -> Any:  # noqa: ANN401 - a frame of any kind
+        """The rejected records."""
+
+
+def warn_of(log: HasAccount, *, is_stored: bool) -> None:
     """Warn the user, who called what called this, of rejected records and of an empty log.
 
     Of a log that was stored before, and opened as it is, the rejected records have been told.
