@@ -138,7 +138,6 @@ def read_query(lines: Lines, keys: Keys) -> str:
     made = expressions(
         [(key, quote_identifier(key)) for key in known],
         [(key, f"properties.{quote_identifier(key)}") for key in properties],
-        is_wire=True,
     )
     return f"SELECT {raw_columns(made)}, {size} AS n_members FROM {reader}"
 

@@ -263,7 +263,6 @@ class Intake:
         made = expressions(
             [(key, f"cells[{n}]") for n, key in enumerate(top, 1)],
             [(key, f"own_cells[{n}]") for n, key in enumerate(properties, 1)],
-            is_wire=True,
         )
         made["received_at"] = f"COALESCE({made['received_at']}, sent)" if "received_at" in made else "sent"
         self.connection.execute(f"""

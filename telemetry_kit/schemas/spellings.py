@@ -87,14 +87,12 @@ def _spelling(folded: str) -> tuple[str, int] | None:
     return None
 
 
-def expressions(
-    keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = (), *, is_wire: bool = False
-) -> dict[str, str]:
+def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
     """Return SQL for each field that some key names; where several name it, the first that has a value counts.
 
     ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
-    ``is_wire`` says that records came as JSON: where they have ``properties`` of their own too, ``timestamp`` is as the
-    sender wrote it, and tells the offset of the sender's clock. What makes tables has times in a zone of its own.
+    Where records have ``properties`` of their own, ``timestamp`` is as the sender wrote it, and tells the offset of the
+    sender's clock. What makes tables of them has times in a zone of its own.
     """
     made = {}
     keys, properties = list(keys), list(properties)
@@ -103,8 +101,7 @@ def expressions(
         way = [f"NULLIF({x}, 'track')" if fold(key) == "type" else x for key, x in keyed]
         way = [f"NULLIF({x}, '')" for x in way] if column == "event_type" else way
         made[column] = f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0]
-    is_nested = is_wire and bool(properties)
-    told = [f"CAST({offset_s_sql(x)} AS VARCHAR)" for key, x in keys if is_nested and fold(key) == _WIRE_TIME]
+    told = [f"CAST({offset_s_sql(x)} AS VARCHAR)" for key, x in keys if properties and fold(key) == _WIRE_TIME]
     if told:
         own = [made["utc_offset_s"]] if "utc_offset_s" in made else []
         made["utc_offset_s"] = f"COALESCE({', '.join([*own, *told])})"

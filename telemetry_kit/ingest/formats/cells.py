@@ -52,8 +52,10 @@ def readable(
         bad = _unreadable_rows(cells)
         for place in bad:
             faults.setdefault(place, []).append((column, f"{name}: the cell cannot be read, expected text in UTF-8"))
-        # What is damaged must not be looked into.
-        odd = _found(cells, lambda part: _is_damaged(part) or is_beyond(part)) if bad else _found(cells, is_beyond)
+        odd: list[int] = []
+        if _holds_times(cells.type):
+            # What is damaged must not be looked into.
+            odd = _found(cells, lambda part: _is_damaged(part) or is_beyond(part)) if bad else _found(cells, is_beyond)
         for place in sorted({*odd} - {*bad}):
             faults.setdefault(place, []).append((column, f"{name}: a time too far from 1970 to be told"))
         sizes = _lengths(cells, bad)
@@ -122,6 +124,14 @@ def _found(cells: pa.Array, is_bad: Callable[[pa.Array], bool]) -> list[int]:
             half = (begin + end) // 2
             spans += [(begin, half), (half, end)]
     return sorted(found)
+
+
+def _holds_times(kind: pa.DataType) -> bool:
+    """Tell whether cells of a type hold times or durations. A text's dictionary, damaged once, is damaged for all."""
+    if pa.types.is_dictionary(kind):
+        return _holds_times(kind.value_type)
+    fields = (kind.field(n).type for n in range(kind.num_fields))
+    return pa.types.is_timestamp(kind) or pa.types.is_duration(kind) or any(map(_holds_times, fields))
 
 
 def is_beyond(cells: pa.Array) -> bool:
