@@ -1,5 +1,6 @@
 """A warehouse answers as its tables do when they are loaded."""
 
+import gc
 import os
 
 import ibis
@@ -51,6 +52,8 @@ def connection(postgresql, fill_warehouse, export):
         connection = ibis.postgres.connect(**_parts(postgresql), schema=schema)
         create_others(connection, export)
         yield connection
+        # Ibis drops what it keeps when the last frame of it goes, which has to be while there is a connection.
+        gc.collect()
         connection.disconnect()
         cursor.execute(f"DROP SCHEMA {schema} CASCADE")
 
@@ -94,7 +97,9 @@ def others(connection):
 def kept(warehouse, others):
     """The events as temporary tables of the server, so that Ibis need not write their making anew each time."""
     frames = {kind: tk.persist(getattr(warehouse, kind)) for kind in KINDS}
-    return frames | others | {"cutoff": warehouse.cutoff}
+    frames |= others | {"cutoff": warehouse.cutoff}
+    yield frames
+    frames.clear()
 
 
 @pytest.mark.filterwarnings("ignore::telemetry_kit.errors.UnmatchedKeysWarning")
