@@ -64,9 +64,9 @@ def scan_events(
 
     The source is converted to validated Parquet once, as by ``convert_events``, and read from there as long as it is
     the same: the same files with the same content. A file whose size and time of last change are as they were is not
-    read again; of any other its SHA-256 decides. Where files have come behind those that are there, as daily exports
-    do, these alone are read, and the result is as from nothing. Databases and frames in memory do not tell whether
-    they are the same: they need a ``store``, and are converted at every call.
+    read again; of any other its SHA-256 decides. Where files have come behind those that are in a ``store``, as daily
+    exports do, these alone are read, and the result is as from nothing. Databases and frames in memory do not tell
+    whether they are the same: they need a ``store``, and are converted at every call.
 
     Parameters
     ----------
@@ -135,7 +135,7 @@ def scan_events(
     else:
         folder = _cached(source) if store is None else Path(store)
         if not _is_current(folder, source):
-            fill_store(source, folder, memory_limit or MEMORY_LIMIT)
+            fill_store(source, folder, memory_limit or MEMORY_LIMIT, remembers=store is not None)
     log = open_store(connection, folder, first, until)
     warn_of(log, is_stored=is_saved(source))
     return log

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from telemetry_kit.schemas import EventType
 
 
+LATE = "arrived more than 90 days after its time"
+"""The finding that a clock may be wrong."""
 BESIDE_SHOWN = 5
 """How many of the files that were passed over are named."""
 LEVELS_LIMIT = 10_000
@@ -139,7 +141,7 @@ def seen_table(
     """Return what was counted beside the events as a table of findings."""
     rows: list[Finding] = [("other event type", None, type_name, n) for type_name, n in others]
     rows += [("unknown property", kind, key, n) for (kind, key), n in sorted(unknown.items())]
-    rows += [("arrived more than 90 days after its time", kind, f"server {server}", n) for kind, server, n in late]
+    rows += [(LATE, kind, f"server {server}", n) for kind, server, n in late]
     rows += [("generated column that was not read", None, column, 1) for column in generated]
     rows += [("file that changed while it was read", None, name, 1) for name in changed]
     if beside:

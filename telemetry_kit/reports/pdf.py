@@ -6,9 +6,9 @@ import os
 import re
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 
+from telemetry_kit import temporary
 from telemetry_kit.errors import ReportError
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
@@ -54,10 +54,10 @@ def print_page(page: str, path: Path) -> None:
     browser = find_browser()
     # The sandbox of a browser is not for root, which containers are.
     is_root = hasattr(os, "geteuid") and os.geteuid() == 0
-    with tempfile.TemporaryDirectory(prefix="tk-") as folder:
-        printed, source = Path(folder) / "report.pdf", Path(folder) / "report.html"
+    with temporary.scratch() as folder:
+        printed, source = folder / "report.pdf", folder / "report.html"
         source.write_text(page, encoding="utf-8", newline="\n")
-        own = [f"--user-data-dir={Path(folder) / 'profile'}", f"--print-to-pdf={printed}", source.as_uri()]
+        own = [f"--user-data-dir={folder / 'profile'}", f"--print-to-pdf={printed}", source.as_uri()]
         command = [browser, *_FLAGS, *(["--no-sandbox"] if is_root else []), *own]
         try:
             done = subprocess.run(command, capture_output=True, check=False, timeout=_TIMEOUT_S)  # noqa: S603 - own page

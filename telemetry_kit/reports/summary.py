@@ -20,11 +20,13 @@ from telemetry_kit.analyses.stages import (
 )
 from telemetry_kit.analyses.tasks import commander_vs_assignee, task_completion
 from telemetry_kit.eventlog.frames import n_distinct, persist
+from telemetry_kit.ingest.audit import LATE
 from telemetry_kit.plots.groups import WEAK_DF
 from telemetry_kit.reports import changes, sentences
 from telemetry_kit.reports.changed import card_changes, changes_said
 from telemetry_kit.reports.reading import table_to_html
 from telemetry_kit.reports.sentences.eras import answers
+from telemetry_kit.reports.sentences.rows import listed
 from telemetry_kit.reports.wording import count, day, duration, is_null, per_cent, with_limits
 
 if TYPE_CHECKING:
@@ -37,8 +39,7 @@ DOMINANT = 1 / 3
 """A server with more of the completions than this decides what is said of them."""
 FEW_SERVERS = 10
 MOST_FINDINGS = 6
-DOUBTFUL_TIMES = frozenset({"events arrived late"})
-"""The findings that say that times may be wrong."""
+MOST_LATE = 5
 
 
 class Tables(NamedTuple):
@@ -235,11 +236,19 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
         told.append(sentences.rejected(log.audit))
     if tables.completion["n_completed"].any() and tables.completion["largest_cluster_share"].max() > DOMINANT:
         told.append(sentences.concentration(tables.completion))
-    told += [
-        f"**{row['finding'][0].upper()}{row['finding'][1:]}**: {row['detail']} ({count(row['n'], 'event')})."
-        for row in log.findings.to_dict("records")
-        if row["finding"] in DOUBTFUL_TIMES
-    ]
+    late = (
+        log.findings[log.findings["finding"] == LATE]
+        .groupby("detail")["n"]
+        .sum()
+        .sort_values(ascending=False, kind="stable")
+    )
+    if len(late):
+        named = [f"{server} ({n:,})" for server, n in late.head(MOST_LATE).items()]
+        named += [f"{len(late) - MOST_LATE:,} more"] if len(late) > MOST_LATE else []
+        told.append(
+            f"**{count(int(late.sum()), 'event')} arrived more than 90 days late**, from {listed(named)}: they waited "
+            "so long, or the clock there is wrong, and with it the time of what happened."
+        )
     n_servers = int(tables.activity["server_id"].nunique())
     n_silent = int(tables.silence["is_silent"].sum())
     if n_silent:

@@ -348,10 +348,12 @@ def _write_pages(
     taken = [file for file in files if file not in own]
     first = first_page(account.log, chapters, changed) | {"files": [*taken, MANIFEST]}
     _write(folder / "index.html", render_index(chapters, cover, first))
-    if asked.single_file:
-        _write(folder / SINGLE_FILE, render_single(chapters, cover, first))
-    if asked.with_pdf:
-        print_page(render_single(chapters, cover, first), folder / PDF)
+    if asked.single_file or asked.with_pdf:
+        page = render_single(chapters, cover, first)
+        if asked.single_file:
+            _write(folder / SINGLE_FILE, page)
+        if asked.with_pdf:
+            print_page(page, folder / PDF)
 
 
 def write_quarantine(quarantine: IntoFrame, stream: TextIO) -> None:

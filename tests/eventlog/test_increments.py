@@ -14,6 +14,7 @@ from telemetry_kit import schemas
 from telemetry_kit.cli import main
 from telemetry_kit.errors import SourceError
 from telemetry_kit.eventlog import convert
+from telemetry_kit.schemas.log_tables import ARRIVED
 
 
 def assert_equal_logs(left, right):
@@ -170,3 +171,13 @@ def test_a_log_that_is_converted_anew_remembers_nothing_of_before(tmp_path, writ
     tk.convert_events(write("b.jsonl", 2), tmp_path / "log")
     assert not (tmp_path / "log" / "arrived.parquet").exists()
     assert len(tk.load_events(tmp_path / "log").tasks) == 1
+
+
+def test_a_log_in_the_cache_does_not_take_the_space_to_be_added_to(tmp_path, recordings, monkeypatch):
+    source = recordings / "batch-bodies" / "oct2020.jsonl.gz"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    tk.scan_events(source)
+    assert list((tmp_path / "cache").rglob("incident.parquet"))
+    assert not list((tmp_path / "cache").rglob(ARRIVED))
+    tk.scan_events(source, store=tmp_path / "store")
+    assert (tmp_path / "store" / ARRIVED).is_file()

@@ -87,12 +87,17 @@ def decomposition(table: pd.DataFrame) -> str:
     ... })))
     From 2020-11-01 to 2020-12-01 the share went from 50 % to 56 %. Of these +6 points, +4 come from the same ...
     """
-    rows = rows_of(table, ("group_a", "group_b", "component", "contribution", "estimate_a", "estimate_b", "difference"))
+    sides = ("group_a", "group_b", "estimate_a", "estimate_b")
+    rows = rows_of(table, (*sides, "component", "contribution", "n_servers", "difference"))
     if not rows:
         return "No share could be taken apart: there are not two periods with completions."
     latest = rows[-1]
     parts = [row for row in rows if (row["group_a"], row["group_b"]) == (latest["group_a"], latest["group_b"])]
-    told = [f"{_points(row['contribution'])} from {_PARTS.get(row['component'], row['component'])}" for row in parts]
+    told = [
+        f"{_points(row['contribution'])} from {_PARTS.get(row['component'], row['component'])} "
+        f"({count(row['n_servers'], 'server')})"
+        for row in parts
+    ]
     first, *others = told
     return (
         f"From {latest['group_a']} to {latest['group_b']} the share went from {per_cent(latest['estimate_a'])} to "

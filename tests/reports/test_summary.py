@@ -1,0 +1,23 @@
+"""What the first page warns of."""
+
+import json
+
+import telemetry_kit as tk
+from telemetry_kit.reports.summary import alerts, compute_tables
+
+
+def warned(tmp_path, events):
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, events)))
+    log = tk.load_events(tmp_path / "events.jsonl")
+    return " ".join(alerts(log, compute_tables(log)))
+
+
+def test_events_that_arrived_months_after_their_time_are_told_with_their_servers(tmp_path, make_event):
+    late = {"receivedAt": "2021-06-01T00:00:00Z"}
+    events = [make_event(n) | late | {"userId": "a"} for n in range(3)] + [make_event(3) | late | {"userId": "b"}]
+    said = warned(tmp_path, [*events, make_event(4)])
+    assert "**4 events arrived more than 90 days late**, from server a (3) and server b (1):" in said
+
+
+def test_events_that_arrived_in_time_are_no_alert(tmp_path, make_event):
+    assert "late" not in warned(tmp_path, [make_event(n) | {"receivedAt": "2020-11-03T00:00:00Z"} for n in range(3)])
