@@ -312,7 +312,8 @@ def _draw_share_scale(ax: Axes, word: str) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.ticker import PercentFormatter
 
-    scale = ax.inset_axes((1.03, 0.0, 0.025, 1.0))
+    # The caption above may be as wide as both.
+    scale = ax.inset_axes((1.03, 0.0, 0.025, 0.95))
     bar = ax.figure.colorbar(ScalarMappable(cmap=HEAT), cax=scale, format=PercentFormatter(1, symbol=" %"))
     scale.spines[:].set_visible(False)
     bar.set_label(f"Share of the {word}'s visits", fontsize=style.small(), color=style.INK)
