@@ -111,9 +111,13 @@ VALUES = {
     "revisits_per_incident": "returns per incident",
     "restarts_per_incident": "restarts per incident",
     "from_start": "recorded from the start",
+    "probability_of_superiority": "chance of being the larger one",
+    "difference_of_medians": "difference of medians",
 }
 """What some columns say in code, in words."""
 
+RATES = frozenset({"revisits_per_incident", "restarts_per_incident"})
+"""Measures that are no shares, though they may lie below 1."""
 SHARES = frozenset(
     {
         *("share", "step_estimate", "largest_cluster_share", "commander", "assignee", "overall", "shrunk", "survival"),

@@ -16,6 +16,7 @@ from telemetry_kit.reports.columns import (
     HEADINGS,
     INTERVALS,
     LIMITS_OF_A_CHART,
+    RATES,
     SHARES,
     VALUES,
 )
@@ -132,7 +133,8 @@ def _are_certain(table: pd.DataFrame) -> list[bool]:
 
 def _heading(name: str, table: pd.DataFrame) -> str:
     if name == "estimate":
-        return "Share" if _are_shares(table, name) else "Estimate"
+        has_rates = "measure" in table and table["measure"].isin(RATES).any()
+        return "Share" if _are_shares(table, name) and not has_rates else "Estimate"
     words = HEADINGS.get(name) or name.removesuffix("_s").removeprefix("n_").removeprefix("is_").replace("_", " ")
     heading = words[0].upper() + words[1:]
     return f"{heading} (points)" if name in DIFFERENCES and _are_shares(table, name) else heading
@@ -143,7 +145,10 @@ def _writers(table: pd.DataFrame, name: str) -> list[Callable[[Any], str]]:
     kinds = pd.api.types
     if "unit" in table and kinds.is_float_dtype(table[name].dtype):
         return [_UNITS.get(str(unit), wording.number) for unit in table["unit"]]
-    return [_writer(table, name)] * len(table)
+    usual = _writer(table, name)
+    if name == "estimate" and "measure" in table:
+        return [wording.number if measure in RATES else usual for measure in table["measure"]]
+    return [usual] * len(table)
 
 
 def _writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
@@ -157,7 +162,7 @@ def _writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
         return _number_writer(table, name)
     if kinds.is_datetime64_any_dtype(column.dtype):
         return _time_writer(name, column.dropna())
-    return _told if name in {"measure", "records", "basis"} else _text
+    return _told if name in {"measure", "comparison", "records", "basis"} else _text
 
 
 def _number_writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
