@@ -159,7 +159,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     simulate.add_argument("--events", required=True, type=int, metavar="N", help="number of events")
     simulate.add_argument("--seed", required=True, type=int, metavar="S", help="the same seed gives the same events")
-    simulate.add_argument("--era", default="oct2020", help="prev, oct2020 (default) or later")
+    simulate.add_argument("--era", default="oct2020", help="prev, oct2020 (default), later, or change (of the era)")
     simulate.add_argument(
         "--container", default="object-storage", help="object-storage (default), batch-bodies or published"
     )

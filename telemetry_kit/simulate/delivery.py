@@ -154,11 +154,13 @@ def _damage(rng: np.random.Generator, plan: Plan, events: Columns, *, spared: Fl
 def _possible(plan: Plan, events: Columns, hit: Integers) -> Flags:
     """Return which kinds of damage can befall each of the records ``hit``, as a matrix."""
     possible = np.zeros((hit.size, len(DAMAGE)), dtype=bool)
-    absent = {field.column for field in schemas.FIELDS if field.until_version is not None and plan.era == "later"}
+    staged = {field.column for field in schemas.FIELDS if field.until_version is not None}
+    has_status = np.array(plan.has_status)[events["version"][hit]]
     for column, damage in enumerate(DAMAGE):
         fits = np.isin(events["kind"][hit], damage.kinds)
         if damage.only_state_changes:
             fits &= events["new_state"][hit] >= 0
-        exists = damage.column not in absent and (column != CLOCK_AHEAD or plan.container != "published")
-        possible[:, column] = fits & exists
+        if damage.column in staged:
+            fits &= ~has_status
+        possible[:, column] = fits & (column != CLOCK_AHEAD or plan.container != "published")
     return possible

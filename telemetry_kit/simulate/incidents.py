@@ -17,7 +17,7 @@ from telemetry_kit.simulate.columns import (
     sum_in_group,
     take,
 )
-from telemetry_kit.simulate.population import PLAYBOOK_DELETE, is_affected, utc_offset_us
+from telemetry_kit.simulate.population import PLAYBOOK_DELETE, is_affected, utc_offset_us, version_at
 
 if TYPE_CHECKING:
     from telemetry_kit.simulate.columns import Columns, Flags, Integers
@@ -132,7 +132,7 @@ def incident_events(rng: np.random.Generator, plan: Plan, servers: Columns, case
     """Let every incident run; return its events in order of case and time, and how long people work in each."""
     path, life = _path(rng, plan.parameters, cases, plan.window_us[1])
     touches = [_touches(rng, cases, life, plan.parameters.commander_changes, CHANGE_COMMANDER)]
-    if plan.era == "later":
+    if any(plan.has_status):
         touches.append(_touches(rng, cases, life, TIMELINE_POSTS, TIMELINE))
         touches.append(_touches(rng, cases, life, TABS_CLICKED, FRONTEND))
     events = concatenate([path, *touches])
@@ -143,6 +143,11 @@ def incident_events(rng: np.random.Generator, plan: Plan, servers: Columns, case
     events = take(events, events["is_active"] | (events["action"] != CHANGE_COMMANDER))
     case = events["case"]
     events["time_us"] = _apart(case, events["time_us"], cases["start_us"])
+    version = version_at(servers, cases["server"][case], events["time_us"])
+    events["has_status"] = np.array(plan.has_status)[version]
+    # Only versions that have a status send these.
+    events = take(events, events["has_status"] | ~np.isin(events["action"], (TIMELINE, FRONTEND)))
+    case = events["case"]
     n_users = servers["n_users"][cases["server"][case]]
     changed = events["action"] == CHANGE_COMMANDER
     step = np.where(changed, 1 + (rng.random(case.size) * (n_users - 1)).astype(np.int64), 0)

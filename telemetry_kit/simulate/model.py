@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from telemetry_kit.simulate.columns import Columns, Integers
-    from telemetry_kit.simulate.parameters import Era, Plan
+    from telemetry_kit.simulate.parameters import Plan
 
 KINDS = ("incident", "tasks", "playbook", "frontend", "unknown")
 INCIDENT, TASKS, PLAYBOOK, OTHER, UNKNOWN = range(len(KINDS))
@@ -84,7 +84,7 @@ def _batch(rng: np.random.Generator, plan: Plan, first: int, count: int) -> tupl
     incidents, cases["life_us"] = incident_events(rng, plan, servers, cases)
     tasks = task_events(rng, plan, servers, cases, incidents)
     parts = [
-        _incident_rows(plan.era, playbooks, cases, incidents, tasks),
+        _incident_rows(playbooks, cases, incidents, tasks),
         _task_rows(cases, tasks),
         _playbook_rows(playbooks),
     ]
@@ -100,14 +100,13 @@ def _rows(count: int, **given: Integers) -> Columns:
     return {name: np.asarray(given[name]) if name in given else np.full(count, blank) for name, blank in BLANK.items()}
 
 
-def _incident_rows(era: Era, playbooks: Columns, cases: Columns, incidents: Columns, tasks: Columns) -> Columns:
+def _incident_rows(playbooks: Columns, cases: Columns, incidents: Columns, tasks: Columns) -> Columns:
     case = incidents["case"]
     action, is_active = incidents["action"], incidents["is_active"]
     closed = np.where(cases["number"][case] % 3 == 0, ARCHIVED, RESOLVED)
     status = np.where(is_active, np.where(incidents["stage"] > 0, ACTIVE, REPORTED), closed)
-    if era == "later":
-        as_it_is = np.isin(action, (CREATE, CHANGE_COMMANDER, TIMELINE, FRONTEND))
-        action = np.where(as_it_is, action, UPDATE_STATUS)
+    as_it_is = np.isin(action, (CREATE, CHANGE_COMMANDER, TIMELINE, FRONTEND))
+    action = np.where(incidents["has_status"] & ~as_it_is, UPDATE_STATUS, action)
     playbook = cases["playbook"][case]
     return _rows(
         case.size,

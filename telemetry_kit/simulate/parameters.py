@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from telemetry_kit.engine import DAY_US
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.schemas import LAST_STAGED_VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-Era = Literal["prev", "oct2020", "later"]
+Era = Literal["prev", "oct2020", "later", "change"]
 Container = Literal["object-storage", "batch-bodies", "published"]
 ERAS: tuple[Era, ...] = get_args(Era)
 CONTAINERS: tuple[Container, ...] = get_args(Container)
@@ -24,6 +25,7 @@ STARTS: dict[Era, dt.datetime] = {
     "prev": dt.datetime(2020, 7, 1, tzinfo=dt.UTC),
     "oct2020": dt.datetime(2020, 10, 1, tzinfo=dt.UTC),
     "later": dt.datetime(2021, 3, 1, tzinfo=dt.UTC),
+    "change": dt.datetime(2020, 12, 1, tzinfo=dt.UTC),
 }
 """Where a recording begins unless told otherwise: quarters of the era, with a change of clocks in two of them."""
 
@@ -31,8 +33,12 @@ VERSIONS: dict[Era, tuple[tuple[str, str], ...]] = {
     "prev": (("0.7.0", "5.27.0"), ("1.0.0", "5.28.0")),
     "oct2020": (("1.0.0", "5.28.0"), ("1.1.0", "5.28.1"), ("1.1.0", "5.29.0")),
     "later": (("1.5.1", "5.32.1"), ("1.5.1", "5.33.0"), ("1.6.0", "5.34.2")),
+    "change": (("1.1.0", "5.29.0"), ("1.5.1", "5.32.1")),
 }
-"""The plugin and server versions that a server of the era goes through, oldest first."""
+"""The plugin and server versions that a server of the era goes through, oldest first.
+
+``change`` is no era but the change from one to the next: from stages to statuses.
+"""
 
 
 @dataclass(frozen=True)
@@ -298,7 +304,8 @@ class Plan:
     seed
         The same plan gives the same events.
     era
-        ``"prev"``, ``"oct2020"`` or ``"later"``.
+        ``"prev"``, ``"oct2020"`` or ``"later"``; ``"change"``: from the second to the third, at a time of its own on
+        each server.
     container
         ``"object-storage"``, ``"batch-bodies"`` or ``"published"``.
     parameters
@@ -329,6 +336,12 @@ class Plan:
                 raise ParameterError(name, value, f"a whole number of at least {least}")
         _check_choice("era", self.era, ERAS)
         _check_choice("container", self.container, CONTAINERS)
+
+    @property
+    def has_status(self) -> tuple[bool, ...]:
+        """Which versions of the era have a status in place of stages."""
+        plugins = [tuple(map(int, plugin.split("."))) for plugin, _ in VERSIONS[self.era]]
+        return tuple(plugin[: len(LAST_STAGED_VERSION)] > LAST_STAGED_VERSION for plugin in plugins)
 
     @property
     def window_us(self) -> tuple[int, int]:

@@ -81,21 +81,28 @@ def records_query(container: Container) -> str:
 class _States(NamedTuple):
     """What a visit is a visit to, all in SQL: whether an event leaves its incident in a state, and in which.
 
-    ``n`` is how many states the incident has, and ``entering`` the actions that begin one where they come first.
+    ``n`` is how many states the incident has, and ``entering`` the actions that begin one where they come first. Only
+    events ``of`` the kind count; at the first that ``is_unseen``, the observation of its incident ends.
     """
 
     is_there: str
     state: str
     n: str
     entering: tuple[str, ...]
+    of: str
+    is_unseen: str
 
 
-_STAGES = _States("is_active AND num_checklists > 0", "active_stage", "num_checklists", ENTERING)
+_STAGES = _States(
+    "is_active AND num_checklists > 0", "active_stage", "num_checklists", ENTERING, "true", "is_active IS NULL"
+)
 _STATUSES = _States(
     f"current_status IN ({', '.join(map(quote_literal, STATUSES[:-1]))})",
     f"list_position([{', '.join(map(quote_literal, STATUSES))}], current_status) - 1",
     str(len(STATUSES)),
     ENTERING[:1],
+    f"current_status IN ({', '.join(map(quote_literal, STATUSES))})",
+    "false",
 )
 
 
@@ -111,16 +118,18 @@ def _visits(states: _States, cutoff_us: int | None, *, only_recorded: bool) -> s
                 row_number() OVER w AS number,
                 first_value(public IGNORE NULLS) OVER whole AS first_public,
                 first_value(team_id) OVER whole AS first_team, first_value(plugin_version) OVER whole AS first_version,
-                bool_or(coalesce(action = 'create', created_here)) OVER whole AS from_start
+                bool_or(coalesce(action = 'create', created_here)) OVER whole AS from_start,
+                {states.is_unseen} AS is_unseen,
+                min(event_timestamp) FILTER ({states.is_unseen}) OVER whole AS unseen_at
             FROM (SELECT *, epoch_us(event_timestamp) - epoch_us(created_at) <= {START_TOLERANCE_S * 1_000_000}
-                      AS created_here FROM records WHERE event_type = 'incident' AND {of_event})
+                      AS created_here FROM records WHERE event_type = 'incident' AND {of_event} AND {states.of})
             WINDOW w AS ({order}), whole AS ({order} ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING)
         ), changes AS (
             SELECT *, coalesce(lag(is_there) OVER w, false) AS was_there, lag(state) OVER w AS before
-            FROM states WINDOW w AS ({order})
+            FROM states WHERE unseen_at IS NULL OR event_timestamp <= unseen_at WINDOW w AS ({order})
         ), bounds AS (
             SELECT *, lead(event_timestamp) OVER w AS next_at, lead(is_there) OVER w AS stays,
-                lead(state) OVER w AS after
+                lead(state) OVER w AS after, coalesce(NOT lead(is_unseen) OVER w, false) AS is_left
             FROM changes
             WHERE is_there <> was_there OR (is_there AND state <> before)
             WINDOW w AS ({order})
@@ -130,9 +139,9 @@ def _visits(states: _States, cutoff_us: int | None, *, only_recorded: bool) -> s
             state AS stage, ({states.n})::BIGINT AS num_stages,
             CASE WHEN is_known THEN event_timestamp END AS entered_at, coalesce(next_at, {cutoff}) AS left_at,
             CASE WHEN is_known THEN (epoch_us(left_at) - epoch_us(event_timestamp)) / 1e6 END AS dwell_s,
-            CASE WHEN next_at IS NULL THEN 'open' WHEN NOT stays THEN 'ended' WHEN after > state THEN 'advanced'
+            CASE WHEN NOT is_left THEN 'open' WHEN NOT stays THEN 'ended' WHEN after > state THEN 'advanced'
                  ELSE 'returned' END AS exit,
-            CASE WHEN stays THEN after END AS next_stage, next_at IS NULL AS is_censored,
+            CASE WHEN stays THEN after END AS next_stage, NOT is_left AS is_censored,
             NOT is_known AS is_left_truncated, from_start, first_team AS team_id, first_version AS plugin_version,
             first_public AS public
         FROM (SELECT *, number > 1 OR coalesce(action IN ({entering}), created_here)

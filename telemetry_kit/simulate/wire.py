@@ -28,7 +28,7 @@ from telemetry_kit.simulate.model import (
 from telemetry_kit.simulate.parameters import VERSIONS
 
 if TYPE_CHECKING:
-    from telemetry_kit.simulate.columns import Columns, Integers
+    from telemetry_kit.simulate.columns import Columns, Flags, Integers
     from telemetry_kit.simulate.parameters import Container, Era, Plan
 
 USER, SERVER, TEAM, PLAYBOOK_ID, INCIDENT_ID, POST, CHANNEL, EVENT, BODY, GATEWAY = range(10)
@@ -58,7 +58,8 @@ def describe(records: Columns, plan: Plan) -> pa.Table:
     incident = (kind == INCIDENT) | (kind == OTHER)
     tasks, playbook = kind == TASKS, kind == PLAYBOOK
     sized, changes = incident | playbook, tasks & (action == CHANGE_STATE)
-    staged, later = incident & (era != "later"), era == "later"
+    later = np.array(plan.has_status)[records["version"]]
+    staged = incident & ~later
     created = incident & (action == CREATE)
     time = records["clock_us"] - records["clock_us"] % TIME_GRAIN_US[container]
     created_ms = records["created_us"] // 1000
@@ -112,8 +113,8 @@ def describe(records: Columns, plan: Plan) -> pa.Table:
             "body_id": text.uuids(seed, BODY, records["body"] * 4 + rewrapped),
             "sent_text": text.clock_text(sent, digits=9, nanoseconds=_nanoseconds(records["body"] * 4 + rewrapped)),
         }
-    if later:
-        columns |= _later_columns(records, seed)
+    if any(plan.has_status):
+        columns |= _later_columns(records, seed, later)
     assert all(len(values) == count for values in columns.values())
     return pa.table(columns)
 
@@ -152,9 +153,9 @@ def _time_text(records: Columns, container: Container) -> pa.Array:
     return text.clock_text(local, digits=9, nanoseconds=_nanoseconds(records["event"]))
 
 
-def _later_columns(records: Columns, seed: int) -> dict[str, pa.Array]:
+def _later_columns(records: Columns, seed: int, later: Flags) -> dict[str, pa.Array]:
     """Return the properties that only the later era has, none of which is in the contract."""
-    kind, playbook = records["kind"], records["kind"] == PLAYBOOK
+    kind, playbook = records["kind"], (records["kind"] == PLAYBOOK) & later
     first, second = text.random_words(seed, CHANNEL, records["playbook"])
     reminders = np.array(REMINDERS_S)
     updates = (kind == INCIDENT) & (records["action"] == UPDATE_STATUS)
@@ -197,7 +198,7 @@ def line_query(plan: Plan) -> str:
         "event": _with_damage("event_type", _text_json(_event_name(era, container)), is_damaged=is_damaged),
         "event_id": "event_id",
         "time": _time(container, is_damaged=is_damaged),
-        "properties": _properties(era, container, is_damaged=is_damaged),
+        "properties": _properties(plan),
         "library": quote_literal('{"library":{"name":"analytics-go","version":"1.0.0"}}'),
     }
     damage, rest = "damage", "WHERE record IS NOT NULL"
@@ -278,14 +279,15 @@ def _time(container: Container, *, is_damaged: bool) -> str:
     return _with_damage("event_timestamp", _text_json(words), is_damaged=is_damaged)
 
 
-def _properties(era: Era, container: Container, *, is_damaged: bool) -> str:
+def _properties(plan: Plan) -> str:
     """Return the SQL of an event's properties, in order of their names; those that are null are left out."""
+    era, container, is_damaged = plan.era, plan.container, plan.faults.damaged > 0
     values = {UNLISTED: f"CASE WHEN is_unlisted THEN {quote_literal(UNLISTED_VALUE)} END"}
     for field in schemas.FIELDS:
         name = field.published if container == "published" else field.wire
         if field.is_property and name and (era != "prev" or field.column != "action"):
             values[name] = _with_damage(field.column, _json(field, container), is_damaged=is_damaged)
-    if era == "later" and container != "published":
+    if any(plan.has_status) and container != "published":
         values |= {name: _number(name) for name in LATER_NUMBERS} | {name: _text_json(name) for name in LATER_TEXTS}
     parts = []
     for name, json in sorted(values.items()):

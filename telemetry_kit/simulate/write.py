@@ -73,7 +73,8 @@ def simulate_log(
     seed
         The same seed gives the same log.
     era
-        ``"prev"``, ``"oct2020"`` or ``"later"``.
+        ``"prev"``, ``"oct2020"`` or ``"later"``; ``"change"``: from the second to the third, at a time of its own on
+        each server.
     faults
         What delivery does to the events; None: nothing.
 
@@ -131,7 +132,8 @@ def write_simulation(
     seed
         The same seed gives the same log.
     era
-        ``"prev"``, ``"oct2020"`` or ``"later"``.
+        ``"prev"``, ``"oct2020"`` or ``"later"``; ``"change"``: from the second to the third, at a time of its own on
+        each server.
     container
         ``"object-storage"``, ``"batch-bodies"`` or ``"published"``.
     faults

@@ -294,6 +294,25 @@ def test_a_series_is_said_to_have_changed_where_its_chart_has_a_signal(columns, 
     assert tk.sentences.process_chart(table.head(0), what="it") == "No complete period tells of it."
 
 
+def test_few_quiet_weeks_are_not_taken_for_stability():
+    weeks = pd.DataFrame({"period": pd.date_range("2020-10-05", periods=12, freq="7D", tz="UTC")})
+    quiet = weeks.assign(is_beyond=False, is_run_signal=False, changed_at=pd.NaT)
+    few = "So few periods show large changes only."
+    assert few not in tk.sentences.process_chart(quiet, what="it")
+    assert few in tk.sentences.process_chart(quiet.head(9), what="it")
+
+
+def test_visits_to_a_status_are_not_called_visits_to_a_stage(recordings):
+    log = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz")
+    statuses = tk.status_visits(log.incident, cutoff=log.cutoff)
+    for visits in (statuses, statuses.head(0)):
+        said = [
+            tk.sentences.stage_dwell(tk.stage_dwell(visits)),
+            tk.sentences.stage_transitions(tk.stage_transitions(visits)),
+        ]
+        assert not [text for text in said if "stage" in text]
+
+
 def test_a_number_that_turns_over_is_named():
     table = pd.DataFrame(
         {

@@ -100,7 +100,7 @@ def assert_analyses_find_the_truth(log, truth):
 @given(
     parameters=PARAMETERS,
     faults=FAULTS,
-    era=st.sampled_from(["prev", "oct2020", "later"]),
+    era=st.sampled_from(["prev", "oct2020", "later", "change"]),
     container=st.sampled_from(["object-storage", "batch-bodies", "published"]),
     suffix=st.sampled_from(["jsonl", "jsonl.gz", "jsonl.zst"]),
     n_events=st.integers(1, 400),
@@ -117,7 +117,7 @@ def test_whatever_is_simulated_loads_to_its_truth(*, parameters, faults, era, co
         assert_loads_to_its_truth(tk.load_events(path), read_truth(Path(folder) / "events.truth"))
 
 
-@pytest.mark.parametrize("era", ["prev", "oct2020", "later"])
+@pytest.mark.parametrize("era", ["prev", "oct2020", "later", "change"])
 @pytest.mark.parametrize("container", ["object-storage", "batch-bodies", "published"])
 def test_every_era_loads_from_every_container_under_every_fault_at_once(tmp_path, era, container):
     path = tmp_path / "events.jsonl.gz"
@@ -126,6 +126,21 @@ def test_every_era_loads_from_every_container_under_every_fault_at_once(tmp_path
     truth = read_truth(tmp_path / "events.truth")
     assert set(truth.records["fate"]) == {"valid", "duplicate", "damaged", "other", "lost", "paused"}
     assert_loads_to_its_truth(tk.load_events(path), truth)
+
+
+def test_a_recording_across_the_change_of_era_has_incidents_under_way_when_their_server_changes(tmp_path):
+    slow = Parameters(days=45, median_dwell_s=100_000)
+    write_simulation(tmp_path / "events.jsonl", slow, n_servers=30, seed=13, era="change")
+    log, truth = tk.load_events(tmp_path / "events.jsonl"), read_truth(tmp_path / "events.truth")
+    incident = ["server_id", "incident_id"]
+    spanning = log.incident.groupby(incident)["is_active"].agg(lambda told: told.isna().any() and told.notna().any())
+    spanning = spanning.index[spanning]
+    assert len(spanning) > 10
+    visits = tk.stage_visits(log.incident, cutoff=log.cutoff).set_index(incident)
+    watched_until = visits.groupby(incident)["left_at"].max().reindex(spanning).dropna()
+    assert (watched_until < log.cutoff).all()
+    assert_analyses_find_the_truth(log, truth)
+    assert "eras mixed" in set(log.findings["finding"])
 
 
 def test_the_daily_files_of_the_storage_load_to_their_truth(tmp_path):

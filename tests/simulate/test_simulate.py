@@ -260,7 +260,10 @@ def test_the_truth_is_read_as_it_was_asked_for(tmp_path):
         (lambda: simulate_log(n_events=1, n_servers=1), "n_events, n_servers: got (1, 1), expected exactly one"),
         (lambda: simulate_log(n_events=0), "n_events: got 0, expected a whole number of at least 1"),
         (lambda: simulate_log(n_events=1, seed=-1), "seed: got -1, expected a whole number of at least 0"),
-        (lambda: simulate_log(n_events=1, era="2020"), "era: got '2020', expected one of 'prev', 'oct2020', 'later'"),
+        (
+            lambda: simulate_log(n_events=1, era="2020"),
+            "era: got '2020', expected one of 'prev', 'oct2020', 'later', 'change'",
+        ),
         (
             lambda: write_simulation("e.json", n_events=1, container="csv"),
             "container: got 'csv', expected one of 'object-storage', 'batch-bodies', 'published'",

@@ -26,6 +26,8 @@ OPENNESS = ("is_active", "current_status")
 
 NONE = -(2**31)
 """The state of an incident that is in none: a number, so that null is left for "no event"."""
+UNSEEN = NONE + 1
+"""The state of an incident whose events no longer tell it."""
 OPEN = 1
 ENTERING_ACTIONS = ("create", "change_stage", "restart")
 """The actions that begin a visit to a stage where they are an incident's first event."""
@@ -92,6 +94,7 @@ def find_changes(
     also: Iterable[str] = (),
     attributes: Sequence[str] = ATTRIBUTES,
     entering: Sequence[str] = ENTERING_ACTIONS,
+    is_unseen: nw.Expr | None = None,
 ) -> nw.LazyFrame[Any]:
     """Find the events up to a moment at which an incident's state changed, each with the change that follows it.
 
@@ -111,6 +114,9 @@ def find_changes(
         Columns that tell something of the incident and not of the moment.
     entering
         The actions that begin a state where they are an incident's first event.
+    is_unseen
+        Which events do not tell the state of their incident, as those of plugin versions that have none of its kind:
+        the observation of the incident ends with the first of them.
 
     Returns
     -------
@@ -123,11 +129,12 @@ def find_changes(
         _us, _left_us, _left_at
             When the state began, and when it ended; null where it had not.
         _until_us, _until_at
-            When the observation of the incident's server ended.
+            When the observation of the incident ended.
         _state, _next_state
-            The state and the one that follows; ``NONE`` where it is none, the latter null where no change follows.
+            The state and the one that follows; ``NONE`` where it is none, ``UNSEEN`` where it is no longer told, the
+            latter null where no change follows.
         _n_present
-            How many states other than ``NONE`` the incident has had, this one included.
+            How many states other than these two the incident has had, this one included.
         _is_first, _is_entry
             Whether the event is the incident's first, and whether it is of a kind that begins a state.
         _created_at
@@ -149,6 +156,9 @@ def find_changes(
         )
         events = engine.add_time_like(events, "event_timestamp", _until_at="_until_us")
         events = events.filter(nw.col("_us") <= nw.col("_until_us"))
+    state = state.fill_null(NONE)
+    if is_unseen is not None:
+        state = nw.when(is_unseen).then(nw.lit(UNSEEN)).otherwise(state)
     told = events.select(
         *INCIDENT,
         *also,
@@ -157,10 +167,12 @@ def find_changes(
         "event_timestamp",
         "_new_us",
         **_plain(events, attributes),
-        _state=state.fill_null(NONE),
+        _state=state,
         _created_at=nw.when(is_create).then(nw.col("event_timestamp")),
         _is_entry=is_create | action.is_in(entering).fill_null(value=False),
     )
+    unseen_us = nw.when(nw.col("_state") == UNSEEN).then(nw.col("_us")).min()
+    unseen = {} if is_unseen is None else {"_unseen_us": unseen_us.over(*INCIDENT)}
     # All windows of a step have the same partition, and order where they have one, so that an engine sorts once.
     states = fill_null(
         told,
@@ -172,12 +184,15 @@ def find_changes(
         _new_us=nw.col("_new_us").min().over(*INCIDENT),
         _first_us=nw.col("_us").min().over(*INCIDENT),
         _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
+        **unseen,
     )
+    if unseen:
+        states = states.filter(nw.col("_unseen_us").is_null() | (nw.col("_us") <= nw.col("_unseen_us")))
     is_first = nw.col("_before").is_null()
     changes = states.filter(is_first | (nw.col("_before") != nw.col("_state"))).with_columns(
         *(nw.when(is_first).then(nw.col(name)).alias(name) for name in attributes),
         _is_first=is_first,
-        _is_present=nw.when(nw.col("_state") != NONE).then(1).otherwise(0),
+        _is_present=nw.when(nw.col("_state") > UNSEEN).then(1).otherwise(0),
     )
     with_next = fill_null(
         changes,
@@ -189,7 +204,11 @@ def find_changes(
         _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
         _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),
     )
-    if not is_by_server:
+    if unseen:
+        end_us = nw.coalesce(nw.col("_unseen_us"), nw.col("_until_us") if is_by_server else nw.lit(until_us))
+        with_next = with_next.drop("_until_at", strict=False).with_columns(_until_us=end_us)
+        with_next = engine.add_time_like(with_next, "event_timestamp", _until_at="_until_us")
+    elif not is_by_server:
         end = engine.time_like(until, events, "event_timestamp")
         with_next = with_next.with_columns(_until_us=nw.lit(until_us), _until_at=end)
     with_us = engine.add_epoch_us(with_next, _left_us="_left_at", _created_us="_created_at")

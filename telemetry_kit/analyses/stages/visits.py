@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.analyses.stages.changes import ATTRIBUTES, INCIDENT, NONE, find_changes, open_events
+from telemetry_kit.analyses.stages.changes import ATTRIBUTES, INCIDENT, NONE, UNSEEN, find_changes, open_events
 from telemetry_kit.schemas import STATUSES
 
 if TYPE_CHECKING:
@@ -56,7 +56,8 @@ def stage_visits(
     move to another stage, with the end of the incident, or is still open at the cutoff; a restart begins a new one,
     in whichever stage it may be. An event that says the same as the one before changes nothing, and moves while the
     incident is closed are no visits. Incidents without stages, and those of versions that have none, have no visits;
-    ``status_visits`` has the visits of the latter.
+    ``status_visits`` has the visits of the latter. Where the plugin of a server is updated to such a version, the
+    stages of the incidents under way are seen no longer: they are observed up to their first event of that version.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ def stage_visits(
         entered_at : datetime64[us, UTC]
             When it began; null where ``is_left_truncated``.
         left_at : datetime64[us, UTC]
-            When it ended; the cutoff where it had not.
+            When it ended; where it had not, when its observation did: at the cutoff.
         dwell_s : float64
             Seconds between the two; null where ``is_left_truncated``, and no more than a lower bound where
             ``is_censored``.
@@ -94,7 +95,7 @@ def stage_visits(
         next_stage : Int64
             Where it advanced or returned to; null otherwise.
         is_censored : boolean
-            Whether it was open at the cutoff.
+            Whether it was open at the cutoff, or when the observation of its incident ended before.
         is_left_truncated : boolean
             Whether the recording began inside the visit, so that nobody knows since when it lasted. An incident's
             first recorded event begins a visit only where it is a create, a stage change or a restart; without an
@@ -110,7 +111,8 @@ def stage_visits(
         public : boolean
             Likewise; null where the create was not recorded.
         cutoff : datetime64[us, UTC]
-            When the observation of the server ended, so that a visit tells how long its incident was observed.
+            When the observation of the incident ended, so that a visit tells how long that was observed: the cutoff,
+            unless ``observed_until`` tells an earlier moment, or its server was updated to a version without stages.
 
     Raises
     ------
@@ -137,6 +139,7 @@ def stage_visits(
         until,
         order_by=engine.in_time(incidents, "_us", "_order"),
         also=["num_checklists"],
+        is_unseen=nw.col("is_active").is_null(),
     )
     told = _tell(last=nw.col("num_checklists") - 1) | {"num_stages": nw.col("num_checklists")}
     return _give_visits(changes, told, _RESULT, like=incidents)
@@ -246,6 +249,7 @@ def _choose(column: nw.Expr, choices: dict[Any, Any]) -> nw.Expr:
 def _tell(*, last: nw.Expr) -> dict[str, nw.Expr]:
     """Return the columns of visits that follow from changes; ``last`` is the stage after which none comes."""
     stage, after = nw.col("_state"), nw.col("_next_state")
+    is_open = after.is_null() | (after == UNSEEN).fill_null(value=False)
     is_known = ~nw.col("_is_first") | nw.col("_is_entry")
     left_us = nw.col("_left_us").fill_null(nw.col("_until_us"))
     return {
@@ -254,15 +258,15 @@ def _tell(*, last: nw.Expr) -> dict[str, nw.Expr]:
         "entered_at": nw.when(is_known).then(nw.col("event_timestamp")),
         "left_at": nw.coalesce(nw.col("_left_at"), nw.col("_until_at")),
         "dwell_s": nw.when(is_known).then((left_us - nw.col("_us")).cast(nw.Float64) / engine.MICROSECONDS),
-        "exit": nw.when(after.is_null())
+        "exit": nw.when(is_open)
         .then(nw.lit("open"))
         .when(after == NONE)
         .then(nw.lit("ended"))
         .when(after > stage)
         .then(nw.lit("advanced"))
         .otherwise(nw.lit("returned")),
-        "next_stage": nw.when(after != NONE).then(after.cast(nw.Int64)),
-        "is_censored": after.is_null(),
+        "next_stage": nw.when(after > UNSEEN).then(after.cast(nw.Int64)),
+        "is_censored": is_open,
         "is_left_truncated": ~is_known,
         "from_start": ~nw.col("_created_at").is_null(),
         "is_last_stage": stage >= last,
@@ -273,6 +277,6 @@ def _tell(*, last: nw.Expr) -> dict[str, nw.Expr]:
 def _give_visits(
     changes: nw.LazyFrame[Any], told: dict[str, nw.Expr], columns: Sequence[str], *, like: IntoFrameT
 ) -> IntoFrameT:
-    visits = engine.add_time(changes.filter(nw.col("_state") != NONE), started_at="_start_us")
+    visits = engine.add_time(changes.filter(nw.col("_state") > UNSEEN), started_at="_start_us")
     visits = visits.select(**{name: told.get(name, nw.col(name)) for name in columns})
     return engine.give_back(visits.sort(*INCIDENT, "visit"), like=like)

@@ -35,6 +35,11 @@ def stage_name(row: Row) -> str:
     return f"stage {int(row['stage'])}" if is_null(status) else str(status)
 
 
+def kind_of(table: pd.DataFrame) -> Literal["stage", "status"]:
+    """Return what the visits of a table are visits to."""
+    return "status" if "status" in table.columns else "stage"
+
+
 def apart(rows: Sequence[Row], lower: str, upper: str, *, side: Literal["above", "below"]) -> Row | None:
     """Return the row whose interval lies above, or below, the intervals of all other rows; none where no row's does.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from telemetry_kit.reports.sentences.rows import apart, listed, rows_of, sentence, stage_name
+from telemetry_kit.reports.sentences.rows import apart, kind_of, listed, rows_of, sentence, stage_name
 from telemetry_kit.reports.wording import NULL, count, duration, is_null, per_cent, with_limits
 
 if TYPE_CHECKING:
@@ -114,12 +114,13 @@ def stage_dwell(table: pd.DataFrame) -> str:
     ... }))
     'Half of the 9 visits to stage 0 on 3 servers are over within 10 min (5 min to 15 min); 2 were open at the cutoff.'
     """
+    kind = kind_of(table)
     rows = [row for row in rows_of(table, _DWELL) if row["n_visits"]]
     if not rows:
-        return "No visit to a stage was observed."
+        return f"No visit to a {kind} was observed."
     known = [row for row in rows if not is_null(row["median_s"])]
     if not known:
-        return "In no stage were half of the visits over by the cutoff, so none has a median."
+        return f"In no {kind} were half of the visits over by the cutoff, so none has a median."
     if len(known) == 1:
         return f"{_half_over(known[0])[0].upper()}{_half_over(known[0])[1:]}."
     # Where half of the visits are not over yet, the stage may hold incidents longest of all.
@@ -128,8 +129,8 @@ def stage_dwell(table: pd.DataFrame) -> str:
         return f"**{stage_name(longest).capitalize()} holds incidents longest**: {_half_over(longest)}."
     shortest, last = (pick(known, key=lambda row: row["median_s"]) for pick in (min, max))
     title = (
-        f"Half of the visits to a stage are over within {duration(shortest['median_s'])} ({stage_name(shortest)}) to "
-        f"{duration(last['median_s'])} ({stage_name(last)}); it is not enough to tell which stage holds longest."
+        f"Half of the visits to a {kind} are over within {duration(shortest['median_s'])} ({stage_name(shortest)}) to "
+        f"{duration(last['median_s'])} ({stage_name(last)}); it is not enough to tell which {kind} holds longest."
     )
     return sentence(title, f"For {stage_name(last)}: {_half_over(last)}.")
 
@@ -204,7 +205,7 @@ def stage_transitions(table: pd.DataFrame) -> str:
     rows = rows_of(table, ("stage", "exit", "next_stage", "n", "share"))
     total = sum(int(row["n"]) for row in rows)
     if not total:
-        return "No visit to a stage was observed."
+        return f"No visit to a {kind_of(table)} was observed."
     back = sorted((row for row in rows if row["exit"] == "returned"), key=lambda row: (-row["n"], row["stage"]))
     n_back = sum(int(row["n"]) for row in back)
     if not back:

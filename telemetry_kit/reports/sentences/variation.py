@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MOST_NAMED = 5
+TELLING_PERIODS = 10
+"""With fewer, no run on one side can be long enough to be a signal, and what is ordinary is hardly known."""
 _PARTS = {
     "within": "the same servers working differently",
     "mix": "the same servers weighing differently",
@@ -119,16 +121,15 @@ def process_chart(table: pd.DataFrame, *, what: str) -> str:
     Returns
     -------
     str
-        Markdown: one sentence.
+        Markdown: the title, and a paragraph where there are too few periods to see small changes.
 
     Examples
     --------
     >>> import pandas as pd
-    >>> process_chart(pd.DataFrame({
-    ...     "period": pd.to_datetime(["2020-11-02", "2020-11-09"]), "is_beyond": [False, False],
-    ...     "is_run_signal": [False, False], "changed_at": [None, None],
-    ... }), what="the number of incidents started")
-    'In 2 complete periods, the number of incidents started did not move beyond its ordinary variation.'
+    >>> weeks = pd.DataFrame({"period": pd.date_range("2020-10-05", periods=12, freq="7D")})
+    >>> weeks = weeks.assign(is_beyond=False, is_run_signal=False, changed_at=None)
+    >>> process_chart(weeks, what="the number of incidents started")
+    'In 12 complete periods, the number of incidents started did not move beyond its ordinary variation.'
     """
     rows = rows_of(table, ("period", "is_beyond", "is_run_signal", "changed_at"))
     if not rows:
@@ -144,7 +145,8 @@ def process_chart(table: pd.DataFrame, *, what: str) -> str:
         return f"{n_beyond:,} of {count(len(rows), 'complete period')} {were} beyond the ordinary variation of {what}."
     if any(not is_null(row["is_run_signal"]) and row["is_run_signal"] for row in rows):
         return f"{what[0].upper()}{what[1:]} stayed on one side for longer than chance explains, {periods}."
-    return f"{periods[0].upper()}{periods[1:]}, {what} did not move beyond its ordinary variation."
+    unmoved = f"{periods[0].upper()}{periods[1:]}, {what} did not move beyond its ordinary variation."
+    return unmoved if len(rows) >= TELLING_PERIODS else sentence(unmoved, "So few periods show large changes only.")
 
 
 def firmness(table: pd.DataFrame) -> str:

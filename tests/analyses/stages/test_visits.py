@@ -4,6 +4,7 @@ import gzip
 import json
 from collections import defaultdict
 
+import duckdb
 import narwhals.stable.v2 as nw
 import pandas as pd
 import pytest
@@ -118,6 +119,34 @@ def test_without_actions_an_event_within_a_minute_of_creation_is_the_create(inci
     visits = tk.stage_visits(events, cutoff=minute(40))
     assert visits["is_left_truncated"].to_list() == [not is_create, False]
     assert visits["from_start"].to_list() == [is_create] * 2
+
+
+def updated(events, since):
+    """Events of which those from a moment on are of a version that has statuses in place of stages."""
+    later = events["event_timestamp"] >= minute(since)
+    return events.assign(
+        is_active=events["is_active"].mask(later),
+        active_stage=events["active_stage"].mask(later),
+        current_status=pd.Series("Active", events.index).where(later),
+        action=events["action"].astype(str).mask(later, "update_status"),
+    )
+
+
+@pytest.mark.parametrize("kind", ["pandas", "polars", "duckdb"])
+def test_an_update_to_a_version_without_stages_ends_the_observation_and_not_the_visit(incident_log, kind):
+    events = updated(
+        incident_log("a1 0 create 0/3", "a1 10 change_stage 1/3", "a1 40 end x1/3", "a1 50 restart 1/3",
+                     "b1 0 create 0/2", "b1 5 end x0/2", "c1 60 create 0/3"), since=30,
+    )  # fmt: skip
+    frame = {"pandas": events, "polars": nw.from_native(events).to_polars().lazy(),
+             "duckdb": duckdb.sql("SELECT * FROM events")}[kind]  # fmt: skip
+    visits = collected(tk.stage_visits(frame, cutoff=minute(100)))
+    assert told(visits) == ["0 0-10 advanced 1", "1 10-40 open", "0 0-5 ended"]
+    assert visits["is_censored"].to_list() == [False, True, False]
+    assert visits["cutoff"].to_list() == [minute(40), minute(40), minute(100)]
+    # A funnel within an hour leaves out an incident that was watched for 40 minutes, and says so.
+    assert tk.stage_funnel(visits, within="30min")["n_eligible"].to_list()[0] == 2
+    assert tk.stage_funnel(visits, within="1h")["n_eligible"].to_list()[0] == 1
 
 
 def test_ties_in_time_keep_the_order_of_the_rows(incident_log):
