@@ -115,6 +115,23 @@ def test_analyses_run_on_what_the_cluster_loaded(session, recordings):
 
 
 @needs_spark
+def test_parts_of_a_log_hold_the_same_events(session, recordings):
+    source = recordings / "batch-bodies" / "prev.jsonl.gz"
+    here, there = tk.load_events(source), tk.scan_events(source, spark=session)
+    busiest = here.incident["server_id"].value_counts().idxmax()
+    for asked in (
+        {"exclude_servers": [busiest], "server_version": ">=5.28"},
+        {"servers": [busiest], "plugin_version": "<1", "since": "2020-10-18", "until": "2020-10-30"},
+    ):
+        wanted, got = here.filter(**asked), there.filter(**asked)
+        assert 0 < len(wanted.tasks) < len(here.tasks)
+        for kind in ("incident", "tasks", "playbook"):
+            ids = tk.to_pandas(getattr(got, kind))["event_id"]
+            assert sorted(ids) == sorted(getattr(wanted, kind)["event_id"]), (asked, kind)
+        assert got.findings["detail"].to_list() == wanted.findings["detail"].to_list()
+
+
+@needs_spark
 @pytest.mark.slow
 def test_executors_in_processes_of_their_own_load_alike(recordings):
     script = Path(__file__).parents[1] / "support" / "compared_logs.py"
