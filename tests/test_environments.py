@@ -47,6 +47,14 @@ def test_a_conversion_is_the_same_in_every_environment(tmp_path, recordings, nam
     assert audit["n_read"].sum() == tk.load_events(path).audit["n_read"].sum()
 
 
+@pytest.mark.slow
+def test_a_report_is_made_where_warnings_are_errors(tmp_path, recordings):
+    source = recordings / "batch-bodies" / "prev.jsonl.gz"
+    done = run(["report", source, "--out", tmp_path / "report"], {"PYTHONWARNINGS": "error"})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "report" / "index.html").is_file()
+
+
 def test_a_user_who_is_not_root_is_told_what_cannot_be_read(tmp_path, recordings):
     if os.geteuid() != 0:
         pytest.skip("only root can become somebody else")

@@ -156,7 +156,9 @@ def _set_parameters(notebook: NotebookNode, parameters: Mapping[str, str]) -> No
 def _environment(folder: Path) -> dict[str, str]:
     settings = folder / "matplotlibrc"
     settings.touch()
-    return os.environ | {
+    # A warning that somebody wants as an error is one of our code or of theirs, not of what kernels are made of.
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONWARNINGS"}
+    return inherited | {
         "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTER_CONFIG_DIR": str(folder / "jupyter"),
         "MATPLOTLIBRC": str(settings),

@@ -77,14 +77,19 @@ def not_understood(keys: Iterable[str], properties: Iterable[str] = ()) -> list[
     return [k for k in keys if not is_known(k)] + [k for k in properties if not is_property(k)]
 
 
-@functools.cache
 def _spelling(folded: str) -> tuple[str, int] | None:
     """Return the field that a folded key names, and its rank among the spellings of that field."""
+    return _spellings().get(folded)
+
+
+@functools.cache
+def _spellings() -> dict[str, tuple[str, int]]:
+    found: dict[str, tuple[str, int]] = {}
     for field in FIELDS:
-        spellings = [fold(n) for n in (field.wire, *field.aliases, field.column, field.published) if n]
-        if folded in spellings:
-            return field.column, spellings.index(folded)
-    return None
+        names = [name for name in (field.wire, *field.aliases, field.column, field.published) if name]
+        for rank, name in enumerate(names):
+            found.setdefault(fold(name), (field.column, rank))
+    return found
 
 
 def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str, str]] = ()) -> dict[str, str]:
