@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import json
 import os
 import shutil
@@ -18,6 +19,7 @@ from telemetry_kit import output, temporary
 from telemetry_kit.cli import main
 from telemetry_kit.errors import ResourceError, SourceError
 from telemetry_kit.eventlog import convert
+from telemetry_kit.ingest import compression, detection
 
 
 def refuse(fault):
@@ -257,6 +259,31 @@ def test_an_input_that_cannot_be_read_is_the_damage_of_that_input(tmp_path, line
     log = tk.load_events(folder)
     assert account(log) == {"read": 4, "valid": 3, "duplicate": 0, "rejected": 1, "other": 0}
     assert log.quarantine["reason"].item() == "record: the file cannot be read: Input/output error"
+
+
+class BadSector(io.FileIO):
+    """A file of which a part cannot be read."""
+
+    readable_bytes = 256 * 1024
+
+    def readinto(self, buffer):
+        left = self.readable_bytes - self.tell()
+        if left <= 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return super().readinto(memoryview(buffer)[:left])
+
+
+def test_a_large_file_with_a_bad_sector_keeps_the_lines_before_it(tmp_path, make_event, monkeypatch):
+    monkeypatch.setattr(detection, "IN_PLACE", 0)
+    path = tmp_path / "large.jsonl"
+    path.write_text("".join(json.dumps(make_event(n)) + "\n" for n in range(2000)))
+    monkeypatch.setattr(compression, "open_regular", lambda path: io.BufferedReader(BadSector(path)))
+    log = tk.load_events(path)
+    n_before = path.read_bytes()[: BadSector.readable_bytes].count(b"\n")
+    assert log.audit["n_tasks"].sum() == n_before
+    assert log.quarantine["reason"].to_list() == [
+        f"record: the file is damaged after line {n_before}: Input/output error"
+    ]
 
 
 # Each of these lost something once.

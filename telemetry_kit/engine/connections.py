@@ -95,5 +95,7 @@ def own_resources() -> Iterator[None]:
     except (MemoryError, duckdb.OutOfMemoryException):
         raise ResourceError("memory: it ran out; convert_events and scan_events need a bounded amount") from None
     except duckdb.IOException as error:
-        fault = " ".join(str(error).split())
-        raise ResourceError(f"temporary files in {tempfile.gettempdir()!r}: {fault}; TMPDIR names another") from None
+        fault, place = " ".join(str(error).split()), tempfile.gettempdir()
+        if place not in fault:
+            raise ResourceError(f"disk: {fault}") from None
+        raise ResourceError(f"temporary files in {place!r}: {fault}; TMPDIR names another") from None

@@ -178,7 +178,16 @@ def _look(place: Place) -> tuple[Form, bool]:
         has_feeds = line_feeds(text) is text
         form = _text_form(text)
         can_stay = is_large and form == "lines" and text is packed and has_feeds and not is_marked
-        return form, can_stay and not has_long_line(packed)
+        return form, can_stay and _can_be_read_at_once(packed)
+
+
+def _can_be_read_at_once(stream: io.BufferedReader) -> bool:
+    """Tell whether a stream has no line that may be too long, and no place that cannot be read."""
+    try:
+        return not has_long_line(stream)
+    except OSError:
+        # Whoever reads it line by line keeps what stands before that place.
+        return False
 
 
 def _is_plain_name(path: Path) -> bool:

@@ -73,7 +73,7 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
             if _is_whole(rest):
                 yield rest + b"\n"
                 n_lines, rest = n_lines + 1, b""
-            reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
+            reason = f"record: the file is damaged after line {n_lines}: {why(error)}"
             yield Damage(source, n_lines + 1, reason, rest)
             return
         if not block:
@@ -96,7 +96,7 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
                 length, rest = _skip_line(stream, len(rest))
             except UNPACK_ERRORS as error:
                 blame(error)
-                reason = f"record: the archive is damaged after line {n_lines}: {why(error)}"
+                reason = f"record: the file is damaged after line {n_lines}: {why(error)}"
                 yield Damage(source, n_lines + 1, reason, head)
                 return
             yield Damage(source, n_lines + 1, too_long(length), head)

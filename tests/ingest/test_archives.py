@@ -57,7 +57,7 @@ def test_bzip2_and_xz_are_unpacked_and_their_damage_is_told(tmp_path, lines, pac
     (tmp_path / "cut").write_bytes(packed[:-200])
     log = tk.load_events(tmp_path / "cut")
     assert 500 <= len(log.tasks) < 1000
-    assert "the archive is damaged after line" in log.quarantine["reason"].item()
+    assert "the file is damaged after line" in log.quarantine["reason"].item()
 
 
 def test_more_than_may_come_out_of_an_archive_is_damage(tmp_path, lines, monkeypatch):

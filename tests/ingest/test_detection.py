@@ -207,7 +207,7 @@ def test_a_truncated_archive_is_short_by_one_rejected_record(load, make_event, a
     got = account(log)
     assert got["rejected"] == 1
     assert 2000 < got["valid"] == got["read"] - 1 < 3000
-    assert "the archive is damaged" in log.quarantine["reason"].item()
+    assert "the file is damaged" in log.quarantine["reason"].item()
     assert log.quarantine["record"].item() == got["valid"] + 1 + (form == "csv")
 
 

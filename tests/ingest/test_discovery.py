@@ -177,7 +177,7 @@ def test_a_truncated_archive_gives_what_is_whole_and_one_damage_behind_it(read, 
     assert len(text) > (share - 0.2) * len(TEXT)
     assert list(damages) == [n_lines + 1]
     assert re.match(
-        f"record: the archive is damaged after line {n_lines}: (Compressed|Truncated)", damages[n_lines + 1].reason
+        f"record: the file is damaged after line {n_lines}: (Compressed|Truncated)", damages[n_lines + 1].reason
     )
     assert TEXT[len(text) :].startswith(damages[n_lines + 1].raw)
 

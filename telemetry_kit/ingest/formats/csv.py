@@ -95,7 +95,7 @@ class _Reader:
 
     def _broken(self, raw: bytes) -> Damage:
         """Tell where an archive breaks, with the part of a row that stands there."""
-        reason = f"record: the archive is damaged after line {self.line - 1}: {self.broken}"
+        reason = f"record: the file is damaged after line {self.line - 1}: {self.broken}"
         self.broken = None
         return Damage(self.source, self.line, reason, raw)
 

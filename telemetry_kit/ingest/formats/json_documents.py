@@ -90,7 +90,7 @@ class _Ahead:
         """Read as much again as there is, and at least a block."""
         rest = self.text[self.at :]
         block, fault = read_some(self.stream, max(BLOCK, len(rest)))
-        self.broken = fault and f"record: the archive is damaged: {fault}"
+        self.broken = fault and f"record: the file is damaged: {fault}"
         self.is_all = not block or fault is not None
         self.text, self.at = rest + self.decode(block, self.is_all), 0
 

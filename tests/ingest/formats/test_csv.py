@@ -141,7 +141,7 @@ def test_a_row_of_an_archive_that_breaks_in_it_is_damaged():
     parts = list(read_rows(gzip.GzipFile(fileobj=io.BytesIO(packed)), 0, "a.csv"))
     (damage,) = [part for part in parts if isinstance(part, Damage)]
     assert damage.record == 2 + sum(len(part.records) for part in parts if not isinstance(part, Damage))
-    assert damage.reason.startswith(f"record: the archive is damaged after line {damage.record - 1}: ")
+    assert damage.reason.startswith(f"record: the file is damaged after line {damage.record - 1}: ")
 
 
 _CELLS = st.text(st.sampled_from('ab",;\\=\r\n é0'), max_size=6)

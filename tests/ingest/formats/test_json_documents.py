@@ -128,7 +128,7 @@ def test_what_came_before_the_damage_of_an_archive_is_read():
     assert blank == b"\n"
     assert damage.source == 3
     assert damage.record == len(whole) + 1
-    assert damage.reason.startswith("record: the archive is damaged: Compressed file ended")
+    assert damage.reason.startswith("record: the file is damaged: Compressed file ended")
 
 
 def test_an_element_longer_than_a_block_is_read():
