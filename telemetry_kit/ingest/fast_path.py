@@ -134,7 +134,8 @@ def read_query(lines: Lines, keys: Keys) -> str:
     struct = ", ".join(f"{quote_literal(key)}: {quote_literal(_sql_type(inner))}" for key, inner in forms.items())
     form = f"format='newline_delimited', records=true, {_AS_IT_IS}, columns={{{struct}}}"
     reader = f"read_json({quote_literal(str(lines.path))}, {form})"
-    size = " + ".join(f"CAST({member} IS NOT NULL AS INTEGER)" for member in _leaves(forms))
+    # Small numbers are added several at once.
+    size = " + ".join(f"CAST({member} IS NOT NULL AS USMALLINT)" for member in _leaves(forms))
     made = expressions(
         [(key, quote_identifier(key)) for key in known],
         [(key, f"properties.{quote_identifier(key)}") for key in properties],

@@ -257,12 +257,12 @@ def _is_faulty(*, has_rare: bool) -> str:
         for fault in faults_of(kind):
             if has_rare or not fault.is_rare:
                 kinds.setdefault(fault.condition, []).append(quote_literal(kind))
-    is_all = len(schemas.EVENT_TYPES)
-    # All texts are looked at for brackets at once.
-    nested = {_is_nested(f"raw_{field.column}"): f"left(raw_{field.column}, 1)" for field in _TEXTS}
-    shared = [condition for condition, found in kinds.items() if len(found) == is_all and condition not in nested]
-    others = [f"(event_type IN ({', '.join(found)}) AND {c})" for c, found in kinds.items() if len(found) < is_all]
-    return _any((f"regexp_matches(concat({', '.join(nested.values())}), '[{{[]')", *shared, *others))
+    by_kinds: dict[tuple[str, ...], list[str]] = {}
+    for condition, found in kinds.items():
+        by_kinds.setdefault(tuple(found), []).append(condition)
+    shared = by_kinds.pop(tuple(map(quote_literal, schemas.EVENT_TYPES)), [])
+    others = [f"(event_type IN ({', '.join(found)}) AND ({_any(own)}))" for found, own in by_kinds.items()]
+    return _any((*shared, *others))
 
 
 def content_columns() -> list[str]:
