@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
+ON_LIGHT = "#262626"
+"""The ink on a light mark: where a page turns its ink light, as in its dark scheme, marks stay as they are."""
 LEAST = 8.0
 """Points: no letter of a picture is smaller, unless its figure is shown smaller than it was drawn."""
 POINTS_PER_INCH = 72
