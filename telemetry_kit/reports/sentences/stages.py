@@ -127,9 +127,10 @@ def stage_dwell(table: pd.DataFrame) -> str:
     if longest is not None:
         return f"**{stage_name(longest).capitalize()} holds incidents longest**: {_half_over(longest)}."
     shortest, last = (pick(known, key=lambda row: row["median_s"]) for pick in (min, max))
+    kind = "stage" if is_null(last.get("status")) else "status"
     title = (
-        f"Half of the visits to a stage are over within {duration(shortest['median_s'])} ({stage_name(shortest)}) to "
-        f"{duration(last['median_s'])} ({stage_name(last)}); it is not enough to tell which stage holds longest."
+        f"Half of the visits to a {kind} are over within {duration(shortest['median_s'])} ({stage_name(shortest)}) to "
+        f"{duration(last['median_s'])} ({stage_name(last)}); it is not enough to tell which {kind} holds longest."
     )
     return sentence(title, f"For {stage_name(last)}: {_half_over(last)}.")
 
