@@ -241,6 +241,14 @@ def test_weeks_are_called_weeks_and_versions_are_no_days():
     assert "from 1.1.0 to 1.2.1: " in tk.sentences.changed(versions, things="incidents")
 
 
+def test_where_no_incident_stops_none_is_said_to():
+    row = {"n_eligible": 25, "n_reached": 25, "n_open": 0, "n_servers": 7, "estimate": 1.0, "lower": 0.6, "upper": 1.0}
+    table = pd.DataFrame([row | {"stage": n, "step_estimate": 1.0 if n else None} for n in range(3)])
+    said = tk.sentences.stage_funnel(table)
+    assert said.startswith("Of 25 incidents on 7 servers with more than one stage, none stopped before the last")
+    assert "did not reach" not in said
+
+
 def test_visits_to_a_status_are_not_called_visits_to_a_stage():
     limits = {"median_lower_s": 10.0, "median_upper_s": 90_000.0}
     rows = [
