@@ -11,6 +11,9 @@ BIN := $(VENV)/bin
 LAB := $(VENV)/.installed-lab
 DEV := $(VENV)/.installed-dev
 
+# Pages are held to the rules of axe-core, which comes from npm; its lock names no registry, so that any one will do.
+AXE := requirements/axe/node_modules/.installed
+
 SPARK := $(VENV)/.installed-spark
 # The tools that ours is measured against need so much that they have an environment of their own.
 PEERS := $(BENCH)/peers
@@ -28,7 +31,7 @@ endef
 
 # docs/report.png is made anew whenever it is asked for.
 .PHONY: docs/report.png
-.PHONY: help report test test-newest test-oldest check docs format lab spark bench lock clean
+.PHONY: help report test test-newest test-oldest check docs pages format lab axe spark bench lock clean
 .DELETE_ON_ERROR:
 
 help:
@@ -39,6 +42,8 @@ help:
 	@echo 'make check   ruff, formatting, mypy --strict, the contracts of the imports, what docs say of the code'
 	@echo 'make docs    the manual, in docs/_build/html/index.html, every block of code run; and the lists that the code writes'
 	@echo 'make format  what make check asks for, as far as a tool can do it'
+	@echo 'make axe     axe-core, so that make test holds pages to its rules; needs npm and Chromium'
+	@echo 'make pages   the pages of the manual in Chromium, as make docs built them'
 	@echo 'make spark   PySpark, so that make test runs on it too (half a gigabyte; needs Java)'
 	@echo 'make bench   the measurements of benchmarks/, with inputs and peers kept in BENCH (default $(BENCH); 15 GB)'
 	@echo 'make lock    the hashed locks anew, from pyproject.toml (needs uv)'
@@ -89,6 +94,15 @@ format: $(DEV)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+axe: $(AXE)
+
+$(AXE): requirements/axe/package-lock.json
+	npm ci --prefix requirements/axe --no-audit --no-fund
+	@touch $@
+
+pages: $(DEV) $(AXE)
+	$(BIN)/python -m pytest tests/test_manual_pages.py
+
 spark: $(SPARK)
 
 bench: $(DEV) $(PEERS)/.installed
@@ -125,5 +139,5 @@ lock:
 	$(COMPILE) $(LOCKED) --group peers --output-file requirements/peers.lock
 
 clean:
-	rm -rf $(VENV) report lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf requirements/axe/node_modules $(VENV) report lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

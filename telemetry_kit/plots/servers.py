@@ -185,7 +185,7 @@ def plot_server_retention(table: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     if cells.shape[1] <= MOST_CELLS:
         for (row, column), share in np.ndenumerate(cells):
             if not np.isnan(share):
-                color = "white" if share > DARK else style.INK
+                color = "white" if share > DARK else style.ON_LIGHT
                 ax.text(
                     column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=style.small(), color=color
                 )

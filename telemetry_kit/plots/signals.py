@@ -322,7 +322,11 @@ def plot_process_chart(table: pd.DataFrame, *, versions: pd.DataFrame | None = N
     changed = _mark_change(ax, table, at)
     n_hidden = _mark_versions(ax, versions) if versions is not None and is_dated else 0
     told = [f"n = {groups.count(len(table), 'period')}"]
-    told.append(_verdict(changed, has_signal=bool(is_beyond.any() or is_run.any())))
+    told.append(
+        _verdict(
+            changed, has_signal=bool(is_beyond.any() or is_run.any()), is_known=bool(table["is_beyond"].notna().any())
+        )
+    )
     if n_hidden:
         told.append(f"{n_hidden} more versions are not marked")
     style.grid(ax, "y")
@@ -331,7 +335,9 @@ def plot_process_chart(table: pd.DataFrame, *, versions: pd.DataFrame | None = N
     return ax
 
 
-def _verdict(changed: str, *, has_signal: bool) -> str:
+def _verdict(changed: str, *, has_signal: bool, is_known: bool) -> str:
+    if not is_known:
+        return "too few periods for limits"
     if changed:
         return f"another level, most likely from {changed} on"
     return "single signals, and no lasting change" if has_signal else "nothing beyond ordinary variation"

@@ -287,7 +287,7 @@ def _draw_heat_map(ax: Axes, rows: pd.DataFrame, stages: Sequence[str]) -> None:
     for stage, way, next_stage, n, part in cells:
         column = ways.index(way) if way in ways[len(stages) :] else int(next_stage)
         share[int(stage), column] = part
-        text[int(stage), column] = f"{part:.0%}\n{int(n):,}"
+        text[int(stage), column] = f"{100 * part:.0f} %\n{int(n):,}"
     sns.heatmap(
         share,
         ax=ax,

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
+ON_LIGHT = "#262626"
+"""The ink on a light mark: where a page turns its ink light, as in its dark scheme, marks stay as they are."""
 LEAST = 8.0
 """Points: no letter of a picture is smaller, unless its figure is shown smaller than it was drawn."""
 POINTS_PER_INCH = 72
@@ -246,7 +248,9 @@ def duration_ticks(lowest: float, highest: float, *, log: bool, most: int = MOST
         for tick in DECADES:
             if lowest <= tick <= highest and (not ticks or np.log(tick / ticks[-1]) >= apart):
                 ticks.append(float(tick))
-        return ticks or [lowest]
+        # Between two of them, the first whole unit; below a second, where there is none, the end of the axis.
+        whole = (float(np.ceil(lowest / unit)) * unit for unit in (DAY, HOUR, MINUTE, 1))
+        return ticks or [next((tick for tick in whole if tick <= highest), lowest)]
     step = next((step for step in STEPS if highest <= most * step), STEPS[-1])
     return [float(tick) for tick in np.arange(0, highest + step / 1e6, step)]
 

@@ -377,7 +377,7 @@ def _completions(rows: pd.DataFrame, *, most: bool = False) -> str:
 
 def _per_cent(share: object) -> str:
     value = float("nan") if share is None else float(share)  # type: ignore[arg-type]
-    return "–" if np.isnan(value) else f"{value:.0%}"
+    return "–" if np.isnan(value) else f"{100 * value:.0f} %"
 
 
 def _points_axis(ax: Axes, axis: str) -> None:

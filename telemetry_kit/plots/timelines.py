@@ -83,7 +83,10 @@ def plot_incident_timelines(visits: pd.DataFrame, tasks: pd.DataFrame | None = N
     times = np.concatenate([left[left > 0], groups.numbers(completed["at_s"])])
     if _time_axis(ax, times):
         xlabel = f"{xlabel} (log axis)"
-    _write_legend(ax, sorted(set(stages)), has_ticks=tasks is not None)
+    names = groups.stage_names(visits, int(stages.max()) + 1)
+    word = "" if groups.stage_word(visits) == "status" else "stage "
+    told_stages = {int(stage): f"{word}{names[stage]}" for stage in sorted(set(stages))}
+    _write_legend(ax, told_stages, has_ticks=tasks is not None)
     of_all = f" of {len(cases):,}" if len(cases) > len(shown) else ""
     servers = groups.count(shown["server_id"].nunique(), "server")
     told = [f"n = {groups.count(len(shown), 'incident')}{of_all} on {servers}", groups.count(len(rows), "visit")]
@@ -141,12 +144,13 @@ def _time_axis(ax: Axes, times: npt.NDArray[np.float64]) -> bool:
     return is_log
 
 
-def _write_legend(ax: Axes, stages: list[int], *, has_ticks: bool) -> None:
+def _write_legend(ax: Axes, stages: dict[int, str], *, has_ticks: bool) -> None:
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Patch | Line2D] = [
-        Patch(color=given.colors()[stage % groups.MOST_COLORS], alpha=0.75, label=f"stage {stage}") for stage in stages
+        Patch(color=given.colors()[stage % groups.MOST_COLORS], alpha=0.75, label=name)
+        for stage, name in stages.items()
     ]
     looks: dict[str, Any] = {"linestyle": "none", "color": style.QUIET}
     if has_ticks:

@@ -118,6 +118,8 @@ VALUES = {
 
 RATES = frozenset({"revisits_per_incident", "restarts_per_incident"})
 """Measures that are no shares, though they may lie below 1."""
+TIMES = frozenset({"restricted_mean_s", "median_s"})
+"""Measures that are durations in seconds."""
 SHARES = frozenset(
     {
         *("share", "step_estimate", "largest_cluster_share", "commander", "assignee", "overall", "shrunk", "survival"),

@@ -10,9 +10,11 @@ _METADATA = re.compile(r"\s*<metadata>.*?</metadata>", re.DOTALL)
 _SIZE = re.compile(r'\b(width|height)="([\d.]+)pt"')
 _NAMESPACES = re.compile(r'\s+xmlns(:\w+)?="[^"]*"')
 _IDS = re.compile(r'(\bid="|\bhref="#|url\(#)')
+# White is the paper below, between and within marks; only letters are white because what they stand on is dark.
+_PAPER = re.compile(r'(?<!<g style="fill: )#ffffff')
 _OPENING = re.compile(r"<svg\b[^>]*>")
 PAGE_COLORS = {"#222222": "--ink", "#5a5a5a": "--quiet", "#dddddd": "--rule", "#000000": "--black"}
-"""The colours of a figure that follow the page into its dark scheme; those of data stay."""
+"""The colours of a figure that follow the page into its dark scheme, as its paper does; those of data stay."""
 PIXELS_PER_POINT = 4 / 3
 LEAST_SCALE = 0.86
 """How much smaller than drawn a figure may be shown, so that no letter is under nine pixels."""
@@ -75,6 +77,7 @@ def within_page(svg: str, anchor: str) -> str:
     element = _IDS.sub(lambda match: f"{match[1]}{own}", element)
     for part in ("title", "desc"):
         element = element.replace(f'id="{own}{anchor}-{part}"', f'id="{anchor}-{part}"')
+    element = _PAPER.sub("var(--paper)", element)
     for color, name in PAGE_COLORS.items():
         element = element.replace(color, f"var({name})")
     if width:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,7 @@ from telemetry_kit.reports.columns import (
     LIMITS_OF_A_CHART,
     RATES,
     SHARES,
+    TIMES,
     VALUES,
 )
 
@@ -26,14 +28,25 @@ if TYPE_CHECKING:
 
 MOST_COLUMNS, ROWS_SHOWN, MOST_ROWS = 7, 10, 200
 CHARACTERS_SHOWN = 400
+WIDE = 110
+"""In a table with longer lines an interval may stand below its estimate, so that no table is wider than the page."""
+LEAST_SHARE = 0.0005
 LONG = 40
 """A text with more characters may be broken anywhere."""
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _UNITS: dict[str, Callable[[float], str]] = {
     "share": wording.per_cent,
     "difference": lambda value: f"{wording.points(value)} points",
     "seconds": wording.duration,
 }
 """How a number is written where the unit stands in its row."""
+_SIDES = {"group_a": "One", "group_b": "Other", "estimate_a": "In the one", "estimate_b": "In the other"}
+"""How two groups are headed that are no periods, and do not follow each other."""
+_OF_DURATIONS: dict[str, Callable[[float], str]] = {
+    **dict.fromkeys(("estimate_a", "estimate_b", "detectable"), wording.duration),
+    "difference": lambda value: wording.signed(value, wording.duration),
+}
+"""How a comparison of durations, which are in seconds, is written."""
 
 
 @dataclass(frozen=True)
@@ -135,6 +148,8 @@ def _heading(name: str, table: pd.DataFrame) -> str:
     if name == "estimate":
         has_rates = "measure" in table and table["measure"].isin(RATES).any()
         return "Share" if _are_shares(table, name) and not has_rates else "Estimate"
+    if name in _SIDES and not _of_periods(table):
+        return _SIDES[name]
     words = HEADINGS.get(name) or name.removesuffix("_s").removeprefix("n_").removeprefix("is_").replace("_", " ")
     heading = words[0].upper() + words[1:]
     return f"{heading} (points)" if name in DIFFERENCES and _are_shares(table, name) else heading
@@ -146,6 +161,8 @@ def _writers(table: pd.DataFrame, name: str) -> list[Callable[[Any], str]]:
     if "unit" in table and kinds.is_float_dtype(table[name].dtype):
         return [_UNITS.get(str(unit), wording.number) for unit in table["unit"]]
     usual = _writer(table, name)
+    if name in _OF_DURATIONS and "measure" in table:
+        return [_OF_DURATIONS[name] if measure in TIMES else usual for measure in table["measure"]]
     if name == "estimate" and "measure" in table:
         return [wording.number if measure in RATES else usual for measure in table["measure"]]
     return [usual] * len(table)
@@ -162,7 +179,17 @@ def _writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
         return _number_writer(table, name)
     if kinds.is_datetime64_any_dtype(column.dtype):
         return _time_writer(name, column.dropna())
+    if name in {"group_a", "group_b"} and _of_periods(table):
+        return _period_writer(table)
     return _told if name in {"measure", "comparison", "records", "basis"} else _text
+
+
+def _period_writer(table: pd.DataFrame) -> Callable[[Any], str]:
+    """Write periods as sentences do: months by their names."""
+    are_months = (
+        table[["group_a", "group_b"]].astype(str).apply(lambda column: column.str.endswith("-01")).all(axis=None)
+    )
+    return lambda value: f"{pd.Timestamp(value):%b %Y}" if are_months else wording.day(pd.Timestamp(value))
 
 
 def _number_writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
@@ -177,7 +204,16 @@ def _are_shares(table: pd.DataFrame, name: str) -> bool:
     """Tell whether a column of estimates holds shares: their values lie in [0, 1], or in [-1, 1] for differences."""
     if not pd.api.types.is_numeric_dtype(table[name].dtype):
         return False
-    return bool((table[name].dropna().astype(float).abs() <= 1).all())
+    # A rate whose limits go beyond one is no share, even where all estimates happen to lie below.
+    columns = [name, "upper"] if name == "estimate" and "upper" in table else [name]
+    return bool((table[columns].astype("Float64").abs() <= 1).fillna(value=True).all(axis=None))
+
+
+def _of_periods(table: pd.DataFrame) -> bool:
+    """Tell whether two groups are held against each other that begin with days: periods."""
+    if "group_a" not in table:
+        return True
+    return bool(table["group_a"].astype(str).str.fullmatch(_DAY).all())
 
 
 def _time_writer(name: str, known: pd.Series[Any]) -> Callable[[Any], str]:
@@ -191,10 +227,17 @@ def _time_writer(name: str, known: pd.Series[Any]) -> Callable[[Any], str]:
 def _interval(lower: object, upper: object, write: Callable[[Any], str]) -> str:
     if wording.is_null(lower) and wording.is_null(upper):
         return ""
-    first, last = (wording.NULL if wording.is_null(limit) else write(limit) for limit in (lower, upper))
+    first, last = (wording.NULL if wording.is_null(limit) else _limit(limit, write) for limit in (lower, upper))
     first, last = (limit.removesuffix(" %").removesuffix(" points") for limit in (first, last))
     is_wide = any(mark in first + last for mark in (" ", "−", "+"))
     return f"({first} to {last})" if is_wide else f"({first}–{last})"
+
+
+def _limit(value: Any, write: Callable[[Any], str]) -> str:  # noqa: ANN401 - a cell of any column
+    """Write a limit; of a share that is next to nothing, or nearly all, no more than that."""
+    if write is wording.per_cent and 0 < value < LEAST_SHARE:
+        return "<0.1 %"
+    return ">99.9 %" if write is wording.per_cent and 1 - LEAST_SHARE < value < 1 else write(value)
 
 
 def _told(value: object) -> str:
@@ -213,14 +256,19 @@ def _element(columns: Sequence[Column], begin: int, end: int) -> str:
         f'<th scope="col"{" class=n" if column.is_number else ""}>{html.escape(column.heading)}</th>'
         for column in columns
     )
+    is_wide = sum(max(map(len, [column.heading, *column.cells])) for column in columns) > WIDE
     lines = ['<table class="reading">', f"<thead><tr>{head}</tr></thead>", "<tbody>"]
     for row in zip(*(column.cells[begin:end] for column in columns), strict=True):
-        cells = (_cell(column, cell) for column, cell in zip(columns, row, strict=True))
+        cells = (_cell(column, cell, is_wide=is_wide) for column, cell in zip(columns, row, strict=True))
         lines.append(f"<tr>{''.join(cells)}</tr>")
     lines.append("</tbody></table>")
     return "\n".join(lines)
 
 
-def _cell(column: Column, cell: str) -> str:
+def _cell(column: Column, cell: str, *, is_wide: bool) -> str:
+    estimate, mark, interval = cell.partition(" (")
+    if is_wide and column.is_number and mark:
+        parts = f"<span>{html.escape(estimate)} <span>({html.escape(interval)}</span></span>"
+        return f'<td class="n apart" data-label="{html.escape(column.heading)}">{parts}</td>'
     kind = " class=n" if column.is_number else " class=long" if len(cell) > LONG else ""
     return f'<td{kind} data-label="{html.escape(column.heading)}">{html.escape(cell)}</td>'

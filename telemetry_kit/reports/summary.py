@@ -191,7 +191,7 @@ def _last_cards(
     for row in table.to_dict("records"):
         if row["n_incidents"]:
             incidents = f"{count(row['n_incidents'], 'incident')} {which}, on {count(row['n_servers'], 'server')}"
-            of = f"{_interval(row)} of {incidents}"
+            of = f"{_interval(row)}{'; ' if is_null(row['lower']) else ' of '}{incidents}"
             yield Card(what, per_cent(row["estimate"]), of, told.get(what, ""), *links.get(link, ()))
 
 
@@ -234,7 +234,12 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
     told = []
     if log.audit["n_rejected"].any():
         told.append(sentences.rejected(log.audit))
-    if tables.completion["n_completed"].any() and tables.completion["largest_cluster_share"].max() > DOMINANT:
+    n_servers = int(tables.activity["server_id"].nunique())
+    if (
+        n_servers > 1
+        and tables.completion["n_completed"].any()
+        and tables.completion["largest_cluster_share"].max() > DOMINANT
+    ):
         told.append(sentences.concentration(tables.completion))
     late = (
         log.findings[log.findings["finding"] == LATE]
@@ -249,7 +254,6 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
             f"**{count(int(late.sum()), 'event')} arrived more than 90 days late**, from {listed(named)}: they waited "
             "so long, or the clock there is wrong, and with it the time of what happened."
         )
-    n_servers = int(tables.activity["server_id"].nunique())
     n_silent = int(tables.silence["is_silent"].sum())
     if n_silent:
         n_unknown = int(tables.flow["n_unknown"].iloc[-1]) if len(tables.flow) else 0
@@ -262,10 +266,20 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
             f"**{n_silent:,} of {count(n_servers, 'server')} fell silent before the cutoff**: {unknown}. What lies "
             "there was observed until the server's last event, and not until the cutoff."
         )
-    if 0 < n_servers < FEW_SERVERS:
+    if n_servers == 1:
+        told.append(
+            "**The report is of 1 server**, and says nothing of others: without a second one no number has an interval."
+        )
+    elif 0 < n_servers < FEW_SERVERS:
         told.append(
             f"**The report rests on {count(n_servers, 'server')}**: its intervals hold for so few, but they are wide, "
             "and what one server does weighs much."
+        )
+    if tables.resolved["n_incidents"].any():
+        told.append(
+            "**A status is known from the next event on**: with a change of status the plugin sends the one before it. "
+            "So a change is seen later than it was made, and one that no event follows is not seen: more incidents may "
+            "be resolved than this report can tell."
         )
     weak = pd.concat([tables.last, tables.resolved])["df"].dropna()
     if (weak < WEAK_DF).any():

@@ -131,3 +131,8 @@ def test_the_load_by_hour_has_a_panel_for_each_of_the_six_largest_groups():
     assert len(panels_of(plots.plot_load_by_hour(table[table["team"] == "t1"].drop(columns="team")))) == 1
     empty = plots.plot_load_by_hour(table.head(0))
     assert any("no events whose offset is known" in text.get_text() for text in empty.texts)
+
+
+def test_single_incidents_are_drawn_in_stages_or_in_statuses(visits, statuses):
+    assert "stage 0" in legend_of(plots.plot_incident_timelines(visits))
+    assert legend_of(plots.plot_incident_timelines(statuses))[:3] == ["Reported", "Active", "Resolved"]

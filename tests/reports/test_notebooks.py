@@ -132,7 +132,10 @@ def test_the_part_on_stages_tells_of_statuses_where_versions_send_no_stages(reco
     n_incidents = names["log"].incident["incident_id"].nunique()
     assert f"Incidents: {n_incidents:,}, of which 0 have stages and {n_incidents:,} a status." in said
     assert "of the incidents with a status are resolved" in said
-    assert len(names["changed"]) > 0
+    assert "Half of the visits to a status are over within" in said
+    assert "from the week of 15 Mar 2021 to the week of 22 Mar 2021" in said
+    assert all(len(names[name]) > 0 for name in ("changed", "status_exits", "status_occupancy"))
+    assert set(names["status_occupancy"]["state"]) == {"Reported", "Active", "Resolved", "closed"}
 
 
 @each

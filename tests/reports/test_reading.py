@@ -1,7 +1,9 @@
 """Tables for reading: every limit stands in the cell of its estimate."""
 
+import pandas as pd
+
 import telemetry_kit as tk
-from telemetry_kit.reports.reading import MOST_COLUMNS, reading_columns
+from telemetry_kit.reports.reading import MOST_COLUMNS, WIDE, reading_columns, table_to_html
 
 
 def test_no_column_for_reading_is_a_limit_alone(oct2020):
@@ -26,3 +28,52 @@ def test_a_rate_per_incident_is_no_share_and_no_name_of_the_code_is_shown(oct202
     snapshot = tk.playbook_snapshot(oct2020.playbook, as_of=oct2020.cutoff)
     compared = reading_columns(tk.compare_playbook_sizes(snapshot, between="is_public"))
     assert not [cell for column in compared for cell in column.cells if "_" in cell]
+
+
+def cells_of(table):
+    return {column.heading: column.cells for column in reading_columns(table)}
+
+
+def compared(group_a, group_b, **columns):
+    return pd.DataFrame(
+        {"group_a": [group_a], "group_b": [group_b], **{key: [value] for key, value in columns.items()}}
+    )
+
+
+def test_a_comparison_of_times_is_written_in_times():
+    seconds = {
+        "estimate_a": 38_830.0,
+        "estimate_b": 37_419.0,
+        "difference": -1_411.0,
+        "lower": -8_802.0,
+        "upper": 5_980.0,
+    }
+    told = cells_of(compared("2020-11-01", "2020-12-01", measure="restricted_mean_s", **seconds))
+    assert told["From"] + told["To"] == ["Nov 2020", "Dec 2020"]
+    assert told["Before"] + told["After"] == ["10 h 47 min", "10 h 24 min"]
+    assert told["Difference"] == ["−24 min (−2 h 27 min to +1 h 40 min)"]
+
+
+def test_two_groups_that_are_no_periods_are_neither_before_nor_after():
+    told = cells_of(compared(False, True, estimate_a=0.5, estimate_b=0.6))
+    assert set(told) == {"One", "Other", "In the one", "In the other"}
+    weeks = cells_of(compared("2020-11-02", "2020-11-09", estimate_a=0.5, estimate_b=0.6))
+    assert weeks["From"] + weeks["To"] == ["2 Nov 2020", "9 Nov 2020"]
+
+
+def test_a_rate_that_may_be_more_than_one_is_no_share():
+    rates = pd.DataFrame({"estimate": [0.16, 0.57], "lower": [0.13, 0.26], "upper": [0.19, 1.22]})
+    assert cells_of(rates) == {"Estimate": ["0.16 (0.13–0.19)", "0.57 (0.26–1.22)"]}
+
+
+def test_a_limit_next_to_nothing_or_nearly_all_is_not_spelled_out():
+    shares = pd.DataFrame({"estimate": [0.03, 0.97], "lower": [0.0000016, 0.5], "upper": [0.35, 0.99999]})
+    assert cells_of(shares) == {"Share": ["3 % (<0.1–35)", "97 % (50–>99.9)"]}
+
+
+def test_in_a_wide_table_intervals_may_stand_below_their_estimates(oct2020):
+    narrow = pd.DataFrame({"estimate": [0.56], "lower": [0.49], "upper": [0.63]})
+    assert "apart" not in table_to_html(narrow)
+    dwell = tk.stage_dwell(tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff))
+    assert sum(max(map(len, [c.heading, *c.cells])) for c in reading_columns(dwell)) > WIDE
+    assert '<td class="n apart" data-label="Half within"><span>' in table_to_html(dwell)

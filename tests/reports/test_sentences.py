@@ -229,6 +229,36 @@ def test_times_and_sizes_are_told_in_their_units():
     assert "median number of tasks: 22 of 40, then 19.5 of 60, a difference of −2.5 (−4 to −1)" in said.lower()
 
 
+def test_weeks_are_called_weeks_and_versions_are_no_days():
+    weeks = {
+        f"2021-03-{day}": (pd.Timestamp(f"2021-03-{day}", tz="UTC"), pd.Timestamp(f"2021-03-{day + 7}", tz="UTC"))
+        for day in (15, 22)
+    }
+    table = compared(group_a="2021-03-15", group_b="2021-03-22", p_adjusted=0.2)
+    said = tk.sentences.changed(table, things="incidents", latest=weeks)
+    assert "whether anything changed from the week of 15 Mar 2021 to the week of 22 Mar 2021: " in said
+    versions = compared(group_a="1.1.0", group_b="1.2.1", p_adjusted=0.2)
+    assert "from 1.1.0 to 1.2.1: " in tk.sentences.changed(versions, things="incidents")
+
+
+def test_where_no_incident_stops_none_is_said_to():
+    row = {"n_eligible": 25, "n_reached": 25, "n_open": 0, "n_servers": 7, "estimate": 1.0, "lower": 0.6, "upper": 1.0}
+    table = pd.DataFrame([row | {"stage": n, "step_estimate": 1.0 if n else None} for n in range(3)])
+    said = tk.sentences.stage_funnel(table)
+    assert said.startswith("Of 25 incidents on 7 servers with more than one stage, none stopped before the last")
+    assert "did not reach" not in said
+
+
+def test_visits_to_a_status_are_not_called_visits_to_a_stage():
+    limits = {"median_lower_s": 10.0, "median_upper_s": 90_000.0}
+    rows = [
+        {"stage": n, "status": s, "n_visits": 9, "n_censored": 1, "n_servers": 3, "median_s": 600.0 * (n + 1), **limits}
+        for n, s in enumerate(("Reported", "Active"))
+    ]
+    title = tk.sentences.stage_dwell(pd.DataFrame(rows)).partition("\n\n")[0]
+    assert title.endswith("10 min (Reported) to 20 min (Active); it is not enough to tell which status holds longest.")
+
+
 def test_two_groups_of_which_none_differs_are_told_plainly():
     names = {"things": "incidents", "names": ("private", "public")}
     said = tk.sentences.compared_shares(compared(p_adjusted=0.2), **names)
@@ -266,6 +296,14 @@ def test_servers_that_lapsed_and_are_on_are_told():
     said = tk.sentences.server_lifecycle(table)
     assert said.endswith("3 lapsed, of which 2 sent events of other types: on, and not used.")
     assert tk.sentences.server_lifecycle(table.assign(is_complete=False)).startswith("No period was recorded")
+
+
+def test_a_series_without_limits_has_not_stayed_within_them():
+    table = pd.DataFrame(
+        {"period": [pd.Timestamp("2020-10-12")], "is_beyond": [None], "is_run_signal": [None], "changed_at": [None]}
+    )
+    said = tk.sentences.process_chart(table, what="the number of incidents started")
+    assert said.startswith("It is not enough to tell whether the number of incidents started moved: 1 complete period")
 
 
 def test_the_parts_of_a_change_add_up_in_the_sentence(oct2020):

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from telemetry_kit.reports.columns import VALUES
+from telemetry_kit.reports.columns import TIMES, VALUES
 from telemetry_kit.reports.sentences.rows import listed, rows_of, sentence, stage_name
 from telemetry_kit.reports.wording import between, count, day, duration, is_null, number, per_cent, points, signed
 
@@ -17,8 +18,9 @@ if TYPE_CHECKING:
 
 _NEEDED = ("group_a", "group_b", "n_a", "n_b", "estimate_a", "estimate_b", "difference", "lower", "upper", "p_adjusted")
 ALPHA = 0.05
+WEEK = pd.Timedelta(days=7)
 AGAINST, THEN = " against", ", then"
-_TIMES = ("restricted_mean_s", "median_s")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d")
 _MEDIANS = "difference_of_medians"
 _COMPLETERS = {
     "commander": "completed by the commander alone",
@@ -60,16 +62,16 @@ def compared_shares(table: pd.DataFrame, *, things: str, names: tuple[str, str] 
     first, second = names or (str(rows[0]["group_a"]), str(rows[0]["group_b"]))
     found = _found(rows)
     if not found:
-        return (
-            f"It is not enough to tell whether {first} and {second} {things} differ: {_all_within_chance(rows)}. "
-            f"{_largest(rows, AGAINST)}"
-        )
+        title = f"It is not enough to tell whether {first} and {second} {things} differ: {_all_within_chance(rows)}."
+        return sentence(title, _largest(rows, AGAINST))
     pair = f"{first[0].upper()}{first[1:]} and {second} {things}"
     title = f"**{pair} differ** in {len(found):,} of {count(len(rows), 'comparison')}."
     return sentence(title, f"{_listed(found, AGAINST)}.")
 
 
-def changed(table: pd.DataFrame, *, things: str) -> str:
+def changed(
+    table: pd.DataFrame, *, things: str, latest: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]] | None = None
+) -> str:
     """Return what changed from one period to the next, after the adjustment for the number of comparisons.
 
     Parameters
@@ -78,6 +80,8 @@ def changed(table: pd.DataFrame, *, things: str) -> str:
         As a ``compare_*`` function returns it between the two periods of ``tk.latest_periods``.
     things
         What the periods are made of, in words: "incidents", "completions".
+    latest
+        As ``tk.latest_periods`` returns it, of the same periods: it tells weeks from days.
 
     Returns
     -------
@@ -99,7 +103,8 @@ def changed(table: pd.DataFrame, *, things: str) -> str:
     rows = _known(table)
     if not rows:
         return f"There are no two periods with {things} to compare."
-    pair = f"from {_period(rows[0]['group_a'], rows[0])} to {_period(rows[0]['group_b'], rows[0])}"
+    first, last = (period_name(rows[0][side], rows[0], latest) for side in ("group_a", "group_b"))
+    pair = f"from {first} to {last}"
     found = _found(rows)
     if not found:
         title = f"It is not enough to tell whether anything changed {pair}: {_all_within_chance(rows)}."
@@ -137,12 +142,12 @@ def periods_compared(periods: pd.DataFrame, latest: Mapping[str, tuple[pd.Timest
     rows_of(periods, ("period", "is_complete"))
     first, last = latest
     row = {"group_a": first, "group_b": last}
-    names = {name: _period(name, row) for name in latest}
+    names = {name: period_name(name, row, latest) for name in latest}
     known = {
         f"{period:%Y-%m-%d}": bool(flag) for period, flag in zip(periods["period"], periods["is_complete"], strict=True)
     }
     partial = [names[name] for name in latest if not known[name]]
-    told = f"{names[first]} is compared with {names[last]}."
+    told = f"{names[first][0].upper()}{names[first][1:]} is compared with {names[last]}."
     if not partial:
         return told
     return (
@@ -210,7 +215,7 @@ def _told(row: Row, then: str) -> str:
 
 
 def _write(row: Row) -> Callable[[float], str]:
-    if row.get("measure") in _TIMES:
+    if row.get("measure") in TIMES:
         return duration
     return number if row.get("comparison") == _MEDIANS else per_cent
 
@@ -225,11 +230,14 @@ def _size(row: Row, value: float) -> str:
     return f"{points(value).removeprefix('+')} points" if write is per_cent else write(value)
 
 
-def _period(name: object, row: Row) -> str:
-    """Return what a period is called: a month by its name where both begin with one, otherwise its first day."""
-    try:
-        first, moments = pd.Timestamp(str(name)), [pd.Timestamp(str(row[side])) for side in ("group_a", "group_b")]
-    except ValueError:
+def period_name(name: object, row: Row, latest: Mapping[str, tuple[pd.Timestamp, pd.Timestamp]] | None = None) -> str:
+    """Return what a period is called: a month by its name where both begin with one, otherwise by its first day."""
+    # Without the form, a version such as 1.1.0 would pass for a day.
+    if not all(_DAY.match(str(row[side])) for side in ("group_a", "group_b")):
         return str(name)
+    first, moments = pd.Timestamp(str(name)), [pd.Timestamp(str(row[side])) for side in ("group_a", "group_b")]
     is_month = all(moment.day == 1 and moment == moment.normalize() for moment in moments)
-    return f"{first:%b %Y}" if is_month else day(first)
+    if is_month:
+        return f"{first:%b %Y}"
+    begin, end = (latest or {}).get(str(name), (first, first))
+    return f"the week of {day(first)}" if end - begin == WEEK else day(first)

@@ -42,10 +42,14 @@ def playbook_sizes(table: pd.DataFrame) -> str:
         return "No playbook is known at the cutoff."
     row = rows[0]
     things = VALUES.get(row["measure"], row["measure"])
+    # Quantiles between two playbooks are no whole numbers, but of most measures only whole ones exist.
+    least, most = (
+        row[name] if row["measure"] == "items_per_checklist" else round(row[name]) for name in ("p05", "p95")
+    )
     return (
         f"**Half of the playbooks have at most {number(row['median'])} {things}** "
-        f"({between(row['median_lower'], row['median_upper'], number)}), nine in ten between {number(row['p05'])} and "
-        f"{number(row['p95'])}: {count(row['n'], 'playbook')} on {count(row['n_servers'], 'server')}."
+        f"({between(row['median_lower'], row['median_upper'], number)}), nine in ten between {number(least)} and "
+        f"{number(most)}: {count(row['n'], 'playbook')} on {count(row['n_servers'], 'server')}."
     )
 
 

@@ -57,6 +57,10 @@ def stage_funnel(table: pd.DataFrame) -> str:
     if worst is not None:
         lost = f"**Incidents stop most often before {stage_name(worst)}**: {_lost(worst)}."
         return sentence(lost, reached)
+    if steps and all(row["step_estimate"] == 1 for row in steps):
+        which = "with more than one stage" if is_null(last.get("status")) else "with a status"
+        first = f"{count(rows[0]['n_eligible'], 'incident')} on {count(rows[0]['n_servers'], 'server')}"
+        return sentence(f"Of {first} {which}, none stopped before the last that it has.", reached)
     if len(steps) == 1:
         return sentence(
             f"{_lost(steps[0])[0].upper()}{_lost(steps[0])[1:]}.", reached if rows[-1] is not rows[0] else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from telemetry_kit.reports.sentences.comparisons import period_name
 from telemetry_kit.reports.sentences.rows import listed, rows_of, sentence
 from telemetry_kit.reports.wording import count, day, is_null, number, per_cent, signed
 
@@ -66,18 +67,21 @@ def server_deviation(table: pd.DataFrame, *, things: str) -> str:
     return f"**{len(signals):,} of {n_servers} {are} out of the ordinary**: {listed(shown)}."
 
 
-def decomposition(table: pd.DataFrame) -> str:
+def decomposition(table: pd.DataFrame, *, what: str = "the share") -> str:
     """Return what the latest change of a share is made of.
 
     Parameters
     ----------
     table
         As ``tk.decompose_difference`` returns it.
+    what
+        What the share is, in words: "the commanders' share of completions".
 
     Returns
     -------
     str
-        Markdown: one sentence. The parts are of what was seen; whether it is more than chance, a comparison tells.
+        Markdown: the title, and a paragraph that describes it. The parts are of what was seen; whether it is more than
+        chance, a comparison tells.
 
     Examples
     --------
@@ -87,7 +91,9 @@ def decomposition(table: pd.DataFrame) -> str:
     ...     "contribution": [0.04, 0.03, -0.01, 0.0], "n_servers": [9, 9, 2, 0], "estimate_a": 0.5, "estimate_b": 0.56,
     ...     "difference": 0.06,
     ... })))
-    From 2020-11-01 to 2020-12-01 the share went from 50 % to 56 %. Of these +6 points, +4 come from the same ...
+    From Nov 2020 to Dec 2020 the share went from 50 % to 56 %.
+    <BLANKLINE>
+    Of these +6 points, +4 come from the same servers working differently (9 servers), ... (0 servers).
     """
     sides = ("group_a", "group_b", "estimate_a", "estimate_b")
     rows = rows_of(table, (*sides, "component", "contribution", "n_servers", "difference"))
@@ -101,10 +107,11 @@ def decomposition(table: pd.DataFrame) -> str:
         for row in parts
     ]
     first, *others = told
-    return (
-        f"From {latest['group_a']} to {latest['group_b']} the share went from {per_cent(latest['estimate_a'])} to "
-        f"{per_cent(latest['estimate_b'])}. Of these {_points(latest['difference'])} points, "
-        f"{listed([first.replace(' from', ' come from', 1), *others])}."
+    begin, end = (period_name(latest[side], latest) for side in ("group_a", "group_b"))
+    return sentence(
+        f"From {begin} to {end} {what} went from {per_cent(latest['estimate_a'])} to {per_cent(latest['estimate_b'])}.",
+        f"Of these {_points(latest['difference'])} points, "
+        f"{listed([first.replace(' from', ' come from', 1), *others])}.",
     )
 
 
@@ -145,6 +152,10 @@ def process_chart(table: pd.DataFrame, *, what: str) -> str:
         return f"{n_beyond:,} of {count(len(rows), 'complete period')} {were} beyond the ordinary variation of {what}."
     if any(not is_null(row["is_run_signal"]) and row["is_run_signal"] for row in rows):
         return f"{what[0].upper()}{what[1:]} stayed on one side for longer than chance explains, {periods}."
+    if all(is_null(row["is_beyond"]) for row in rows):
+        return (
+            f"It is not enough to tell whether {what} moved: {count(len(rows), 'complete period')}, too few for limits."
+        )
     unmoved = f"{periods[0].upper()}{periods[1:]}, {what} did not move beyond its ordinary variation."
     return unmoved if len(rows) >= TELLING_PERIODS else sentence(unmoved, "So few periods show large changes only.")
 
