@@ -34,6 +34,7 @@ LEAST_SHARE = 0.0005
 LONG = 40
 """A text with more characters may be broken anywhere."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
+_ORDERED = re.compile(rf"{_DAY.pattern}|\d+(\.\d+)+$")
 _UNITS: dict[str, Callable[[float], str]] = {
     "share": wording.per_cent,
     "difference": lambda value: f"{wording.points(value)} points",
@@ -41,7 +42,7 @@ _UNITS: dict[str, Callable[[float], str]] = {
 }
 """How a number is written where the unit stands in its row."""
 _SIDES = {"group_a": "One", "group_b": "Other", "estimate_a": "In the one", "estimate_b": "In the other"}
-"""How two groups are headed that are no periods, and do not follow each other."""
+"""How two groups are headed that do not follow each other, as periods and versions do."""
 _OF_DURATIONS: dict[str, Callable[[float], str]] = {
     **dict.fromkeys(("estimate_a", "estimate_b", "detectable"), wording.duration),
     "difference": lambda value: wording.signed(value, wording.duration),
@@ -148,7 +149,7 @@ def _heading(name: str, table: pd.DataFrame) -> str:
     if name == "estimate":
         has_rates = "measure" in table and table["measure"].isin(RATES).any()
         return "Share" if _are_shares(table, name) and not has_rates else "Estimate"
-    if name in _SIDES and not _of_periods(table):
+    if name in _SIDES and not _in_order(table):
         return _SIDES[name]
     words = HEADINGS.get(name) or name.removesuffix("_s").removeprefix("n_").removeprefix("is_").replace("_", " ")
     heading = words[0].upper() + words[1:]
@@ -179,7 +180,7 @@ def _writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
         return _number_writer(table, name)
     if kinds.is_datetime64_any_dtype(column.dtype):
         return _time_writer(name, column.dropna())
-    if name in {"group_a", "group_b"} and _of_periods(table):
+    if name in {"group_a", "group_b"} and table[name].astype(str).str.fullmatch(_DAY).all():
         return _period_writer(table)
     return _told if name in {"measure", "comparison", "records", "basis"} else _text
 
@@ -209,11 +210,9 @@ def _are_shares(table: pd.DataFrame, name: str) -> bool:
     return bool((table[columns].astype("Float64").abs() <= 1).fillna(value=True).all(axis=None))
 
 
-def _of_periods(table: pd.DataFrame) -> bool:
-    """Tell whether two groups are held against each other that begin with days: periods."""
-    if "group_a" not in table:
-        return True
-    return bool(table["group_a"].astype(str).str.fullmatch(_DAY).all())
+def _in_order(table: pd.DataFrame) -> bool:
+    """Tell whether the groups that are held against each other follow each other: periods, or versions."""
+    return "group_a" not in table or bool(table["group_a"].astype(str).str.match(_ORDERED).any())
 
 
 def _time_writer(name: str, known: pd.Series[Any]) -> Callable[[Any], str]:

@@ -57,6 +57,9 @@ def test_a_comparison_of_times_is_written_in_times():
 def test_two_groups_that_are_no_periods_are_neither_before_nor_after():
     told = cells_of(compared(False, True, estimate_a=0.5, estimate_b=0.6))
     assert set(told) == {"One", "Other", "In the one", "In the other"}
+    moments = compared(pd.Timestamp("2020-11-02", tz="UTC"), pd.Timestamp("2020-11-09", tz="UTC"), estimate_a=0.5)
+    for in_order in (compared("1.0.0", "1.1.0", estimate_a=0.5), moments):
+        assert set(cells_of(in_order)) == {"From", "To", "Before"}
     weeks = cells_of(compared("2020-11-02", "2020-11-09", estimate_a=0.5, estimate_b=0.6))
     assert weeks["From"] + weeks["To"] == ["2 Nov 2020", "9 Nov 2020"]
 
