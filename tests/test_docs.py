@@ -157,7 +157,7 @@ def test_the_notebook_that_is_shown_is_one_for_reports(my_notebooks, autumn, tmp
 def test_the_script_for_every_week_holds_each_report_against_the_last_whole_one(my_notebooks, autumn, tmp_path):
     (script,) = blocks_in((HOWTO / "weekly-report.md").read_text("utf-8"), "sh")
     (tmp_path / "weekly.sh").write_text(script)
-    (tmp_path / "test-servers.txt").write_text("")
+    (tmp_path / "test-servers.txt").write_text(tk.load_events(autumn).tasks["server_id"].iloc[0])
     # The command itself, with one notebook in place of all that it brings; and a calendar of our own.
     (tmp_path / "command.py").write_text(COMMAND)
     programs = {"telemetry-kit": f'"{sys.executable}" command.py "$@"', "date": 'echo "$WEEK"'}

@@ -25,7 +25,7 @@ _WRITERS: dict[str, Callable[[float], str]] = {
 }
 
 
-def what_changed(log: EventLog[Any], asked: Asked) -> tuple[pd.DataFrame | None, str]:
+def what_changed(log: EventLog[Any], asked: Asked, *, whole: EventLog[Any]) -> tuple[pd.DataFrame | None, str]:
     """Compare a report with the period before it, or with an earlier report, as it was asked for.
 
     Parameters
@@ -34,6 +34,8 @@ def what_changed(log: EventLog[Any], asked: Asked) -> tuple[pd.DataFrame | None,
         The events of both periods.
     asked
         What was asked for: ``against`` or ``compare``.
+    whole
+        The same with the servers that are left out: an earlier report counted what it read, before it left any out.
 
     Returns
     -------
@@ -42,7 +44,7 @@ def what_changed(log: EventLog[Any], asked: Asked) -> tuple[pd.DataFrame | None,
     """
     why = ""
     if asked.against is not None:
-        bounds, why = changes.bounds_against(changes.read_earlier(asked.against), log)
+        bounds, why = changes.bounds_against(changes.read_earlier(asked.against), whole)
     elif asked.since is not None:
         bounds = changes.compare_with_previous(asked.since, log.cutoff)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import warnings
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from telemetry_kit.eventlog.log import EventLog
 
 KEY_COLUMNS = ("label", "server_id")
+MOST_NAMED = 3
 _FINDINGS = "findings.parquet"
 
 
@@ -45,7 +47,7 @@ def open_prepared(
     memory_limit
         As for ``scan_events``.
     exclude_servers
-        The ids of servers that are left out.
+        The ids of servers that are left out; such that sent nothing in this recording make no difference.
     key
         The file that ``write_key`` wrote, by which servers are called; without it by their ids.
 
@@ -55,9 +57,18 @@ def open_prepared(
         As ``scan_events`` returns it.
     """
     log = scan_events(store, since=since, cutoff=cutoff, memory_limit=memory_limit)
-    if exclude_servers:
-        log = log.filter(exclude_servers=list(exclude_servers))
+    if excluded := sorted(set(exclude_servers) & servers_of(log)) if exclude_servers else []:
+        log = log.filter(exclude_servers=excluded)
     return log if key is None else _relabel(log, Path(key))
+
+
+def servers_of(log: EventLog[Any]) -> set[str]:
+    """Return the ids of all servers that sent an event."""
+    servers: set[str] = set()
+    for kind in schemas.EVENT_TYPES:
+        events = engine.open_frame(getattr(log, kind), ["server_id"], parameter=kind)
+        servers |= set(engine.collect(events.select("server_id").unique())["server_id"].astype("str"))
+    return servers
 
 
 def label_servers(log: EventLog[Any]) -> pd.DataFrame:
@@ -111,6 +122,14 @@ def read_server_list(path: str | os.PathLike[str]) -> list[str]:
     if not servers:
         raise SourceError(f"--exclude-servers: {Path(path).name!r} names no server, expected an id a line")
     return servers
+
+
+def warn_of_absent(servers: Sequence[str], log: EventLog[Any]) -> None:
+    """Warn of servers that are to be left out and are not there: they may be misspelled."""
+    there = servers_of(log)
+    if absent := [server for server in servers if server not in there]:
+        named = ", ".join(map(repr, absent[:MOST_NAMED])) + (", …" if len(absent) > MOST_NAMED else "")
+        warnings.warn(f"--exclude-servers: not in this recording: {named}", stacklevel=5)
 
 
 def write_findings(findings: pd.DataFrame, key: Path) -> None:

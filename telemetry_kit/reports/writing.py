@@ -23,7 +23,14 @@ from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, n
 from telemetry_kit.reports.manifest import describe, key_of, make_manifest
 from telemetry_kit.reports.pdf import find_browser, print_page
 from telemetry_kit.reports.placing import MANIFEST, is_whole, read_manifest, taking_place
-from telemetry_kit.reports.prepared import label_servers, open_prepared, read_server_list, write_findings, write_key
+from telemetry_kit.reports.prepared import (
+    label_servers,
+    open_prepared,
+    read_server_list,
+    warn_of_absent,
+    write_findings,
+    write_key,
+)
 from telemetry_kit.reports.tables import table_to_csv
 from telemetry_kit.reports.takeaway import check_format, write_table
 
@@ -242,6 +249,8 @@ def _read(source: Source, scratch: Path, asked: Asked) -> Account:
         store = scratch / "events"
         convert_events(source, store, since=asked.since, cutoff=asked.cutoff, memory_limit=asked.memory_limit)
         inputs = [{key: entry[key] for key in ("path", "bytes", "sha256")} for entry in read_mark(store)["inputs"]]
+    if asked.exclude_servers:
+        warn_of_absent(asked.exclude_servers, _open(store, None, replace(asked, exclude_servers=())))
     account = Account(store, None, _open(store, None, asked), inputs)
     if asked.with_ids:
         return account
@@ -260,7 +269,9 @@ def _changes(source: Source, scratch: Path, asked: Asked) -> tuple[pd.DataFrame 
     else:
         store = scratch / "before"
         convert_events(source, store, cutoff=asked.cutoff, memory_limit=asked.memory_limit)
-    return what_changed(_open(store, None, replace(asked, since=None)), asked)
+    wanted = replace(asked, since=None)
+    whole = _open(store, None, replace(wanted, exclude_servers=()))
+    return what_changed(_open(store, None, wanted), asked, whole=whole)
 
 
 def _open(store: Path, key: Path | None, asked: Asked) -> EventLog[Any]:

@@ -6,7 +6,14 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit.reports.prepared import label_servers, open_prepared, write_findings, write_key
+from telemetry_kit.reports.prepared import (
+    label_servers,
+    open_prepared,
+    servers_of,
+    warn_of_absent,
+    write_findings,
+    write_key,
+)
 
 
 @pytest.fixture
@@ -28,6 +35,17 @@ def prepared(make_event, tmp_path):
     write_key(label_servers(log), key)
     write_findings(log.findings, key)
     return log, opened(key=str(key))
+
+
+def test_a_standing_list_of_servers_may_name_some_that_are_not_there_and_says_so(prepared, tmp_path):
+    log, _ = prepared
+    options = {"since": None, "cutoff": None, "memory_limit": "500MB"}
+    listed = ["a" * 26, "gone"]
+    part = open_prepared(str(tmp_path / "log"), exclude_servers=listed, **options)
+    assert set(tk.to_pandas(part.incident)["server_id"]) == {"z" * 26}
+    assert servers_of(open_prepared(str(tmp_path / "log"), exclude_servers=["gone"], **options)) == servers_of(log)
+    with pytest.warns(UserWarning, match=r"--exclude-servers: not in this recording: 'gone'$"):
+        warn_of_absent(listed, log)
 
 
 def test_findings_name_servers_by_their_labels(prepared):

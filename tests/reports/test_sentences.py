@@ -340,7 +340,7 @@ def test_few_quiet_weeks_are_not_taken_for_stability():
     assert few in tk.sentences.process_chart(quiet.head(9), what="it")
 
 
-def test_visits_to_a_status_are_not_called_visits_to_a_stage(recordings):
+def test_no_table_of_statuses_is_spoken_of_as_one_of_stages(recordings):
     log = tk.load_events(recordings / "batch-bodies" / "later.jsonl.gz")
     statuses = tk.status_visits(log.incident, cutoff=log.cutoff)
     for visits in (statuses, statuses.head(0)):
