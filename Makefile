@@ -31,13 +31,14 @@ endef
 
 # docs/report.png is made anew whenever it is asked for.
 .PHONY: docs/report.png
-.PHONY: help report test test-newest test-oldest check docs pages format lab axe spark bench lock clean
+.PHONY: help report test test-slow test-newest test-oldest check docs pages format lab axe spark bench lock clean
 .DELETE_ON_ERROR:
 
 help:
 	@echo 'make report  notebooks executed on SOURCE (default $(SOURCE)), written to OUT (default $(OUT))'
 	@echo 'make lab     JupyterLab on copies of the notebooks, with SOURCE set'
-	@echo 'make test    every test, warnings as errors'
+	@echo 'make test    the tests but the slow ones, warnings as errors'
+	@echo 'make test-slow   the slow ones: other programs, whole reports, every engine, long random series'
 	@echo 'make test-newest, make test-oldest   the tests on the newest releases that pyproject.toml allows, and on the oldest'
 	@echo 'make check   ruff, formatting, mypy --strict, the contracts of the imports, what docs say of the code'
 	@echo 'make docs    the manual, in docs/_build/html/index.html, every block of code run; and the lists that the code writes'
@@ -65,7 +66,11 @@ docs/report.png: $(LAB)
 		--user-data-dir=build/chromium --screenshot=docs/report.png file://$(CURDIR)/build/report-png/index.html
 
 test: $(DEV)
-	$(BIN)/python -m pytest -n auto --dist worksteal
+	$(BIN)/python -m pytest -n auto --dist worksteal -m 'not slow'
+
+# What takes many seconds a test: other programs, whole reports, engines that write SQL in Python, long random series.
+test-slow: $(DEV)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m slow
 
 # The newest releases that pyproject.toml allows, and the oldest: without hashes, because they are what is being tried.
 test-newest:

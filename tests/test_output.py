@@ -347,6 +347,7 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path, lines):
     assert audit["n_rejected"].to_list() == [0, 1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_a_command_and_leaves_nothing(tmp_path, number):
     folder, out = tmp_path / "temporary", tmp_path / "log"

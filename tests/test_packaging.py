@@ -81,6 +81,7 @@ def test_a_wheel_holds_nothing_else(unpacked):
     }
 
 
+@pytest.mark.slow
 def test_an_installed_wheel_finds_its_samples_and_notebooks(unpacked, tmp_path):
     code = """
 import telemetry_kit as tk

@@ -81,7 +81,12 @@ def answers(on_pandas):
     return {name: plain(ask(on_pandas)) for name, ask in (FRAME_TO_FRAME | SUMMARIES).items()}
 
 
-@pytest.fixture(scope="module", params=WAYS)
+SLOW = ("ibis", "sqlframe")  # they write SQL of Python's own making, expression by expression
+
+
+@pytest.fixture(
+    scope="module", params=[pytest.param(way, marks=pytest.mark.slow) if way in SLOW else way for way in WAYS]
+)
 def on_engine(request, on_pandas):
     """The recording's frames on each engine in turn."""
     return WAYS[request.param]({name: on_pandas[name] for name in FRAMES}) | {"cutoff": on_pandas["cutoff"]}

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from questions import FRAME_TO_FRAME, FRAMES, SUMMARIES, as_arrow, as_frames, kind_of, load_two_eras, plain
 
-pytestmark = pytest.mark.spark
+pytestmark = [pytest.mark.spark, pytest.mark.slow]
 IS_INSTALLED = importlib.util.find_spec("pyspark") is not None
 needs_spark = pytest.mark.skipif(not IS_INSTALLED, reason="the extra spark is not installed: make spark")
 

@@ -83,6 +83,7 @@ def assert_equal_logs(left, right):
     assert left.cutoff == right.cutoff or (left.cutoff is pd.NaT and right.cutoff is pd.NaT)
 
 
+@pytest.mark.slow
 def test_a_saved_log_loads_again_as_it_was(log, oct2020, tmp_path):
     for number, saved in enumerate((log, oct2020, tk.load_events(log.incident.iloc[:0]))):
         saved.save(tmp_path / str(number))
@@ -92,6 +93,7 @@ def test_a_saved_log_loads_again_as_it_was(log, oct2020, tmp_path):
         assert_equal_logs(tk.load_events(str(tmp_path / str(number))), saved)
 
 
+@pytest.mark.slow
 def test_a_saved_log_can_be_cut_off_like_its_source(oct2020, tmp_path, recordings):
     oct2020.save(tmp_path / "saved")
     path = recordings / "batch-bodies" / "oct2020.jsonl.gz"
@@ -109,6 +111,7 @@ def test_a_saved_log_can_be_cut_off_like_its_source(oct2020, tmp_path, recording
         tk.load_events(tmp_path / "cut", cutoff="2020-12-01")
 
 
+@pytest.mark.slow
 def test_a_saved_log_can_begin_later_like_its_source(oct2020, tmp_path, recordings):
     oct2020.save(tmp_path / "saved")
     cut = tk.load_events(tmp_path / "saved", since="2020-11-20")

@@ -102,6 +102,7 @@ def kept(warehouse, others):
     frames.clear()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::telemetry_kit.errors.UnmatchedKeysWarning")
 @pytest.mark.parametrize("name", FRAME_TO_FRAME | SUMMARIES)
 def test_a_postgresql_gives_the_same_answer(name, kept, export):
@@ -109,6 +110,7 @@ def test_a_postgresql_gives_the_same_answer(name, kept, export):
     pd.testing.assert_frame_equal(plain(ask(kept)), plain(ask(as_frames(export))), rtol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["stage_funnel", "task_completion", "playbook_sizes", "server_activity"])
 def test_what_is_not_kept_gives_it_as_well(name, warehouse, others, export):
     given = SUMMARIES[name](as_warehouse(warehouse, others))
@@ -140,6 +142,7 @@ def check_sql(question):
         sqlglot.parse_one(sql, read=dialect, error_level=sqlglot.ErrorLevel.RAISE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", [*PARTS, "quarantine"])
 def test_the_frames_are_sql_of_every_warehouse(part, upper_case):
     check_sql(getattr(upper_case[0], part))
@@ -162,6 +165,7 @@ def asked(monkeypatch):
     return asked
 
 
+@pytest.mark.slow
 def test_what_is_asked_of_the_frames_is_sql_of_every_warehouse(upper_case, asked):
     warehouse, _, log = upper_case
     visits = tk.stage_visits(warehouse.incident, cutoff=warehouse.cutoff)
@@ -179,6 +183,7 @@ def kept_upper_case(upper_case):
     return frames | others | {"cutoff": warehouse.cutoff}, log
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::telemetry_kit.errors.UnmatchedKeysWarning")
 @pytest.mark.parametrize("name", FRAME_TO_FRAME | SUMMARIES)
 def test_every_question_is_sql_of_every_warehouse(name, kept_upper_case, asked):

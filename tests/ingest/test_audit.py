@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet
+import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
@@ -261,12 +262,14 @@ CALM = settings(
 )
 
 
+@pytest.mark.slow
 @settings(CALM, max_examples=EXAMPLES["containers"])
 @given(data=st.data())
 def test_nothing_is_lost_in_any_container(make_event, data):
     assert_nothing_is_lost({name: data.draw(files(make_event, name)) for name in NAMES})
 
 
+@pytest.mark.slow
 @settings(CALM, max_examples=EXAMPLES["wire lines"])
 @given(data=st.data())
 def test_nothing_is_lost_among_plain_wire_lines(make_event, data):

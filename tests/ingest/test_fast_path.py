@@ -172,6 +172,7 @@ def odd_lines(draw, make_event):
     return draw(st.permutations(lines))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, derandomize=True, database=None)
 @given(data=st.data())
 def test_both_ways_agree_whatever_stands_in_plain_lines(make_event, data):

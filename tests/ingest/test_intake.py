@@ -38,6 +38,7 @@ def assert_equal_logs(left, right):
         pd.testing.assert_frame_equal(getattr(left, part), getattr(right, part))
 
 
+@pytest.mark.slow
 def test_both_ways_agree_about_everything(load, carefully, make_event):
     plain = [make_event(n, ("tasks", "incident", "playbook")[n % 3]) for n in range(30)]
     odd = [
@@ -196,6 +197,7 @@ def test_a_record_is_kept_as_it_came_up_to_a_limit(load, make_event):
     )
 
 
+@pytest.mark.slow
 def test_records_are_read_in_bounded_parts(load, make_event, account, monkeypatch):
     monkeypatch.setattr(intake, "CHUNK_BYTES", 1000)
     bodies = [{"batch": [make_event(10 * n + k) for k in range(5)] + [n]} for n in range(20)]

@@ -3,6 +3,7 @@
 import json
 
 import pandas as pd
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -42,6 +43,7 @@ def write(folder, container, events):
         pd.DataFrame(events).to_parquet(folder / "a.parquet")
 
 
+@pytest.mark.slow
 @settings(max_examples=20, derandomize=True, database=None, deadline=None)
 @given(data=st.data())
 def test_the_account_holds_whatever_the_shape(data, make_event, account, tmp_path_factory):

@@ -120,6 +120,7 @@ def test_a_notebook_runs_on_the_recorded_sample(path, autumn):
     execute(path, autumn)
 
 
+@pytest.mark.slow
 @each
 def test_a_notebook_says_the_same_of_events_that_stay_on_disk(path, autumn):
     assert execute(path, autumn, "tk.scan_events")[1] == execute(path, autumn)[1]
@@ -138,6 +139,7 @@ def test_the_part_on_stages_tells_of_statuses_where_versions_send_no_stages(reco
     assert set(names["status_occupancy"]["state"]) == {"Reported", "Active", "Resolved", "closed"}
 
 
+@pytest.mark.slow
 @each
 def test_a_notebook_runs_where_every_record_was_rejected(path, tmp_path):
     (tmp_path / "broken.jsonl").write_text("{no record\n")
@@ -145,6 +147,7 @@ def test_a_notebook_runs_where_every_record_was_rejected(path, tmp_path):
     assert len(names["log"].quarantine) == 1
 
 
+@pytest.mark.slow
 @each
 @pytest.mark.parametrize("kind", ["incident", "tasks", "playbook"])
 def test_a_notebook_runs_on_a_single_event_of_any_type(path, kind, autumn, tmp_path):

@@ -158,6 +158,7 @@ def test_no_file_of_a_report_names_a_place_on_this_machine(report, source):
             assert place.encode() not in content, name
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes_and_replaces_the_report(report, source, chapters):
     before = files_of(report)
     (report / "index.html").write_text("no longer whole")
@@ -184,6 +185,7 @@ def test_the_manifest_has_the_digest_of_everything_read_and_written(report, sour
     assert manifest["versions"]["pandas"] == pd.__version__
 
 
+@pytest.mark.slow
 def test_the_quarantine_goes_along_only_where_it_is_asked_for(source, chapters, tmp_path):
     out = tmp_path / "out"
     with pytest.warns(UserWarning, match="look here"):
@@ -214,6 +216,7 @@ def test_a_table_leaves_the_notebook_in_full(report, source):
     pd.testing.assert_frame_equal(audit, tk.load_events(source).audit, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_a_failing_notebook_gets_an_error_box_and_the_others_are_made(source, tmp_path):
     failing = new_code_cell("x = 1\nraise ValueError('no\\nway')")
     folder = write_notebook(tmp_path / "n", "00_bad", new_markdown_cell("# Bad\n\nSo far."), parameters(), failing)
@@ -230,6 +233,7 @@ def test_a_failing_notebook_gets_an_error_box_and_the_others_are_made(source, tm
     assert "key" not in json.loads((out / "manifest.json").read_text())
 
 
+@pytest.mark.slow
 def test_a_kernel_that_dies_is_told(source, tmp_path):
     folder = write_notebook(tmp_path / "n", "00_bad", parameters(), new_code_cell("import os\nos._exit(1)"))
     with pytest.raises(IncompleteReportError, match="the kernel died"):
@@ -243,6 +247,7 @@ def test_a_kernel_that_does_not_start_is_told(source, tmp_path, monkeypatch):
         write_report(source, tmp_path / "out", notebooks=folder)
 
 
+@pytest.mark.slow
 def test_a_report_of_no_event_says_so(tmp_path):
     folder = write_notebook(tmp_path / "n", "00_none", new_markdown_cell("# None"), parameters())
     (tmp_path / "empty.jsonl").write_text("")
@@ -251,6 +256,7 @@ def test_a_report_of_no_event_says_so(tmp_path):
     assert "There is nothing to tell" in (tmp_path / "out" / "index.html").read_text()
 
 
+@pytest.mark.slow
 def test_a_later_directory_adds_notebooks_and_replaces_those_of_the_same_name(source, chapters, tmp_path):
     own = write_notebook(tmp_path / "own", "01_picture", new_markdown_cell("# Mine"), parameters())
     write_notebook(own, "02_more", new_markdown_cell("# More"), parameters())
@@ -262,6 +268,7 @@ def test_a_later_directory_adds_notebooks_and_replaces_those_of_the_same_name(so
     assert "A line goes up." not in page
 
 
+@pytest.mark.slow
 def test_an_interrupt_ends_the_kernel_and_leaves_nothing(source, tmp_path):
     folder = write_notebook(tmp_path / "n", "00_long", parameters(), new_code_cell("import time\ntime.sleep(600)"))
     out = tmp_path / "report"
@@ -280,6 +287,7 @@ except KeyboardInterrupt:
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_a_cutoff_reaches_the_notebooks(source, tmp_path):
     log = tk.load_events(source)
     middle = log.incident["event_timestamp"].iloc[len(log.incident) // 2]
@@ -290,6 +298,7 @@ def test_a_cutoff_reaches_the_notebooks(source, tmp_path):
     assert f">{n_until}\n</pre>" in (out / "00_late.html").read_text()
 
 
+@pytest.mark.slow
 def test_since_leaves_earlier_events_out_of_the_report_and_its_manifest_says_so(source, tmp_path):
     log = tk.load_events(source)
     middle = log.incident["event_timestamp"].iloc[len(log.incident) // 2]
@@ -338,6 +347,7 @@ def test_a_missing_extra_is_named(source, chapters, tmp_path, monkeypatch):
         write_report(source, tmp_path / "out", notebooks=chapters)
 
 
+@pytest.mark.slow
 def test_a_report_of_a_converted_log_says_the_same_of_its_events(report, source, chapters, tmp_path):
     tk.convert_events(source, tmp_path / "log")
     with pytest.warns(UserWarning, match="look here"):

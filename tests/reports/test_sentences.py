@@ -136,6 +136,7 @@ def test_every_sentence_about_a_recording_stands_in_its_table(era, recordings):
         hold(say, table)
 
 
+@pytest.mark.slow
 @settings(max_examples=6, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(
     seed=st.integers(0, 10_000),

@@ -97,6 +97,7 @@ def assert_analyses_find_the_truth(log, truth):
         assert found.to_dict() == {name: counts.get(name, 0) for name in found.index}
 
 
+@pytest.mark.slow
 @given(
     parameters=PARAMETERS,
     faults=FAULTS,

@@ -57,6 +57,7 @@ def test_each_row_tells_whom_it_is_about_and_what_adds_up():
 counts = st.integers(0, 20).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(counts, counts), min_size=1, max_size=12))
 def test_the_parts_add_up_to_the_difference(servers):
     # One server is in both, so that there is something to hold the others against.

@@ -34,6 +34,7 @@ def of(table, number):
     return row
 
 
+@pytest.mark.slow
 def test_a_number_that_one_server_carries_turns_over_without_it(log):
     table = tk.headline_sensitivity(log)
     commander = of(table, "tasks completed by the commander")
@@ -44,6 +45,7 @@ def test_a_number_that_one_server_carries_turns_over_without_it(log):
     assert difference["turns_over"]
 
 
+@pytest.mark.slow
 def test_a_log_tells_only_the_numbers_that_it_can(log):
     table = tk.headline_sensitivity(log)
     assert set(table["unit"]) == {"share", "difference"}
@@ -51,6 +53,7 @@ def test_a_log_tells_only_the_numbers_that_it_can(log):
     assert table["complete_only"].isna().all()
 
 
+@pytest.mark.slow
 def test_each_number_is_that_of_its_own_function(recordings):
     log = tk.load_events(recordings / "batch-bodies" / "prev.jsonl.gz")
     table = tk.headline_sensitivity(log)
@@ -64,6 +67,7 @@ def test_each_number_is_that_of_its_own_function(recordings):
     assert row["without_largest"] == pytest.approx(again)
 
 
+@pytest.mark.slow
 def test_servers_whose_deliveries_have_gaps_are_left_out(log, make_event, tmp_path):
     # Its incident was open when it was restarted, so that its end must have been lost.
     lost = [

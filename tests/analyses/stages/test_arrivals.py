@@ -110,6 +110,7 @@ def test_a_group_without_a_start_has_no_curve_but_keeps_the_others(visits):
     assert set(tk.stage_arrivals(visits, by="server_id")["server_id"]) == {"a", "b"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("by", ["server_id", "num_stages", ["public", "plugin_version"]])
 def test_each_group_is_a_sample_of_its_own(oct2020, by):
     visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)

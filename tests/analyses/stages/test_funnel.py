@@ -61,6 +61,7 @@ def test_stages_are_counted_however_many_there_are(incident_log):
     assert funnel.loc[[0, 3, 4, 62, 81], "n_reached"].to_list() == [3, 3, 2, 2, 0]
 
 
+@pytest.mark.slow
 def test_a_wrong_number_of_stages_does_not_make_a_table_endless(incident_log):
     events = incident_log("a1 0 create 0/2147483647", "a1 30 change_stage 1/2147483647", "b1 0 create 0/3")
     visits = tk.stage_visits(events, cutoff=minute(300))
@@ -125,6 +126,7 @@ def test_the_share_within_any_time_is_that_of_a_plain_count(oct2020):
     assert funnel["n_immature"].sum() > 0
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::telemetry_kit.errors.PartialIncidentsWarning")  # of groups by visit
 @pytest.mark.parametrize("within", [None, "4h"])
 @pytest.mark.parametrize("by", ["server_id", "public", "plugin_version", ["team_id", "num_stages"], "exit"])

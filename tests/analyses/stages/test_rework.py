@@ -78,6 +78,7 @@ def test_counts_are_those_of_the_sender(recordings, oct2020):
     assert table.loc["restarted_share", "n"] == sum(bool(incident["restarts"]) for incident in staged)
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::telemetry_kit.errors.PartialIncidentsWarning")  # of groups by visit
 @pytest.mark.parametrize("by", ["server_id", "exit", "stage", ["public", "plugin_version"]])
 def test_each_group_is_a_sample_of_its_own(oct2020, by):

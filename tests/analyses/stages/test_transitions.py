@@ -67,6 +67,7 @@ def test_visits_without_rows_give_a_table_without_rows():
     pd.testing.assert_series_equal(table.dtypes, tk.stage_transitions(SIX, by="server_id").dtypes)
 
 
+@pytest.mark.slow
 def test_every_kind_of_frame_gives_the_same_table(oct2020, as_kind):
     seen = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
     pd.testing.assert_frame_equal(

@@ -302,6 +302,7 @@ def done_by_the_sender(incident):
     return visits
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(
     st.lists(

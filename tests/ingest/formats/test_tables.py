@@ -189,6 +189,7 @@ def test_nested_columns_and_nan_in_parquet_are_read(tmp_path, events, account):
     assert account(tk.load_events(tmp_path)) == {k: 2 * v for k, v in ALL_VALID.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(FILES))
 @pytest.mark.parametrize("damage", ["head", "cut", "middle", "end"])
 def test_a_damaged_table_file_is_rejected_and_never_a_crash(tmp_path, make_event, account, form, damage):
@@ -254,6 +255,7 @@ def test_a_cell_that_is_no_text_or_too_long_costs_its_row(tmp_path, make_event, 
     }
 
 
+@pytest.mark.slow
 def test_a_long_value_that_many_rows_share_takes_no_more_than_itself(tmp_path, make_event, account):
     frame = pd.concat([flat([make_event()])] * 200, ignore_index=True)
     frame["messageId"] = [f"m{n}" for n in range(200)]
@@ -335,6 +337,7 @@ def database(postgresql):
         cursor.execute(f"DROP SCHEMA {schema} CASCADE")
 
 
+@pytest.mark.slow
 def test_a_warehouse_in_postgresql_loads_like_its_export(database, fill_warehouse, recordings, account):
     cursor, url, schema = database
     fill_warehouse(cursor)
