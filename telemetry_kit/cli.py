@@ -145,10 +145,17 @@ def _parser() -> argparse.ArgumentParser:
     convert.add_argument(
         "--out", required=True, metavar="DIR", help="directory of the event log; an earlier one is replaced"
     )
-    convert.add_argument(
+    how = convert.add_mutually_exclusive_group()
+    how.add_argument(
         "--append",
         action="store_true",
         help="add the files that an earlier one does not have yet; one that is to be added to needs it from the first",
+    )
+    how.add_argument(
+        "--spark",
+        metavar="MASTER",
+        help="read and write on a cluster of Spark, such as spark://host:7077, yarn, local[2] or sc://host:15002; "
+        "its workers have to see SOURCE and DIR",
     )
     _add_bounds(convert)
     _add_memory_limit(convert)
@@ -290,14 +297,16 @@ def _own_file(name: str, source: str | list[str]) -> Path:
 def _convert(options: argparse.Namespace) -> int:
     from telemetry_kit.eventlog.convert import convert_events
 
-    audit = convert_events(
-        _source(options),
-        options.out,
-        since=options.since,
-        cutoff=options.cutoff,
-        append=options.append,
-        **_memory_limit(options),
-    )
+    bounds = {"since": options.since, "cutoff": options.cutoff}
+    if options.spark is None:
+        audit = convert_events(_source(options), options.out, append=options.append, **bounds, **_memory_limit(options))
+    else:
+        from telemetry_kit.eventlog.cluster.conversion import convert_on_spark
+
+        if options.memory_limit is not None:
+            told = "none with --spark, whose settings (spark.executor.memory) hold"
+            raise ParameterError("--memory-limit", options.memory_limit, told)
+        audit = convert_on_spark(_source(options), options.out, master=options.spark, **bounds)
     _print_audit(audit)
     if _is_empty(audit):
         _complain("warning: no event is there")

@@ -178,7 +178,8 @@ def _carry_out(place: Path) -> None:
 def _move(new: Path, target: Path) -> None:
     if not new.exists():
         return
-    if target.is_dir() and not target.is_symlink():
+    # Nothing takes the place of a directory, and a directory that of no file.
+    if (target.is_dir() and not target.is_symlink()) or (new.is_dir() and target.exists()):
         target.rename(new.with_name(PREFIX + new.name))
     new.replace(target)
 

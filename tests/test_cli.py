@@ -1,6 +1,7 @@
 """The command line: exit statuses, one line for a mistake, and nothing loaded that is not needed."""
 
 import gzip
+import importlib.util
 import json
 import subprocess
 import sys
@@ -86,6 +87,14 @@ def test_the_module_runs_as_the_command_does():
         (["convert", "nowhere", "--out", "x"], "'nowhere' does not exist"),
         (["convert", ".", "--out", "x", "--cutoff", "soon"], "cutoff: got 'soon'"),
         (["convert", ".", "--out", "x", "--memory-limit", "much"], "memory_limit: got 'much'"),
+        (
+            ["convert", ".", "--out", "x", "--spark", "loca1"],
+            "--spark: got 'loca1', expected a master of Spark: local[2]",
+        ),
+        (["convert", ".", "--out", "x", "--spark", "local[2]", "--append"], "--append: not allowed with"),
+        (["convert", ".", "--out", "x", "--spark", "yarn", "--memory-limit", "1GB"], "none with --spark"),
+        (["convert", ".", "--out", "s3a://x/y", "--spark", "yarn"], "directory: got 's3a://x/y', expected a path"),
+        (["convert", ".", "--out", "x", "--spark", "yarn", "--cutoff", "soon"], "cutoff: got 'soon'"),
         (["simulate", "--out", "x", "--events", "0", "--seed", "1"], "n_events: got 0"),
         (["simulate", "--out", "x", "--events", "9", "--seed", "1", "--era", "1999"], "era: got '1999'"),
         (["simulate", "--out", "x", "--events", "9", "--seed", "1", "--faults", "lost"], "NAME=SHARE"),
@@ -96,6 +105,16 @@ def test_a_mistake_is_one_line_that_names_it(arguments, words, capsys, tmp_path,
     line = mistake(capsys, *arguments)
     assert line.startswith("telemetry-kit")
     assert words in line
+
+
+def test_a_machine_without_spark_or_java_is_told_what_is_missing(simulated, capsys, tmp_path, monkeypatch):
+    command = ["convert", str(simulated), "--out", str(tmp_path / "log"), "--spark", "local[2]"]
+    if importlib.util.find_spec("pyspark"):
+        monkeypatch.setenv("JAVA_HOME", str(tmp_path))
+        assert "no Java is on this machine" in mistake(capsys, *command)
+    monkeypatch.setitem(sys.modules, "py4j.protocol", None)
+    assert "--spark needs the extra 'spark'" in mistake(capsys, *command)
+    assert not (tmp_path / "log").exists()
 
 
 def test_a_place_that_cannot_be_written_is_a_mistake(simulated, capsys, tmp_path):

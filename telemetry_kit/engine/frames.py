@@ -18,7 +18,7 @@ import pandas as pd
 
 from telemetry_kit.engine.checks import check_columns, check_frame, check_times, is_time
 from telemetry_kit.engine.connections import shared_connection, within_memory
-from telemetry_kit.engine.times import as_lazy
+from telemetry_kit.engine.times import as_lazy, is_spark
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
@@ -159,7 +159,7 @@ def _copy_to(like: nw.LazyFrame[Any], second: pa.Table) -> nw.LazyFrame[Any]:
         import ibis
 
         return as_lazy(ibis.memtable(second))
-    if kind.is_pyspark():
+    if is_spark(kind):
         return as_lazy(native.sparkSession.createDataFrame(second))
     rows = list(zip(*(column.to_pylist() for column in second.columns), strict=True))
     schema = ", ".join(

@@ -28,6 +28,11 @@ _MOMENT = "a datetime, or a text such as '2020-12-01' or '2020-12-01T08:00:00Z'"
 _WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
 
 
+def is_spark(kind: nw.Implementation) -> bool:
+    """Tell whether frames of a kind lie on Spark: in a session of this process, or in one of a server."""
+    return kind.is_pyspark() or kind.is_pyspark_connect()
+
+
 def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
     """Add, for each ``name=column``, the time in ``column`` as whole microseconds since 1970 in UTC."""
     kind = frame.implementation
@@ -39,7 +44,7 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
         whole = {name: " // 1000" if function == "epoch_ns" else "" for name, function in count.items()}
         terms = [f'{count[name]}("{column}"){whole[name]} AS "{name}"' for name, column in columns.items()]
         return as_lazy(native.project(", ".join(["*", *terms])))
-    if kind.is_pyspark() or kind.is_sqlframe():
+    if is_spark(kind) or kind.is_sqlframe():
         native = frame.to_native()
         unix_micros = _functions(frame).unix_micros
         return as_lazy(native.withColumns({name: unix_micros(native[column]) for name, column in columns.items()}))
@@ -59,7 +64,7 @@ def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
     if kind.is_duckdb():
         terms = [f'make_timestamptz("{column}") AS "{name}"' for name, column in columns.items()]
         return as_lazy(frame.to_native().project(", ".join(["*", *terms])))
-    if kind.is_pyspark() or kind.is_sqlframe():
+    if is_spark(kind) or kind.is_sqlframe():
         native, functions = frame.to_native(), _functions(frame)
         if not hasattr(functions, "timestamp_micros"):
             # SQLFrame has it for some engines only; of the others that count in microseconds DuckDB is the one left.
@@ -97,9 +102,9 @@ def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
     ParameterError
         Where SQLFrame would count times in whole seconds.
     """
-    place = (
-        "pyspark.sql" if frame.implementation.is_pyspark() else type(frame.to_native()).__module__.rpartition(".")[0]
-    )
+    # Spark, Spark Connect and each engine of SQLFrame have them beside their frames.
+    place = type(frame.to_native()).__module__.rpartition(".")[0]
+    place = "pyspark.sql" if frame.implementation.is_pyspark() else place
     if place in _WHOLE_SECONDS:
         raise ParameterError("frame", place, "a frame of Ibis: SQLFrame counts times in whole seconds there")
     return importlib.import_module(f"{place}.functions")

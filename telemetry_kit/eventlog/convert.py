@@ -104,7 +104,7 @@ def convert_events(
         earlier = earlier_log(target)
         if earlier and earlier.has_all(source, first, until):
             return earlier.audit
-    with _written(target) as made, temporary.scratch() as folder:
+    with written(target) as made, temporary.scratch() as folder:
         if is_saved(source):
             return _copy(Path(source), made, first, until, memory_limit)
         wanted = _Wanted(first, until, memory_limit, append)
@@ -123,7 +123,7 @@ def fill_store(
     To remember how events came takes a fifth more time and more than twice the space.
     """
     check_target(store, source)
-    with _written(store) as made, temporary.scratch() as folder:
+    with written(store) as made, temporary.scratch() as folder:
         wanted = _Wanted(None, None, memory_limit, remembers)
         _convert(source, made, folder, wanted, store if remembers and goes_on(store, source) else None)
 
@@ -181,7 +181,7 @@ def _convert(
 
 
 @contextlib.contextmanager
-def _written(target: Path) -> Iterator[Path]:
+def written(target: Path) -> Iterator[Path]:
     """Give a directory to write a log in, which takes the place of an earlier one at the end."""
     import duckdb
 

@@ -14,6 +14,7 @@ import pandas as pd
 
 from telemetry_kit import engine, output, schemas
 from telemetry_kit.errors import ParameterError, ResourceError, SourceError
+from telemetry_kit.eventlog import partitioned
 from telemetry_kit.eventlog.filtering import filter_frames
 from telemetry_kit.eventlog.saved import own_files, parts, write_mark
 from telemetry_kit.ingest.findings import find_findings
@@ -190,10 +191,14 @@ class EventLog(Generic[FrameT]):
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the log to a directory as Parquet, from which ``load_events`` reads it back as it is.
 
+        The events of a type are one file. Those of a log on Spark are written by its workers, into a folder in place of
+        that file, which has a folder for each month.
+
         Parameters
         ----------
         directory
-            A directory; it is made where it does not exist, and a log that lies in it is replaced.
+            A directory; it is made where it does not exist, and a log that lies in it is replaced. The workers of Spark
+            have to see it under the same path.
 
         Raises
         ------
@@ -217,7 +222,7 @@ class EventLog(Generic[FrameT]):
                 # The frames may lie in this very directory, and are read while they are written.
                 with output.new_directory(folder) as made:
                     for part in parts():
-                        _write(getattr(self, part), part, made / f"{part}.parquet")
+                        _write(getattr(self, part), part, made / f"{part}.parquet", self.audit)
                     write_mark(made, self.since, self.cutoff, others_us=dict(self.others_us))
                     output.put_in_place(made, folder, own_files(), MARK)
         except (OSError, duckdb.IOException) as error:
@@ -275,12 +280,18 @@ def _by_server(frame: IntoFrame, parameter: str) -> pd.DataFrame:
     return engine.collect(times.agg(n=nw.len(), first=nw.col("_us").min(), last=nw.col("_us").max()))
 
 
-def _write(frame: Any, part: str, path: Path) -> None:  # noqa: ANN401 - a frame of any kind
+def _write(frame: Any, part: str, path: Path, audit: pd.DataFrame) -> None:  # noqa: ANN401 - a frame of any kind
     columns = TABLES.get(part) or schemas.columns_of(cast("schemas.EventType", part))
     rows = nw.from_native(frame)
+    if partitioned.is_on_spark(frame):
+        if part in TABLES:
+            partitioned.write_quarantine(frame, audit, path)
+        else:
+            partitioned.write_events(frame, columns, path)
+        return
     if rows.implementation.is_duckdb():
         # What was filtered by a join has lost its order.
-        rows = rows.sort(engine.ARRIVAL) if engine.ARRIVAL in rows.columns else rows
+        rows = rows.sort("event_timestamp", engine.ARRIVAL) if engine.ARRIVAL in rows.columns else rows
         rows.select(*columns).sink_parquet(path)
         return
     table = frame if isinstance(frame, pd.DataFrame) else _in_order(frame, part)

@@ -84,7 +84,7 @@ def scan_events(
     spark
         A session of Spark: its cluster then loads the raw files, which its workers must see, and makes no store. Large
         plain files of JSON lines are read in pieces, every other file by one task. An address that Spark knows, such as
-        ``s3a://bucket/dumps``, is a source as well.
+        ``s3a://bucket/dumps``, is a source as well; a log that was saved or converted is opened where it lies.
 
     Returns
     -------
@@ -147,10 +147,10 @@ def _on_spark(
     since: pd.Timestamp | None,
     until: pd.Timestamp | None,
 ) -> EventLog[Any]:
-    from telemetry_kit.eventlog.cluster.assembly import scan_on_spark
+    from telemetry_kit.eventlog.cluster.opening import open_on_spark
 
-    log = scan_on_spark(source, session, since, until)
-    warn_of(log, is_stored=False)
+    log = open_on_spark(source, session, since, until)
+    warn_of(log, is_stored=is_saved(source))
     return log
 
 

@@ -11,6 +11,7 @@ import pandera.pandas as pa
 from telemetry_kit import engine, schemas
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.eventlog.log import EventLog
+from telemetry_kit.eventlog.partitioned import files_of_part
 from telemetry_kit.eventlog.saved import check_columns, read_mark, read_table, unreadable
 from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS, TABLES
 from telemetry_kit.schemas.names import quote_literal
@@ -52,9 +53,9 @@ def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog[duckd
     n_rejected = int(audit["n_rejected"].sum())
     quarantine: Any = _relation(connection, folder / "quarantine.parquet", QUARANTINE_COLUMNS, n_rejected)
     return EventLog(
-        **{kind: rows.project(f"* RENAME (file_row_number AS {engine.ARRIVAL})") for kind, rows in frames.items()},
+        **frames,
         cutoff=mark["cutoff"],
-        quarantine=quarantine.project("* EXCLUDE (file_row_number)"),
+        quarantine=quarantine.project(f"* EXCLUDE ({engine.ARRIVAL})"),
         audit=audit,
         seen=read_table(folder, "seen"),
         since=mark["since"],
@@ -66,13 +67,33 @@ def _relation(
     connection: duckdb.DuckDBPyConnection, path: Path, columns: list[str], n_rows: int
 ) -> duckdb.DuckDBPyRelation:
     """Open a part of a store, and see that it has the columns and the number of rows that it was written with."""
+    files = check_part(path, columns, n_rows)
+    names = ", ".join(quote_literal(str(file.absolute())) for file in files)
+    if path.is_dir():
+        return connection.sql(f"FROM read_parquet([{names}], hive_partitioning=false)")
+    return connection.sql(
+        f"SELECT * RENAME (file_row_number AS {engine.ARRIVAL}) FROM read_parquet({names}, file_row_number=true)"
+    )
+
+
+def check_part(path: Path, columns: list[str], n_rows: int) -> list[Path]:
+    """Return the files of a part of a store, which have the columns and the number of rows that it was written with.
+
+    Raises
+    ------
+    ValueError
+        Where they have others.
+    """
     import pyarrow.parquet as pq
 
-    with pq.ParquetFile(path) as file:
-        check_columns(path.name, file.schema_arrow.names, columns)
-        if file.metadata.num_rows != n_rows:
-            raise ValueError(f"{path.name} has {file.metadata.num_rows} rows, expected {n_rows}")
-    return connection.sql(f"FROM read_parquet({quote_literal(str(path.absolute()))}, file_row_number=true)")
+    files, found = files_of_part(path), 0
+    for name in files:
+        with pq.ParquetFile(name) as file:
+            check_columns(path.name, file.schema_arrow.names, [*columns, engine.ARRIVAL] if path.is_dir() else columns)
+            found += file.metadata.num_rows
+    if found != n_rows:
+        raise ValueError(f"{path.name} has {found} rows, expected {n_rows}")
+    return files
 
 
 def _cut(
@@ -114,16 +135,31 @@ def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | N
 
 
 def _read_parts(folder: Path) -> EventLog[pd.DataFrame]:
-    import pyarrow.parquet as pq
-
     mark = read_mark(folder)
     parts: dict[str, Any] = {part: read_table(folder, part) for part in TABLES}
     for kind in schemas.EVENT_TYPES:
-        table = pq.read_table(folder / f"{kind}.parquet").replace_schema_metadata()
-        check_columns(f"{kind}.parquet", table.column_names, schemas.columns_of(kind))
+        table = _read_events(
+            folder / f"{kind}.parquet", schemas.columns_of(kind), int(parts["audit"][f"n_{kind}"].sum())
+        )
         parts[kind] = schemas.with_categories(engine.arrow_to_pandas(table), kind)
         _validate(parts[kind], kind)
     return EventLog(**parts, since=mark["since"], cutoff=mark["cutoff"], others_us=mark["others_us"])
+
+
+def _read_events(path: Path, columns: list[str], n_rows: int) -> Any:  # noqa: ANN401 - an Arrow table
+    import pyarrow.parquet as pq
+    from pyarrow import concat_tables
+
+    if not path.is_dir():
+        table = pq.read_table(path).replace_schema_metadata()
+        check_columns(path.name, table.column_names, columns)
+        return table
+    # One file at a time: the names of the folders are not columns. And of many files one can be missing.
+    parts = [pq.ParquetFile(file).read().replace_schema_metadata() for file in check_part(path, columns, n_rows)]
+    if not parts:
+        raise ValueError(f"{path.name} holds no file")
+    order = [("event_timestamp", "ascending"), (engine.ARRIVAL, "ascending")]
+    return concat_tables(parts).sort_by(order).drop_columns(engine.ARRIVAL)
 
 
 def _validate(frame: pd.DataFrame, kind: schemas.EventType) -> None:

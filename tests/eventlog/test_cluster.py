@@ -3,16 +3,19 @@
 import gzip
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
-from compared_logs import assert_same_log, start_session
+from compared_logs import SETTINGS, assert_same_log, assert_same_saved, start_session
 
 import telemetry_kit as tk
 from telemetry_kit.errors import SourceError
 from telemetry_kit.eventlog.cluster import parts
+from telemetry_kit.eventlog.cluster.sessions import cause_of
 from telemetry_kit.eventlog.cluster.worker import copy_lines
 from telemetry_kit.ingest import detection
 
@@ -32,6 +35,14 @@ def write(folder, **files):
         lines = [event if isinstance(event, str) else json.dumps(event) for event in events]
         (folder / f"{name}.jsonl").write_text("\n".join(lines) + "\n")
     return folder
+
+
+def compare(runner, master, recordings):
+    """Run the comparison in a process of its own."""
+    script = Path(__file__).parents[1] / "support" / "compared_logs.py"
+    environment = os.environ | {"PYSPARK_PYTHON": sys.executable}
+    command = [*runner, script, master, recordings / "batch-bodies" / "prev.jsonl.gz"]
+    return subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
 
 
 @needs_spark
@@ -134,10 +145,86 @@ def test_parts_of_a_log_hold_the_same_events(session, recordings):
 @needs_spark
 @pytest.mark.slow
 def test_executors_in_processes_of_their_own_load_alike(recordings):
-    script = Path(__file__).parents[1] / "support" / "compared_logs.py"
-    source = recordings / "batch-bodies" / "prev.jsonl.gz"
-    done = subprocess.run([sys.executable, script, source], check=False, capture_output=True, text=True)
-    assert "the same" in done.stdout, done.stderr[-2000:]
+    done = compare([sys.executable], "local-cluster[2,1,1024]", recordings)
+    assert "saved and asked alike" in done.stdout, done.stderr[-2000:]
+
+
+@needs_spark
+@pytest.mark.slow
+@pytest.mark.skipif(not importlib.util.find_spec("grpc"), reason="the extra spark: make spark")
+def test_a_session_of_spark_connect_loads_asks_and_saves_alike(recordings):
+    done = compare([sys.executable], "connect", recordings)
+    assert "saved and asked alike" in done.stdout, done.stderr[-2000:]
+
+
+@needs_spark
+@pytest.mark.slow
+def test_a_script_that_is_submitted_loads_asks_and_saves_alike(recordings):
+    import pyspark
+
+    submit = Path(pyspark.__file__).parent / "bin" / "spark-submit"
+    settings = [word for key, value in SETTINGS.items() for word in ("--conf", f"{key}={value}")]
+    done = compare([submit, "--master", "local[2]", *settings], "submitted", recordings)
+    assert "saved and asked alike" in done.stdout, done.stderr[-2000:]
+
+
+@needs_spark
+def test_what_a_cluster_saves_is_what_was_loaded_however_it_is_opened(session, tmp_path, make_event):
+    later = make_event(3) | {"timestamp": "2021-02-01T00:00:00Z"}
+    (tmp_path / "dumps").mkdir()
+    write(tmp_path / "dumps", b=[make_event(3), "{broken", make_event(2), later], a=[make_event(9), "{broken too"])
+    here = tk.load_events(tmp_path / "dumps")
+    target = tmp_path / "a=b [1] {ü}" / "log"
+    # A log of one machine lies there: its files give way to folders, and these to files again.
+    here.save(target)
+    tk.scan_events(tmp_path / "dumps", spark=session).save(target)
+    assert sorted(path.name for path in (target / "tasks.parquet").iterdir()) == ["month=2020-11"]
+    assert_same_saved(here, target, session)
+    bounds = {"since": "2020-11-02T10:00:03Z", "cutoff": "2020-11-02T10:00:05Z"}
+    cut, there = tk.load_events(target, **bounds), tk.scan_events(target, spark=session, **bounds)
+    pd.testing.assert_frame_equal(there.audit, cut.audit)
+    assert there.tasks.count() == len(cut.tasks) == 1
+    tk.convert_events(target, tmp_path / "copy")
+    assert_same_saved(here, tmp_path / "copy", session)
+    here.save(target)
+    assert_same_saved(here, target, session)
+
+
+@needs_spark
+def test_a_folder_of_months_that_is_not_whole_is_told(session, tmp_path, make_event):
+    write(tmp_path, a=[make_event(1), make_event(2)])
+    log = tk.scan_events(tmp_path / "a.jsonl", spark=session)
+    log.save(tmp_path / "log")
+    (part,) = (tmp_path / "log" / "tasks.parquet").rglob("*.parquet")
+    part.unlink()
+    for opened in (tk.load_events, tk.scan_events, lambda folder: tk.scan_events(folder, spark=session)):
+        with pytest.raises(SourceError, match=r"tasks\.parquet"):
+            opened(tmp_path / "log")
+
+
+@needs_spark
+@pytest.mark.slow
+def test_convert_writes_on_a_cluster_what_it_writes_on_one_machine(tmp_path, make_event):
+    write(tmp_path, events=[make_event(1), make_event(1), "{broken", make_event(5, "incident")])
+    command = [sys.executable, "-m", "telemetry_kit", "convert", tmp_path / "events.jsonl", "--out"]
+    here, there = (
+        subprocess.run([*command, tmp_path / f"log{n}", *more], check=False, capture_output=True, text=True)
+        for n, more in enumerate(([], ["--spark", "local[2]"]))
+    )
+    assert (there.returncode, there.stdout) == (here.returncode, here.stdout), there.stderr
+    assert "telemetry-kit:" not in there.stderr
+    logs = [tk.load_events(tmp_path / f"log{n}") for n in range(2)]
+    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "findings"):
+        pd.testing.assert_frame_equal(getattr(logs[1], part), getattr(logs[0], part))
+
+
+def test_what_spark_says_in_pages_is_told_in_one_line():
+    java = "Job aborted\n\tat org.apache.spark.X\nCaused by: java.io.IOException: disk full\n\tat java.Y"
+    python = "[PYTHON_EXCEPTION] of a worker:\nModuleNotFoundError: No module named 'pandas'\n\n\tat o.a"
+    assert cause_of(Exception(java)) == "java.io.IOException: disk full"
+    assert cause_of(Exception(python)) == "ModuleNotFoundError: No module named 'pandas'"
+    assert cause_of(Exception("no more than this")) == "no more than this"
+    assert cause_of(Exception()) == "Exception"
 
 
 def test_pieces_hold_every_line_once(tmp_path):

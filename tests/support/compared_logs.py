@@ -1,7 +1,12 @@
-"""A log of one machine and one of a cluster, side by side; run as a script, on a cluster of separate executors."""
+"""A log of one machine and one of a cluster, side by side; and a script that compares them on a master.
+
+``compared_logs.py MASTER SOURCE...`` compares each source; ``connect`` as the master starts a server of Spark Connect
+and asks it. Where ``spark-submit`` runs the script, ``submitted`` takes the session that it was given.
+"""
 
 import os
 import sys
+import tempfile
 import warnings
 
 import pandas as pd
@@ -10,6 +15,7 @@ import telemetry_kit as tk
 
 SETTINGS = {
     "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
     "spark.sql.shuffle.partitions": "2",
     "spark.sql.session.timeZone": "UTC",
     "spark.driver.host": "127.0.0.1",
@@ -30,6 +36,17 @@ def start_session(master, **settings):
         session = builder.getOrCreate()
         session.sparkContext.setLogLevel("ERROR")
     return session
+
+
+def connect_session():
+    """Start a server of Spark Connect on this machine, and a session of it: no frame of it is in this process."""
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    from pyspark.sql import SparkSession
+
+    builder = SparkSession.builder.remote("local[2]")
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    return builder.getOrCreate()
 
 
 def assert_same_log(source, session, **options):
@@ -63,9 +80,53 @@ def cells_of(frame):
     return pd.DataFrame(cells, dtype=object)
 
 
-if __name__ == "__main__":
-    spark = start_session("local-cluster[2,1,1024]")
-    for given in sys.argv[1:]:
-        log = assert_same_log(given, spark)
-        sys.stdout.write(f"the same: {log.audit['n_read'].sum()} records\n")
+def assert_same_answers(here, there, names=()):
+    """See that questions have the same answers on a log of a cluster as on one of one machine."""
+    from questions import FRAME_TO_FRAME, SUMMARIES, plain
+
+    logs = [{kind: getattr(log, kind) for kind in tk.schemas.EVENT_TYPES} for log in (here, there)]
+    for name, question in (SUMMARIES | FRAME_TO_FRAME).items():
+        if name not in names:
+            continue
+        expected, given = (plain(question(log | {"cutoff": here.cutoff})) for log in logs)
+        pd.testing.assert_frame_equal(given, expected, rtol=1e-9)
+
+
+ANSWERED = ("stage_funnel", "stage_dwell", "task_completion", "playbook_sizes", "stage_visits", "completion_times")
+
+
+def main(master, *sources):
+    """Compare each source, ask some questions of the last, and save it."""
+    if master == "connect":
+        spark = connect_session()
+    elif master == "submitted":
+        from pyspark.sql import SparkSession
+
+        spark = SparkSession.builder.getOrCreate()
+    else:
+        spark = start_session(master)
+    with warnings.catch_warnings(), tempfile.TemporaryDirectory() as folder:
+        warnings.simplefilter("ignore")
+        for source in sources:
+            here = assert_same_log(source, spark)
+            sys.stdout.write(f"the same: {here.audit['n_read'].sum()} records\n")
+        there = tk.scan_events(source, spark=spark)
+        assert_same_answers(here, there, ANSWERED)
+        there.save(f"{folder}/log")
+        assert_same_saved(here, f"{folder}/log", spark)
+    sys.stdout.write("saved and asked alike\n")
     spark.stop()
+
+
+def assert_same_saved(here, folder, session):
+    """See that a log which a cluster saved is the one that was loaded here, however it is opened."""
+    saved, opened = tk.load_events(folder), tk.scan_events(folder)
+    for part in (*tk.schemas.EVENT_TYPES, "quarantine", "audit", "seen", "findings"):
+        pd.testing.assert_frame_equal(getattr(saved, part), getattr(here, part))
+    assert (saved.cutoff, saved.others_us) == (here.cutoff, here.others_us)
+    pd.testing.assert_frame_equal(opened.findings, here.findings)
+    assert_same_log(folder, session)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

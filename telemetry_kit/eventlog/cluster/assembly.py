@@ -9,11 +9,11 @@ from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
-from pyspark import StorageLevel
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.eventlog.cluster import settling, worker
 from telemetry_kit.eventlog.cluster.parts import SCHEMA, as_rows, is_remote, list_parts
+from telemetry_kit.eventlog.cluster.periods import is_early, is_late
 from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.ingest.audit import seen_table
 from telemetry_kit.ingest.conflicts import reason_of
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROWS_OF_A_PART = 1 << 36
 """More than the rows of any part, so that part and row make one number: the place of arrival."""
 _ARRIVAL = f"part * {ROWS_OF_A_PART} + row"
+_REASON = "telemetry_kit_reason_of"
 _REJECTED = "record BIGINT, event_type STRING, reason STRING, raw STRING"
 
 
@@ -46,6 +47,8 @@ def scan_on_spark(
     SourceError
         Where the source cannot be used at all.
     """
+    from pyspark import StorageLevel
+
     beside: list[str] = []
     parts = list_parts(source, session, beside)
     handed = _handed(session, parts, loaded_us=time.time_ns() // 1000)
@@ -57,7 +60,7 @@ def scan_on_spark(
     conflicts = _conflicts(events, fates, handed, offsets).persist()
     quarantine = _quarantine(read, offsets).unionByName(conflicts).persist()
     cutoff = _newest(valid) if until is None else until
-    period = _is_early(since), _is_late(cutoff)
+    period = is_early(since), is_late(cutoff)
     in_time = valid.where(f"NOT ({period[0]}) AND NOT ({period[1]})")
     return EventLog(
         **{kind: _frame(in_time, kind) for kind in schemas.EVENT_TYPES},
@@ -74,10 +77,13 @@ def scan_on_spark(
 
 def _settled(events: DataFrame) -> tuple[DataFrame, DataFrame]:
     """Take repeated ids out of the events and put ties in order; return these events, and what became of the others."""
+    from pyspark import StorageLevel
+
     columns = ["arrival", "is_late", *(field.column for field in schemas.FIELDS)]
     fates = settling.repeated_ids(events.select(*columns)).persist()
-    valid = events.join(fates.select("arrival"), "arrival", "left_anti")
-    moves = settling.tied_events(valid.where("event_type = 'incident'").select(*columns)).persist()
+    left_out, _ = settling.sent_to_all(fates.select("arrival"))
+    valid = events.join(left_out, "arrival", "left_anti")
+    moves, _ = settling.sent_to_all(settling.tied_events(valid.where("event_type = 'incident'").select(*columns)))
     moved = valid.join(moves, "arrival", "left")
     return moved.selectExpr("COALESCE(moved, arrival) AS arrival", *valid.columns[1:]).persist(
         StorageLevel.DISK_ONLY
@@ -86,7 +92,8 @@ def _settled(events: DataFrame) -> tuple[DataFrame, DataFrame]:
 
 def _handed(session: SparkSession, parts: Sequence[Part], *, loaded_us: int) -> DataFrame:
     """Return the parts as rows, one partition each; what lies at an address brings its content along."""
-    handed = session.createDataFrame(as_rows(parts, loaded_us), SCHEMA).repartition(len(parts), "part")
+    # By ranges, because hashes would put some parts into one partition, and leave others empty.
+    handed = session.createDataFrame(as_rows(parts, loaded_us), SCHEMA).repartitionByRange(len(parts), "part")
     remote = [part.path for part in parts if is_remote(part.path)]
     if remote:
         content = session.read.format("binaryFile").load(remote).select("path", "content")
@@ -97,14 +104,6 @@ def _handed(session: SparkSession, parts: Sequence[Part], *, loaded_us: int) -> 
 def _newest(valid: DataFrame) -> pd.Timestamp:
     ((us,),) = valid.selectExpr("unix_micros(max(event_timestamp)) AS us").collect()
     return engine.NO_TIME if us is None else pd.Timestamp(us, unit="us", tz="UTC")
-
-
-def _is_early(since: pd.Timestamp | None) -> str:
-    return "false" if since is None else f"unix_micros(event_timestamp) < {engine.epoch_us(since)}"
-
-
-def _is_late(cutoff: pd.Timestamp) -> str:
-    return "false" if cutoff is engine.NO_TIME else f"unix_micros(event_timestamp) > {engine.epoch_us(cutoff)}"
 
 
 def _frame(valid: DataFrame, kind: schemas.EventType) -> DataFrame:
@@ -139,12 +138,10 @@ def _lines_before(told: pd.DataFrame, parts: Sequence[Part]) -> list[int]:
 
 def _quarantine(read: DataFrame, offsets: DataFrame) -> DataFrame:
     """Return the records that the tasks rejected, numbered in their files."""
-    from pyspark.sql import functions
-
-    rejected = read.where("told = 'rejected'").select(
-        "part", "source", functions.from_json("about", _REJECTED).alias("rejected")
+    rejected = read.where("told = 'rejected'").selectExpr(
+        "part", "source", f"from_json(about, '{_REJECTED}') AS rejected"
     )
-    numbered = rejected.join(functions.broadcast(offsets), "part")
+    numbered = rejected.join(offsets.hint("broadcast"), "part")
     return numbered.selectExpr(
         "part", "source", "rejected.record + lines_before AS record", "rejected.event_type AS event_type",
         "rejected.reason AS reason", "rejected.raw AS raw",
@@ -153,29 +150,24 @@ def _quarantine(read: DataFrame, offsets: DataFrame) -> DataFrame:
 
 def _conflicts(events: DataFrame, fates: DataFrame, handed: DataFrame, offsets: DataFrame) -> DataFrame:
     """Return the events with the id of another one as rejected records; their texts are found by a second reading."""
-    from pyspark.sql import functions
-
     other = fates.where(f"status = {REJECTED}").select(
         "arrival", "first_arrival", "event_id", "event_type", "difference"
     )
     concerned = other.select("arrival").union(other.select("first_arrival")).distinct()
     place = (f"arrival DIV {ROWS_OF_A_PART} AS part", f"arrival % {ROWS_OF_A_PART} AS row")
-    rows = concerned.selectExpr(*place).groupBy("part").agg(functions.collect_list("row").alias("rows"))
+    rows = concerned.selectExpr(*place).groupBy("part").agg({"row": "collect_list"}).toDF("part", "rows")
     texts = handed.join(rows, "part").mapInArrow(worker.find_texts, worker.TEXT_SCHEMA)
     sources = events.join(concerned, "arrival", "left_semi").select("arrival", "source")
     found = (
-        texts.join(functions.broadcast(offsets), "part")
+        texts.join(offsets.hint("broadcast"), "part")
         .selectExpr(f"{_ARRIVAL} AS arrival", "part", "record + lines_before AS record", "raw")
         .join(sources, "arrival")
     )
     first = found.selectExpr("arrival AS first_arrival", "record AS first_record", "source AS first_source")
-    reason = functions.udf(reason_of, "string")
-    return (
-        other.join(found, "arrival")
-        .join(first, "first_arrival")
-        .withColumn("reason", reason("event_id", "first_record", "first_source", "difference"))
-        .select("part", "source", "record", "event_type", "reason", "raw")
-    )
+    other.sparkSession.udf.register(_REASON, reason_of, "string")
+    reason = f"{_REASON}(event_id, first_record, first_source, difference) AS reason"
+    conflicts = other.join(found, "arrival").join(first, "first_arrival")
+    return conflicts.selectExpr("part", "source", "record", "event_type", reason, "raw")
 
 
 def _audit(

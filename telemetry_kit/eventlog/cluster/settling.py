@@ -8,6 +8,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+import pyarrow as pa  # Spark looks at the hints of what it is to apply
+
 from telemetry_kit import schemas
 from telemetry_kit.engine import connections
 from telemetry_kit.ingest.duplicates import mark_duplicates
@@ -20,11 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
-    import pyarrow as pa
-    from pyspark.sql import DataFrame
+    from pyspark.sql import DataFrame, GroupedData
 
 BUCKETS = 64
-"""Into how many pieces the concerned events go: each is in the memory of one task."""
+"""Into how many pieces the concerned events go at least: each is in the memory of one task."""
+KEYS_OF_A_BUCKET = 50_000
+SENT_TO_ALL = 2_000_000
+"""Up to how many numbers are sent to every worker: 32 MB of them are in the memory of each."""
 FATE_SCHEMA = (
     "arrival BIGINT, status INT, first_arrival BIGINT, event_id STRING, event_type STRING, server_id STRING, "
     "is_late BOOLEAN, difference STRING"
@@ -34,23 +38,44 @@ MOVE_SCHEMA = "arrival BIGINT, moved BIGINT"
 
 def repeated_ids(events: DataFrame) -> DataFrame:
     """Tell what became of each event whose id an earlier one has: ``status`` and, of another event, the difference."""
-    from pyspark.sql import functions
-
-    repeated = events.groupBy("event_id").count().where("count > 1").select("event_id")
-    concerned = events.join(repeated, "event_id", "left_semi")
-    bucket = functions.expr(f"pmod(hash(event_id), {BUCKETS})").alias("bucket")
-    return concerned.groupBy(bucket).applyInArrow(_settle_ids, FATE_SCHEMA)
+    key = "xxhash64(event_id)"
+    repeated, n = _more_than_once(events.selectExpr(f"{key} AS key"), "key")
+    concerned = events.selectExpr("*", f"{key} AS key").join(repeated, "key", "left_semi")
+    return _bucketed(concerned, n).applyInArrow(_settle_ids, FATE_SCHEMA)
 
 
 def tied_events(incidents: DataFrame) -> DataFrame:
     """Tell the place in the order of arrival that each incident event takes which stands elsewhere among its ties."""
-    from pyspark.sql import functions
+    key = "xxhash64(server_id, incident_id)"
+    moments = incidents.selectExpr(f"{key} AS key", "unix_micros(event_timestamp) AS us")
+    tied, n = _more_than_once(moments, "key", "us")
+    concerned = incidents.selectExpr("*", f"{key} AS key").join(tied, "key", "left_semi")
+    return _bucketed(concerned, n).applyInArrow(_settle_ties, MOVE_SCHEMA)
 
-    incident = ["server_id", "incident_id"]
-    tied = incidents.groupBy(*incident, "event_timestamp").count().where("count > 1").select(*incident).distinct()
-    concerned = incidents.join(tied, incident, "left_semi")
-    bucket = functions.expr(f"pmod(hash(server_id, incident_id), {BUCKETS})").alias("bucket")
-    return concerned.groupBy(bucket).applyInArrow(_settle_ties, MOVE_SCHEMA)
+
+def sent_to_all(frame: DataFrame) -> tuple[DataFrame, int]:
+    """Compute a frame of numbers, and have it sent to every worker where it is small; return it with its count.
+
+    What it is joined with then stays where it is. Spark itself does not know how small it will be, and would move every
+    event with all that it says.
+    """
+    kept = frame.persist()
+    n = kept.count()
+    return (kept.hint("broadcast") if n <= SENT_TO_ALL else kept), n
+
+
+def _more_than_once(keys: DataFrame, *columns: str) -> tuple[DataFrame, int]:
+    """Return the keys of rows that there are more than once, each of them once.
+
+    Hashes are half as long as what they stand for. Two of them that are equal by chance only add rows to be looked at.
+    """
+    return sent_to_all(keys.groupBy(*columns).count().where("count > 1").select("key").distinct())
+
+
+def _bucketed(concerned: DataFrame, n: int) -> GroupedData:
+    """Group rows by their key into buckets that fit into memory."""
+    n_buckets = max(BUCKETS, n // KEYS_OF_A_BUCKET)
+    return concerned.selectExpr("*", f"pmod(key, {n_buckets}) AS bucket").groupBy("bucket")
 
 
 @contextlib.contextmanager
@@ -69,8 +94,6 @@ def _events_of(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def _settle_ids(table: pa.Table) -> pa.Table:
-    import pyarrow as pa
-
     with _events_of(table) as connection:
         conflicts = {conflict.row: conflict for conflict in mark_duplicates(connection)}
         rows = connection.execute(

@@ -1,0 +1,91 @@
+"""A source of any kind -> an ``EventLog`` of Spark frames: raw files are loaded, a saved log is opened as it is."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from telemetry_kit import engine, schemas
+from telemetry_kit.eventlog.cluster.assembly import scan_on_spark
+from telemetry_kit.eventlog.cluster.periods import is_early, is_late
+from telemetry_kit.eventlog.log import EventLog
+from telemetry_kit.eventlog.partitioned import read_on_spark
+from telemetry_kit.eventlog.saved import is_saved, read_mark, read_table, unreadable
+from telemetry_kit.eventlog.store import check_part, cut_audit
+from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from pyspark.sql import DataFrame, SparkSession
+
+
+def open_on_spark(
+    source: Any,  # noqa: ANN401 - as scan_events
+    session: SparkSession,
+    since: pd.Timestamp | None,
+    until: pd.Timestamp | None,
+) -> EventLog[DataFrame]:
+    """Load a source on the cluster of a session, or open a log that was saved.
+
+    Raises
+    ------
+    SourceError
+        Where the source cannot be used at all.
+    ParameterError
+        Where the bounds are wider than those of a saved log.
+    """
+    if is_saved(source):
+        return _saved(Path(source), session, since, until)
+    return scan_on_spark(source, session, since, until)
+
+
+def _saved(
+    folder: Path, session: SparkSession, since: pd.Timestamp | None, until: pd.Timestamp | None
+) -> EventLog[DataFrame]:
+    """Open a saved log, which the workers see; events before ``since`` and after ``until`` are left out and counted.
+
+    Raises
+    ------
+    SourceError
+        Where a part of the log is missing, or is not as it was written.
+    ParameterError
+        Where ``since`` is earlier, or ``until`` later, than where events were left out before.
+    """
+    try:
+        mark, audit, seen = read_mark(folder), read_table(folder, "audit"), read_table(folder, "seen")
+        columns = {kind: schemas.columns_of(kind) for kind in schemas.EVENT_TYPES}
+        frames: dict[str, Any] = {
+            kind: _events(session, folder / f"{kind}.parquet", columns[kind], int(audit[f"n_{kind}"].sum()))
+            for kind in schemas.EVENT_TYPES
+        }
+        check_part(folder / "quarantine.parquet", QUARANTINE_COLUMNS, int(audit["n_rejected"].sum()))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise unreadable(folder, error) from None
+    quarantine = read_on_spark(session, folder / "quarantine.parquet")
+    times = {"since": mark["since"], "cutoff": mark["cutoff"], "others_us": mark["others_us"]}
+    log = EventLog(**frames, quarantine=quarantine, audit=audit, seen=seen, **times)
+    return log if since is None and until is None else _cut(log, since, until, folder.name)
+
+
+def _events(session: SparkSession, path: Path, columns: list[str], n_rows: int) -> DataFrame:
+    check_part(path, columns, n_rows)
+    events: DataFrame = read_on_spark(session, path)
+    # In one file the place of a row is its place in the order of time.
+    place = engine.ARRIVAL if path.is_dir() else f"_metadata.row_index AS {engine.ARRIVAL}"
+    return events.selectExpr(*(f"`{column}`" for column in columns), place)
+
+
+def _cut(
+    log: EventLog[DataFrame], since: pd.Timestamp | None, until: pd.Timestamp | None, source: str
+) -> EventLog[DataFrame]:
+    early, late = is_early(since), "false" if until is None else is_late(until)
+    frames: dict[str, Any] = {}
+    left_out: dict[str, tuple[int, int]] = {}
+    for kind in schemas.EVENT_TYPES:
+        frame = getattr(log, kind)
+        frames[kind] = frame.where(f"NOT ({early}) AND NOT ({late})")
+        ((n_early, n_late),) = frame.selectExpr(f"count_if({early})", f"count_if({late})").collect()
+        left_out[kind] = n_early, n_late
+    audit = cut_audit(log, since, until, left_out, source)
+    return replace(log, **frames, audit=audit, since=since or log.since, cutoff=log.cutoff if until is None else until)
