@@ -361,7 +361,7 @@ def test_several_groups_get_a_panel_for_each_stage():
 def test_a_transition_stands_in_the_row_of_its_stage_and_the_column_of_its_way_out():
     ax = plots.plot_stage_transitions(transitions())
     cells = {(text.get_position(), text.get_text()) for text in ax.texts if "%" in text.get_text()}
-    assert cells == {((1.5, 0.5), "75%\n3"), ((3.5, 0.5), "25%\n1"), ((2.5, 1.5), "100%\n2")}
+    assert cells == {((1.5, 0.5), "75 %\n3"), ((3.5, 0.5), "25 %\n1"), ((2.5, 1.5), "100 %\n2")}
 
 
 def test_transitions_say_how_many_servers_stand_behind_them_where_the_table_does():
