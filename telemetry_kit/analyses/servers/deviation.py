@@ -39,7 +39,7 @@ def server_deviation(
     of
         ``"commander"`` or ``"assignee"``: the share of completions made by the commander, or by the assignee (where one
         person is both, by both). ``"reached_last"`` or ``"ended"``: the share of incidents, of those whose create was
-        recorded, that came to their last stage, or ended at least once.
+        recorded, that came to their last stage (incidents with one stage do not count), or ended at least once.
     cluster
         The column whose values are held against each other: ``"server_id"``, or within one server ``"team_id"``.
     level

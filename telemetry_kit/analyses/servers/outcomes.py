@@ -37,8 +37,8 @@ def count_outcomes(frame: IntoFrame, of: Outcome, columns: Sequence[str], *, par
     ----------
     frame
         Tasks events for ``commander`` and ``assignee``, of which completions with both flags count; incident events for
-        ``reached_last`` and ``ended``, where incidents whose create was recorded count, each with the first value that
-        is known of it in each of ``columns``.
+        ``reached_last`` and ``ended``, where incidents whose create was recorded count (for ``reached_last`` those with
+        more than one stage), each with the first value that is known of it in each of ``columns``.
     of
         The outcome.
     columns
@@ -98,11 +98,10 @@ def _reached_last(frame: IntoFrame, parameter: str) -> nw.LazyFrame[Any]:
         raise ParameterError(
             "of", "reached_last", f"'ended': no incident of {parameter} has stages, which end with plugin {last}"
         )
-    furthest = nw.col("stage").max()
     known = visits.filter(nw.col("from_start")).group_by(*_INCIDENT)
-    return known.agg(_furthest=furthest, _stages=nw.col("num_stages").max()).select(
-        *_INCIDENT, _holds=nw.col("_furthest") >= nw.col("_stages") - 1
-    )
+    came_to = known.agg(_furthest=nw.col("stage").max(), _stages=nw.col("num_stages").max())
+    # As in last_stage_reached: who has one stage is in the last from the start, which says nothing of how work went.
+    return came_to.filter(nw.col("_stages") > 1).select(*_INCIDENT, _holds=nw.col("_furthest") >= nw.col("_stages") - 1)
 
 
 def _is_empty(frame: nw.LazyFrame[Any]) -> bool:

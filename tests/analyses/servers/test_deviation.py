@@ -88,6 +88,19 @@ def test_incidents_are_asked_whether_they_came_to_their_last_stage_and_whether_t
 
 
 @pytest.mark.filterwarnings("ignore::telemetry_kit.errors.FewServersWarning")
+def test_an_incident_with_one_stage_says_nothing_of_coming_to_the_last_one():
+    frame = incidents(
+        ("a", "i", 1, "create", 0, True), ("a", "i", 2, "change_stage", 2, True), ("a", "j", 1, "create", 0, True),
+        ("a", "k", 1, "create", 0, True), ("b", "l", 1, "create", 0, True),
+    )  # fmt: skip
+    frame.loc[frame["incident_id"].isin(["k", "l"]), "num_checklists"] = 1
+    table = tk.server_deviation(frame, of="reached_last")
+    assert table[["server_id", "n", "estimate"]].to_numpy().tolist() == [["a", 2, 0.5]]
+    reached = tk.last_stage_reached(tk.stage_visits(frame, cutoff="2020-11-10"))
+    assert reached[["n_incidents", "estimate"]].to_numpy().tolist() == [[2, 0.5]]
+
+
+@pytest.mark.filterwarnings("ignore::telemetry_kit.errors.FewServersWarning")
 def test_an_incident_has_the_first_value_that_is_known_of_it():
     frame = incidents(
         ("a", "i", 1, "create", 0, True), ("a", "i", 2, "end", 0, False), ("a", "j", 1, "create", 0, True)
