@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from telemetry_kit.eventlog.log import EventLog
 
 SHARES: dict[str, Outcome] = {
-    "incidents that came to their last stage, which may be their only one": "reached_last",
+    "incidents with several stages that came to the last": "reached_last",
     "incidents that ended": "ended",
     "tasks completed by the commander": "commander",
     "tasks completed by the assignee": "assignee",
