@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import json
 import re
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit.schemas import spellings
@@ -19,8 +21,8 @@ FIELDS_WITHIN = 3
 """How many fields what is in an envelope must name to be an event."""
 _DEPTH = 3
 """How deep envelopes may lie in each other."""
-_KEYS_LIMIT = 200
-"""How many keys are looked at for what they hold."""
+_KEYS_LIMIT = 20
+"""How many keys may hold objects, so that these are looked at."""
 _TYPED = (
     r'\{\s*"(?:\$date|\$numberLong|\$numberInt|\$numberDouble|\$numberDecimal|\$oid|string|int|long|float|double|boolean)"'
     r'\s*:\s*("[^"\\]*"|[-+.0-9eE]+|true|false)\s*\}'
@@ -38,9 +40,11 @@ _NULL = ("null", "none", "nil", "nan", "")
 
 def create_functions(connection: duckdb.DuckDBPyConnection) -> None:
     """Define on a connection what reads properties that are no JSON."""
+    from duckdb.func import SPECIAL
+
     found = connection.execute("SELECT 1 FROM duckdb_functions() WHERE function_name = 'written_object' LIMIT 1")
     if not found.fetchall():
-        connection.create_function("written_object", written_object, ["VARCHAR"], "VARCHAR", null_handling="special")
+        connection.create_function("written_object", written_object, ["VARCHAR"], "VARCHAR", null_handling=SPECIAL)
 
 
 def properties_sql(text: str) -> str:
@@ -48,7 +52,7 @@ def properties_sql(text: str) -> str:
     is_object = f"CASE WHEN json_valid({text}) THEN json_type({text}) = 'OBJECT' END"
     return (
         f"CASE WHEN {is_object} THEN CAST({text} AS JSON) "
-        f"WHEN regexp_matches({text}, '^\\s*[{{\"\\[]') THEN CAST(written_object({text}) AS JSON) END"
+        f"WHEN regexp_matches({text}, '^\\s*[{{\"\\[]') THEN TRY_CAST(written_object({text}) AS JSON) END"
     )
 
 
@@ -62,15 +66,16 @@ def written_object(text: str | None) -> str | None:
             found = found[0]
         elif isinstance(found, str):
             found = _read(found.strip())
-    return json.dumps(found) if isinstance(found, dict) else None
+    # Python has values that JSON has not.
+    return json.dumps(found, default=str, skipkeys=True) if isinstance(found, dict) else None
 
 
 def _read(text: str) -> Any:  # noqa: ANN401 - whatever the text says
-    for read in (json.loads, ast.literal_eval):
-        try:
-            return read(text)
-        except (ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
-            continue
+    # Python warns of a backslash that means nothing.
+    with warnings.catch_warnings(action="ignore"):
+        for read in (json.loads, ast.literal_eval):
+            with contextlib.suppress(ValueError, SyntaxError, RecursionError, MemoryError, TypeError):
+                return read(text)
     return _pairs(text)
 
 
@@ -98,18 +103,19 @@ def open_envelopes(connection: duckdb.DuckDBPyConnection) -> None:
     A record is in an envelope where it has no properties of an event, but a member that names the fields of one: as
     Elasticsearch, Kafka Connect, Debezium and collectors of logs write them, as an object or as its text.
     """
-    typed = f"regexp_replace(json, {quote_literal(_TYPED)}, '\\1', 'g')"
-    connection.execute(
-        f"UPDATE texts SET json = {typed.replace('(json,', f'({typed},', 1)} "
-        f"WHERE is_json AND regexp_matches(json, {quote_literal(_TYPED)})"
-    )
     for _ in range(_DEPTH):
         connection.execute(
             "UPDATE texts SET json = json ->> '$' WHERE is_json AND json_type(json) = 'VARCHAR' "
             "AND json_valid(json ->> '$') AND json_type(json ->> '$') = 'OBJECT'"
         )
         if not _open_once(connection):
-            return
+            break
+    # A value may lie in two: the milliseconds of a date.
+    pattern = quote_literal(_TYPED)
+    connection.execute(
+        f"UPDATE texts SET json = regexp_replace(regexp_replace(json, {pattern}, '\\1', 'g'), {pattern}, '\\1', 'g') "
+        f"WHERE is_json AND regexp_matches(json, {pattern})"
+    )
 
 
 def _open_once(connection: duckdb.DuckDBPyConnection) -> bool:
@@ -117,9 +123,9 @@ def _open_once(connection: duckdb.DuckDBPyConnection) -> bool:
         "SELECT DISTINCT json_keys(json) FROM texts WHERE is_json AND json_type(json) = 'OBJECT'"
     ).fetchall()
     outer = [keys for (keys,) in shapes if may_be_envelope(keys)]
-    candidates = sorted({key for keys in outer for key in keys if not spellings.is_known(key)})[:_KEYS_LIMIT]
+    names = sorted({key for keys in outer for key in keys if not spellings.is_known(key)})
     is_any = False
-    for key in candidates:
+    for key in _that_hold_objects(connection, names):
         member = f"json_extract(json, {quote_literal(pointer(key))})"
         text = f"({member} ->> '$')"
         inner = (
@@ -139,6 +145,19 @@ def _open_once(connection: duckdb.DuckDBPyConnection) -> bool:
             )
             is_any = True
     return is_any
+
+
+def _that_hold_objects(connection: duckdb.DuckDBPyConnection, names: list[str]) -> list[str]:
+    """Return those keys of the records in ``texts`` that somewhere hold an object, or its text; all in one pass."""
+    if not names:
+        return []
+    pointers = ", ".join(quote_literal(pointer(name)) for name in names)
+    begins = "lambda x: COALESCE(starts_with(ltrim(x), '{'), false)"
+    found = connection.execute(
+        f"SELECT DISTINCT list_transform(json_extract_string(json, [{pointers}]), {begins}) FROM texts "
+        "WHERE is_json AND json_type(json) = 'OBJECT'"
+    ).fetchall()
+    return [name for n, name in enumerate(names) if any(row[n] for (row,) in found)][:_KEYS_LIMIT]
 
 
 def may_be_envelope(keys: Iterable[str]) -> bool:

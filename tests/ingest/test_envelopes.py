@@ -58,6 +58,7 @@ def test_an_object_beside_the_properties_of_an_event_is_no_event(make_event, tmp
         ("{Action=create, PostID=null}", {"Action": "create", "PostID": None}),
         ('{"Action"=>"a, b", "PostID"=>nil}', {"Action": "a, b", "PostID": None}),
         ('"{\\"Action\\": \\"create\\"}"', {"Action": "create"}),
+        (r"{'Action': 'a\d', 'PostID': b'x', (1, 2): 3}", {"Action": r"a\d", "PostID": "b'x'"}),
         ("{create, 0, true}", None),
         ("{a=1, a=2}", None),
         ("[object Object]", None),
