@@ -67,7 +67,7 @@ def is_property(key: str) -> bool:
 def is_known(key: str) -> bool:
     """Tell whether a key is read, or belongs to the envelope that the pipeline puts around an event."""
     folded = fold(key)
-    return folded in _ENVELOPE or folded.startswith("context") or is_read(key)
+    return folded in _ENVELOPE or folded in _PROPERTIES or folded.startswith("context") or is_read(key)
 
 
 def is_properties(key: str) -> bool:

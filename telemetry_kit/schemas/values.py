@@ -63,11 +63,12 @@ def _whole_number(x: str) -> str:
     # Only digits are a number here: a cast alone would round 3.7, and read 0x10 and 1_000.
     plain = f"TRY_CAST({x} AS BIGINT)"
     power = f"TRY_CAST(replace({x}, ',', '.') AS DECIMAL(38, 9))"
+    # Most that come so far are null: they are looked at by one pattern.
     return (
         f"CASE WHEN {x} = CAST({plain} AS VARCHAR) THEN {plain} "
-        f"WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}{_NO_FRACTION}?') "
-        f"THEN TRY_CAST(regexp_extract({x}, '^-?[0-9]+') AS BIGINT) "
-        f"WHEN regexp_full_match({x}, '{_SMALL_POWER}') AND {power} = trunc({power}) THEN CAST({power} AS BIGINT) END"
+        f"WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}{_NO_FRACTION}?|{_SMALL_POWER}') THEN "
+        f"CASE WHEN NOT contains(lower({x}), 'e') THEN TRY_CAST(regexp_extract({x}, '^-?[0-9]+') AS BIGINT) "
+        f"WHEN {power} = trunc({power}) THEN CAST({power} AS BIGINT) END END"
     )
 
 
@@ -103,7 +104,7 @@ def _is_inexact(x: str) -> str:
 def is_lost_id(x: str) -> str:
     """Return SQL that tells an id that was a number, and lost digits when it became a float."""
     short = f"strlen({x}) < {ID_LENGTH} AND regexp_full_match({x}, {quote_literal(LOST_POWER)})"
-    has_zero = f"(contains({x}, '.0') OR contains({x}, ',0'))"
+    has_zero = f"(contains({x}, '.0') OR (strlen({x}) < {ID_LENGTH} AND contains({x}, ',0')))"
     whole = f"{has_zero} AND regexp_full_match({x}, {quote_literal(_WHOLE_FLOAT)}) AND {_is_inexact(x)}"
     return f"(({short}) OR ({whole}))"
 

@@ -245,7 +245,9 @@ def test_an_event_without_a_type_is_rejected(make_event, tmp_path, event, reason
     assert got == f"event_type: {reason}, expected one of incident, tasks, playbook"
 
 
-@pytest.mark.parametrize("name", ["incident", "INCIDENT", "create_incident", "CREATE_INCIDENT", "CreateIncident"])
+@pytest.mark.parametrize(
+    "name", ["incident", "INCIDENT", "create_incident", "CREATE_INCIDENT", "CreateIncident", "create-incident"]
+)
 def test_types_are_known_in_every_spelling(name):
     assert event_type_of(name) == "incident"
     assert event_type_of(None) is None
