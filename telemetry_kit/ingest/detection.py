@@ -14,8 +14,9 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from telemetry_kit.ingest.archives import HEAD, foreign_kind, open_places
 from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, Member, blame, is_plain, open_plain, read_some
 from telemetry_kit.ingest.formats.csv import read_rows
-from telemetry_kit.ingest.formats.csv_records import delimiter_of, separator_of
+from telemetry_kit.ingest.formats.csv_records import delimiter_of, is_header, separator_of
 from telemetry_kit.ingest.formats.json_documents import begins_wrapper, read_documents
+from telemetry_kit.ingest.formats.json_tables import rows_of
 from telemetry_kit.ingest.formats.tables import TableFile
 from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_rows, has_long_line, read_lines
 from telemetry_kit.ingest.opening import copy, open_regular, own_disk, why
@@ -32,7 +33,9 @@ UNIT = 256 * 1024 * 1024
 IN_PLACE = 64 * 1024 * 1024
 """A plain file of lines at least this large is read where it lies."""
 _OBJECT = re.compile(rb'\{\s*"[^"]{1,200}"\s*:')
-_ARRAY = re.compile(rb"\[\s*(\{|$)")
+_ARRAY = re.compile(rb"\[\s*([\[{]|$)")
+TITLE_LINES = 20
+"""How many lines may stand up to the header of a delimited file."""
 _OBJECT_SPAN = 1024
 """How long the beginning of a line may be that tells an object."""
 
@@ -196,17 +199,20 @@ def _is_plain_name(path: Path) -> bool:
 
 
 def utf8(stream: io.BufferedReader) -> io.BufferedReader:
-    """Skip a byte-order mark; UTF-16 comes out as UTF-8."""
+    """Skip a byte-order mark; UTF-16 and UTF-32 come out as UTF-8."""
     head = stream.peek(4)[:4]
-    coding = _utf16_coding(head)
+    coding = _wide_coding(head)
     if coding is not None:
-        return io.BufferedReader(_Blocks(_from_utf16(stream, coding)), BLOCK)
+        return io.BufferedReader(_Blocks(_from_wide(stream, coding)), BLOCK)
     if head.startswith(codecs.BOM_UTF8):
         stream.read(len(codecs.BOM_UTF8))
     return stream
 
 
-def _utf16_coding(head: bytes) -> str | None:
+def _wide_coding(head: bytes) -> str | None:
+    # The mark of the one begins with that of the other.
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+        return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     # Without a mark: texts of ours begin with characters of ASCII.
@@ -230,7 +236,7 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
         yield block
 
 
-def _from_utf16(stream: io.BufferedReader, coding: str) -> Iterator[bytes]:
+def _from_wide(stream: io.BufferedReader, coding: str) -> Iterator[bytes]:
     decoder = codecs.getincrementaldecoder(coding)("surrogatepass")
     for block in _blocks(stream):
         if text := decoder.decode(block):
@@ -271,7 +277,9 @@ def _text_form(stream: io.BufferedReader) -> Form:
     if n_objects * 2 >= len(lines):
         return "lines"
     is_separator = separator_of(lines[0]) is not None
-    if any(delimiter_of(line) is not None for line in lines[is_separator : is_separator + 1]):
+    # A title may stand before the header, which then has to name the time of an event.
+    firsts = lines[is_separator : is_separator + TITLE_LINES]
+    if firsts and (delimiter_of(firsts[0]) is not None or any(map(is_header, firsts))):
         return "csv"
     return "lines" if not n_objects and _has_object_line(stream, head[-_OBJECT_SPAN:]) else "unknown"
 
@@ -288,7 +296,10 @@ def _holds_documents(head: bytes, lines: list[bytes]) -> bool:
         is_begun = bool(_ARRAY.match(first)) or is_open or (first[:1] == b"{" and second[:1] == b'"')
         return is_begun or is_cut or _begins_wrapper(head)
     if isinstance(whole, dict):
-        return _begins_wrapper(first)
+        return _begins_wrapper(first) or rows_of(whole) is not None
+    if isinstance(whole, str):
+        # Events that were written as JSON twice.
+        return whole.startswith("{")
     return isinstance(whole, list) and not second.startswith(b"{")
 
 
@@ -297,7 +308,8 @@ def _begins_wrapper(head: bytes) -> bool:
 
 
 def _is_object(line: bytes) -> bool:
-    return bool(_OBJECT.match(line.removeprefix(codecs.BOM_UTF8).lstrip()))
+    # A record of a sequence of JSON texts begins with a mark.
+    return bool(_OBJECT.match(line.removeprefix(codecs.BOM_UTF8).lstrip().removeprefix(b"\x1e")))
 
 
 def _has_object_line(stream: io.BufferedReader, before: bytes) -> bool:

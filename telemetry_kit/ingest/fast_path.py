@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from telemetry_kit.ingest.compression import BLOCK
+from telemetry_kit.ingest.envelopes import may_be_envelope
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.spellings import expressions, is_property, is_read, raw_columns
 
@@ -67,7 +68,7 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
     ]
     is_wire = any("event" in top and "properties" in top for top, _ in shapes)
     is_twice = any(len(set(part)) < len(part) for shape in shapes for part in shape)
-    has_bodies = any("batch" in top for top, _ in shapes)
+    has_bodies = any("batch" in top or may_be_envelope(top) for top, _ in shapes)
     top = sorted({key for keys, _ in shapes for key in keys})
     properties = sorted({key for _, keys in shapes for key in keys})
     is_plain = is_wire and _can_be_struct(top) and _can_be_struct(properties) and not is_twice and not has_bodies

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import schemas
 from telemetry_kit.ingest import fast_path
+from telemetry_kit.ingest.envelopes import create_functions, open_envelopes, pointer, properties_sql
 from telemetry_kit.ingest.formats.json_documents import documents_of
 from telemetry_kit.ingest.lines import fetch_lines
 from telemetry_kit.ingest.records import (
@@ -85,6 +86,7 @@ class Intake:
         self.others: Counter[str] = Counter()
         create_events(connection)
         rules.create_macros(connection)
+        create_functions(connection)
 
     def add_source(self, source_name: str) -> int:
         """Give the next source its number."""
@@ -204,6 +206,7 @@ class Intake:
             for number in self._register(chunk):
                 text = chunk[number]
                 self.reject(text.source, text.record, None, json_fault(text.raw), text.raw.strip(b"\r\n"))
+        open_envelopes(self.connection)
         # A body is its events; whatever stands around them is no record.
         self.connection.execute("""
             CREATE OR REPLACE TEMP TABLE records AS
@@ -219,8 +222,8 @@ class Intake:
             ORDER BY number, position
         """)
         top = self._keys("json", "records")
-        held = [quote_literal("/" + key) for key in top if spellings.is_properties(key)]
-        found = [*(_properties(f"json_extract(json, {pointer})") for pointer in held), "CAST(NULL AS JSON)"]
+        held = [quote_literal(pointer(key)) for key in top if spellings.is_properties(key)]
+        found = [*(properties_sql(f"json_extract_string(json, {at})") for at in held), "CAST(NULL AS JSON)"]
         self.connection.execute(
             f"CREATE OR REPLACE TEMP TABLE nested AS SELECT *, COALESCE({', '.join(found)}) AS properties FROM records"
         )
@@ -256,8 +259,7 @@ class Intake:
                     self.reject(text.source, text.record, None, fault, raw)
 
     def _take_records(self, chunk: list[Text], top: list[str], properties: list[str]) -> None:
-        # Such keys are letters, underscores, points and spaces, so that a pointer needs no escapes. A struct would not
-        # tell keys apart that differ in case.
+        # A struct would not tell keys apart that differ in case.
         top = [key for key in top if spellings.is_read(key)]
         properties = [key for key in properties if spellings.is_property(key)]
         made = expressions(
@@ -354,17 +356,8 @@ class Intake:
 
 def _cells(column: str, keys: list[str]) -> str:
     """Return SQL for the values of an object's keys, as texts."""
-    pointers = ", ".join(quote_literal("/" + key) for key in keys)
+    pointers = ", ".join(quote_literal(pointer(key)) for key in keys)
     return f"json_extract_string({column}, [{pointers}])" if keys else "NULL"
-
-
-def _properties(x: str) -> str:
-    """Return SQL for the properties of an event, given as an object or as the text of one; null for anything else."""
-    text = f"({x} ->> '$')"
-    return (
-        f"CASE json_type({x}) WHEN 'OBJECT' THEN {x} WHEN 'VARCHAR' THEN "
-        f"CASE WHEN json_valid({text}) THEN CASE json_type({text}) WHEN 'OBJECT' THEN CAST({text} AS JSON) END END END"
-    )
 
 
 def _insert(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from telemetry_kit.ingest.envelopes import properties_sql
 from telemetry_kit.ingest.records import NAME_LIMIT, twice, with_names
 from telemetry_kit.schemas import rules, spellings
 from telemetry_kit.schemas.names import fold, quote_literal
@@ -53,7 +54,8 @@ def take_rows(intake: RecordTaker, rows: Rows) -> None:
         return
     words = pa.array(NULL_WORDS, pa.string())
     null = pa.scalar(None, pa.string())
-    cells = [pc.if_else(pc.is_in(column, words), null, column) for column in rows.cells]
+    trimmed = [pc.utf8_trim_whitespace(column) for column in rows.cells]
+    cells = [pc.if_else(pc.is_in(column, words), null, column) for column in trimmed]
     numbers = pa.array(range(len(rows.records)), pa.int64())
     names = ["number", "record", *(f"c{n}" for n in range(len(rows.header)))]
     table = pa.table([numbers, pa.array(rows.records, pa.int64()), *cells], names=names)
@@ -143,10 +145,9 @@ def _unnest(intake: RecordTaker, relation: str, nested: list[str]) -> tuple[str,
     if not nested:
         return f"SELECT *, CAST(NULL AS VARCHAR) AS fault FROM ({relation}) AS given", []
     cell = f"COALESCE({', '.join(nested)})"
-    is_object = f"CASE WHEN json_valid({cell}) THEN json_type({cell}) = 'OBJECT' END"
     added = f"""
         SELECT *, 'properties: the key "' || {twice("json_keys(properties)")} || '" stands twice' AS fault
-        FROM (SELECT *, CASE WHEN {is_object} THEN CAST({cell} AS JSON) END AS properties FROM ({relation}) AS given)
+        FROM (SELECT *, {properties_sql(cell)} AS properties FROM ({relation}) AS given)
             AS opened
     """
     keys = intake.connection.execute(

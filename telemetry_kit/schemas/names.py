@@ -22,5 +22,5 @@ def natural_key(text: str) -> tuple[str | int, ...]:
 
 
 def fold(name: str) -> str:
-    """Return ``name`` without case, underscores and spaces, in which the spellings of one field differ."""
-    return re.sub(r"[_\s]", "", name).lower()
+    """Return ``name`` without case and what stands between words, in which the spellings of one field differ."""
+    return re.sub(r"[_\s.-]", "", name).lower()

@@ -164,9 +164,7 @@ _IS_TODAYS = "type_name IN ({})".format(", ".join(map(quote_literal, schemas.EVE
 _MEANT: list[tuple[str, tuple[str, str, str]]] = [(kind, (kind, "", "")) for kind in schemas.EVENT_TYPES]
 _MEANT += [(name, (kind, action, state or "")) for name, (kind, action, state) in schemas.LEGACY_EVENTS.items()]
 _WHENS = " ".join(f"WHEN {quote_literal(fold(name))} THEN {quote_literal(','.join(told))}" for name, told in _MEANT)
-_LEGACY = (
-    f"CASE WHEN NOT ({_IS_TODAYS}) THEN CASE lower(replace(replace(type_name, '_', ''), ' ', '')) {_WHENS} END END"
-)
+_LEGACY = f"CASE WHEN NOT ({_IS_TODAYS}) THEN CASE lower(translate(type_name, '_ .-', '')) {_WHENS} END END"
 """Looks up what another name than the three of today means: event type, action and state, with commas between."""
 _IS_STATE_CHANGE = (
     f"(event_type = 'tasks' AND (action = {quote_literal(schemas.STATE_CHANGE)} OR (action IS NULL AND "

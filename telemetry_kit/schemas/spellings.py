@@ -37,13 +37,16 @@ _ARRIVAL = ("receivedat", "sentat")
 _NAMES = frozenset(n for field in FIELDS for n in (field.wire, field.column, field.published, *field.aliases))
 
 
-_FLATTENED = re.compile(r"properties(?:\.|_{1,2})(?=.)", re.IGNORECASE)
+_PROPERTIES = ("properties", "eventproperties")
+_FLATTENED = re.compile(r"""(?:event_?)?properties(?:__?|[.:/| ]|->>?|-|\[)["']?(?=.)""", re.IGNORECASE)
+_BEHIND = re.compile(r"""["']?\]?(?:::\w+)?$""")
+"""What a query leaves behind the name of a property: ``properties['Action']``, ``properties:Action::string``."""
 
 
 def property_name(key: str) -> str | None:
     """Return the name of a property whose key tells where it stood, such as ``properties.Action``; null for others."""
     found = _FLATTENED.match(key)
-    return key[found.end() :] if found else None
+    return _BEHIND.sub("", key[found.end() :]) if found else None
 
 
 def is_read(key: str) -> bool:
@@ -64,12 +67,12 @@ def is_property(key: str) -> bool:
 def is_known(key: str) -> bool:
     """Tell whether a key is read, or belongs to the envelope that the pipeline puts around an event."""
     folded = fold(key)
-    return folded in _ENVELOPE or folded.startswith("context") or is_read(key)
+    return folded in _ENVELOPE or folded in _PROPERTIES or folded.startswith("context") or is_read(key)
 
 
 def is_properties(key: str) -> bool:
     """Tell whether a key names what holds the properties of an event."""
-    return fold(key) == "properties"
+    return fold(key) in _PROPERTIES
 
 
 def not_understood(keys: Iterable[str], properties: Iterable[str] = ()) -> list[str]:

@@ -30,9 +30,9 @@ _WITH_OFFSET = (
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?[+-](?:0[0-9]|1[0-4]):"
     "[0-5][0-9]"
 )
-_COUNT = "([0-9]{1,19})(?:[.]([0-9]*))?"
+_COUNT = "([0-9]{1,19})(?:[.,]([0-9]*))?"
 # What a spreadsheet shows of a number are six digits at most: it has lost its seconds.
-_POWER = "[0-9][.][0-9]{6,}[Ee][+]?[0-9]{1,2}"
+_POWER = "[0-9][.,][0-9]{6,}[Ee][+]?[0-9]{1,2}"
 _DAY_OR_MINUTE = re.compile(r"([0-9]{4}-[0-9]{2}-[0-9]{2})(?:[T ]([0-9]{2}:[0-9]{2})(Z|[+-][0-9]{2}:[0-9]{2})?)?")
 _USUAL_LENGTH = 13
 """How many digits every count of milliseconds has, from 2001 to 2286."""
@@ -72,7 +72,7 @@ def written_us_sql(x: str) -> str:
     micros = "CAST(rpad(left(part.fraction, 6), 6, '0') AS BIGINT)"
     as_written = _once(written, "part", f"{moment} + {micros} - 1000000 * {_offset_s('part.zone')}")
     counted = f"regexp_extract({x}, {quote_literal(f'^{_COUNT}$')}, ['whole', 'rest'])"
-    power = f"TRY_CAST({x} AS DECIMAL(38, 9))"
+    power = f"TRY_CAST(replace({x}, ',', '.') AS DECIMAL(38, 9))"
     return (
         f"CASE WHEN regexp_full_match({x}, {quote_literal(_WRITTEN)}) THEN {as_written} "
         f"WHEN regexp_full_match({x}, {quote_literal(_COUNT)}) THEN {_once(counted, 'part', _counted_us())} "

@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
     from telemetry_kit.schemas.fields import Kind
 
-NULL_WORDS = ("\\N", "NULL", "null", "None", "<NA>", "NA", "nan", "NaN", "NaT", "undefined")
+_NULL_NAMES = (
+    *("null", "(null)", "[null]", "<null>", "#NULL!", "None", "nil", "<NA>", "NA", "N/A", "n.a.", "#NA", "#N/A"),
+    *("nan", "NaN", "-nan", "NaT", "undefined"),
+)
+_CASES = (str, str.lower, str.upper, str.title)
+NULL_WORDS = tuple(dict.fromkeys(("\\N", "-", "--", *(in_case(name) for name in _NULL_NAMES for in_case in _CASES))))
 """What tools write for null: a whole cell of a delimited file, and, in every container, what is no id."""
 NIL_IDS = ("00000000-0000-0000-0000-000000000000", "0" * 32)
 """The nil UUID, which is no id either."""
@@ -29,10 +34,13 @@ CONTROL = "[\\x00-\\x1f\\x7f]"
 LOST_POWER = "[+-]?[0-9]([.,][0-9]+)?[Ee][+]?[0-9]{1,3}"
 UUID_LENGTH = 36
 """How long the ids of messages are."""
-_WHOLE_FLOAT = "-?[0-9]+[.]0*"
+# Where the decimal point is a comma, three zeros behind it could be thousands.
+_NO_FRACTION = "([.]0*|,0{1,2})"
+_WHOLE_FLOAT = f"-?[0-9]+{_NO_FRACTION}"
+_SMALL_POWER = "-?[0-9]([.,][0-9]{0,9})?[Ee][+]?0?[0-8]"
 _FLAG_WORDS = {"true": "true", "false": "false"}
-_FLAG_WORDS |= dict.fromkeys(("t", "True", "TRUE", "1", "1.0"), "true")
-_FLAG_WORDS |= dict.fromkeys(("f", "False", "FALSE", "0", "0.0"), "false")
+_FLAG_WORDS |= dict.fromkeys(("t", "T", "True", "TRUE", "1", "1.0", "1,0", "yes", "Yes", "YES", "y", "Y"), "true")
+_FLAG_WORDS |= dict.fromkeys(("f", "F", "False", "FALSE", "0", "0.0", "0,0", "no", "No", "NO", "n", "N"), "false")
 
 
 @dataclass(frozen=True)
@@ -54,9 +62,13 @@ class ValueKind:
 def _whole_number(x: str) -> str:
     # Only digits are a number here: a cast alone would round 3.7, and read 0x10 and 1_000.
     plain = f"TRY_CAST({x} AS BIGINT)"
+    power = f"TRY_CAST(replace({x}, ',', '.') AS DECIMAL(38, 9))"
+    # Most that come so far are null: they are looked at by one pattern.
     return (
         f"CASE WHEN {x} = CAST({plain} AS VARCHAR) THEN {plain} "
-        f"WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}([.]0*)?') THEN TRY_CAST(split_part({x}, '.', 1) AS BIGINT) END"
+        f"WHEN regexp_full_match({x}, '-?[0-9]{{1,18}}{_NO_FRACTION}?|{_SMALL_POWER}') THEN "
+        f"CASE WHEN NOT contains(lower({x}), 'e') THEN TRY_CAST(regexp_extract({x}, '^-?[0-9]+') AS BIGINT) "
+        f"WHEN {power} = trunc({power}) THEN CAST({power} AS BIGINT) END END"
     )
 
 
@@ -80,19 +92,20 @@ def _id(x: str) -> str:
         f"WHEN {x} IS NULL OR {x} = '' THEN NULL "
         f"WHEN strlen({x}) = {UUID_LENGTH} AND {x} >= '1' AND {x} < '{{' THEN {x} "
         f"WHEN strlen({x}) < {ID_LENGTH} AND regexp_full_match({x}, {quote_literal(_WHOLE_FLOAT)}) "
-        f"THEN CASE WHEN {_is_inexact(x)} THEN {x} ELSE split_part({x}, '.', 1) END "
+        f"THEN CASE WHEN {_is_inexact(x)} THEN {x} ELSE regexp_extract({x}, '^-?[0-9]+') END "
         f"WHEN trim({x}) = '' OR ({is_word}) THEN NULL ELSE {x} END"
     )
 
 
 def _is_inexact(x: str) -> str:
-    return f"COALESCE(abs(TRY_CAST({x} AS DOUBLE)) >= {EXACT_BELOW}, true)"
+    return f"COALESCE(abs(TRY_CAST(replace({x}, ',', '.') AS DOUBLE)) >= {EXACT_BELOW}, true)"
 
 
 def is_lost_id(x: str) -> str:
     """Return SQL that tells an id that was a number, and lost digits when it became a float."""
     short = f"strlen({x}) < {ID_LENGTH} AND regexp_full_match({x}, {quote_literal(LOST_POWER)})"
-    whole = f"contains({x}, '.0') AND regexp_full_match({x}, {quote_literal(_WHOLE_FLOAT)}) AND {_is_inexact(x)}"
+    has_zero = f"(contains({x}, '.0') OR (strlen({x}) < {ID_LENGTH} AND contains({x}, ',0')))"
+    whole = f"{has_zero} AND regexp_full_match({x}, {quote_literal(_WHOLE_FLOAT)}) AND {_is_inexact(x)}"
     return f"(({short}) OR ({whole}))"
 
 

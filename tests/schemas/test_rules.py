@@ -49,7 +49,10 @@ def judged(make_event, tmp_path_factory):
                 "3.7": ("3.7", COUNT), "true": ("true", COUNT), "-1": ("-1", COUNT), '"three"': ("three", COUNT),
                 '" 3"': (" 3", COUNT), '"0x10"': ("0x10", COUNT), '"1_000"': ("1_000", COUNT), "[3]": ("[3]", COUNT),
                 "9223372036854775808": ("9223372036854775808", COUNT), "1e400": ("1e400", COUNT), "NaN": ("NaN", COUNT),
-                "Infinity": ("Infinity", COUNT), "null": ("missing", COUNT), '""': ("missing", COUNT),
+                "Infinity": ("Infinity", COUNT), "null": ("missing", COUNT), '""': ("missing", COUNT), '"3,0"': 3,
+                '"3,000"': ("3,000", COUNT), '"1,001"': ("1,001", COUNT), '"3.000000e+00"': 3, '"2.8E+01"': 28,
+                '"2.85E+01"': ("2.85E+01", COUNT), '"1e12"': ("1e12", COUNT), '"1,604,394,010,199"':
+                ("1,604,394,010,199", COUNT),
             },
         ),
         ("incident", "ActiveStage", "active_stage", {"-1": -1, "0": 0, "7": 7, "1.5": ("1.5", "a whole number")}),
@@ -59,7 +62,8 @@ def judged(make_event, tmp_path_factory):
             "is_public",
             {
                 "true": True, "false": False, '"true"': True, '"FALSE"': False, "1": True, "0": False, '"t"': True,
-                "2": ("2", "true or false"), '"yes"': ("yes", "true or false"), "null": ("missing", "true or false"),
+                "2": ("2", "true or false"), '"yes"': True, '"N"': False, '"F"': False, '"1,0"': True,
+                '"maybe"': ("maybe", "true or false"), "null": ("missing", "true or false"),
             },
         ),
         (
@@ -68,6 +72,7 @@ def judged(make_event, tmp_path_factory):
             "team_id",
             {
                 '"a"': "a", '" a "': " a ", "12": "12", "12.0": "12", '"12.0"': "12",
+                '"12,0"': "12", '"n/a"': ("n/a", "an id"), '"Null"': ("Null", "an id"),
                 '"ä\\u0000b"': ("ä\ufffdb", "an id without control characters"),
                 '"4.79E+17"': ("4.79E+17", DIGITS), "9007199254740992.0": ("9007199254740992.0", DIGITS),
                 "479123456789012345": "479123456789012345", '"NULL"': ("NULL", "an id"), '" "': (" ", "an id"),
@@ -240,7 +245,9 @@ def test_an_event_without_a_type_is_rejected(make_event, tmp_path, event, reason
     assert got == f"event_type: {reason}, expected one of incident, tasks, playbook"
 
 
-@pytest.mark.parametrize("name", ["incident", "INCIDENT", "create_incident", "CREATE_INCIDENT", "CreateIncident"])
+@pytest.mark.parametrize(
+    "name", ["incident", "INCIDENT", "create_incident", "CREATE_INCIDENT", "CreateIncident", "create-incident"]
+)
 def test_types_are_known_in_every_spelling(name):
     assert event_type_of(name) == "incident"
     assert event_type_of(None) is None

@@ -19,10 +19,12 @@ from telemetry_kit.ingest.formats.csv_records import (
     OPEN,
     TIME_NAMED,
     Record,
+    column_names,
     delimiter_of,
     is_header,
     read_record,
     separator_of,
+    split_escaped,
     split_line,
     text_fault,
     unprotected,
@@ -46,6 +48,9 @@ _ROW_COLUMNS = 4
 """From how many columns on a line inside a quoted cell that has as many cells is taken for a row of its own."""
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 _PROTECTED = b'="'
+_FIRST_ROWS = ("0", "1")
+"""What the first row is called by what gives rows names."""
+_BEFORE = "record: a line before the header, expected the names of columns such as event, user_id and timestamp"
 
 
 @dataclass
@@ -80,6 +85,8 @@ class _Reader:
         self.line = 1
         self.delimiter = b","
         self.has_backslashes = False
+        self.skips_blanks = False
+        self.is_first = self.is_told = False
         self.header: list[str] | None = None
         self.fault: str | None = None
         self.gathered = _Gathered()
@@ -199,8 +206,10 @@ class _Reader:
         Null where more text is needed.
         """
         has_backslashes = b'\\"' in line
-        if not has_backslashes and len(line) < _SHORT and (cells := split_line(line, self.delimiter)) is not None:
-            return Record(cells, first_end)
+        if not has_backslashes and len(line) < _SHORT:
+            cells = split_line(line, self.delimiter, skips_blanks=self.skips_blanks)
+            if cells is not None:
+                return Record(cells, first_end)
         record = self._parse_as(first_end, has_backslashes=self.has_backslashes)
         if record is not None and record.fault is not None and has_backslashes:
             other = self._parse_as(first_end, has_backslashes=not self.has_backslashes)
@@ -210,7 +219,9 @@ class _Reader:
         return record
 
     def _parse_as(self, first_end: int, *, has_backslashes: bool) -> Record | None:
-        record = read_record(self.data, self.at, self.delimiter, has_backslashes=has_backslashes)
+        record = read_record(
+            self.data, self.at, self.delimiter, has_backslashes=has_backslashes, skips_blanks=self.skips_blanks
+        )
         if record.end >= len(self.data) and not self.is_all:
             return Record([], first_end, OPEN) if record.end - self.at > LINE_LIMIT else None
         if record.fault is None and record.end - self.at > LINE_LIMIT:
@@ -230,23 +241,41 @@ class _Reader:
         """Take a record as a row, a header or a damage; where it has no quotes, its cells are not yet told apart."""
         if raw.startswith(codecs.BOM_UTF8):
             raw = raw.removeprefix(codecs.BOM_UTF8)
-        separator = separator_of(raw) if self.header is None else None
-        if separator is not None:
-            self.delimiter = separator.encode()
+        if self.header is None and (separator := separator_of(raw)) is not None:
+            self.delimiter, self.is_told = separator.encode(), True
+        elif self.header is None and not self.is_told and delimiter_of(raw) is None:
+            yield Damage(self.source, number, _BEFORE, raw)
         elif self.header is None or is_header(raw):
             yield from self._begin(number, raw)
-        elif self.fault or (record is not None and record.fault):
+        else:
+            yield from self._take_row(number, raw, record, self.header)
+
+    def _take_row(self, number: int, raw: bytes, record: Record | None, header: list[str]) -> Iterator[Damage]:
+        if self.is_first:
+            header = self._name_rows(raw, record, header)
+        if self.fault or (record is not None and record.fault):
             yield Damage(self.source, number, self.fault or (record and record.fault) or "", raw)
         elif record is None:
             self.gathered.add_line(number, raw)
-        elif fault := self.gathered.add_cells(number, raw, record.cells, len(self.header)):
+        elif fault := self.gathered.add_cells(number, raw, record.cells, len(header)):
             yield Damage(self.source, number, fault, raw)
+
+    def _name_rows(self, raw: bytes, record: Record | None, header: list[str]) -> list[str]:
+        """Give the names of rows a column where the header has none for them, as R leaves it out."""
+        cells = record.cells if record is not None else split_line(raw, self.delimiter)
+        if cells and len(cells) == len(header) + 1 and cells[0] in _FIRST_ROWS:
+            header = ["", *header]
+        self.header, self.is_first = header, False
+        return header
 
     def _begin(self, number: int, raw: bytes) -> Iterator[Rows | Damage]:
         """Begin anew with a header."""
         delimiter = (delimiter_of(raw) or as_text(self.delimiter)).encode()
         cells = split_line(raw, delimiter) or read_record(raw, 0, delimiter, has_backslashes=False).cells
-        header = [cell.strip() for cell in cells]
+        header = column_names(cells)
+        self.is_first = True
+        n_cells = raw.count(delimiter)
+        self.skips_blanks = delimiter != b" " and 0 < n_cells == raw.count(delimiter + b" ")
         if header != self.header or delimiter != self.delimiter:
             yield from self._flush()
         self.header, self.delimiter, self.fault = header, delimiter, None
@@ -302,13 +331,15 @@ class _Gathered:
             n_cells = line.count(delimiter) + 1
             if len(line) > LINE_LIMIT:
                 faults[place], self.lines[place] = too_long(len(line)), line[:RAW_LIMIT]
-            elif n_cells != n_wanted:
-                faults[place] = _wrong_count(n_cells, n_wanted)
             elif not line.isascii() and (fault := text_fault(line)) is not None:
                 faults[place] = fault
+            elif n_cells != n_wanted:
+                escaped = split_escaped(line, delimiter) if b"\\" + delimiter in line else []
+                wrong = self.add_cells(self.numbers[place], line, escaped, n_wanted) if escaped else ""
+                faults[place] = _wrong_count(n_cells, n_wanted) if wrong is not None else ""
         if not faults:
             return []
-        told = [(self.numbers[place], self.lines[place], fault) for place, fault in faults.items()]
+        told = [(self.numbers[place], self.lines[place], fault) for place, fault in faults.items() if fault]
         self.numbers = [number for place, number in enumerate(self.numbers) if place not in faults]
         self.lines = [line for place, line in enumerate(self.lines) if place not in faults]
         return told
@@ -320,7 +351,7 @@ class _Gathered:
         split = _columns_of_lines(self.lines, delimiter, n_columns)
         quoted = [pa.array(column, pa.large_string()) for column in zip(*self.cells, strict=True)]
         numbers, raws = self.numbers + self.quoted_numbers, self.lines + self.quoted
-        if self.lines and self.quoted:
+        if self.quoted and (self.lines or self.quoted_numbers != sorted(self.quoted_numbers)):
             order = np.argsort(numbers, kind="stable")
             joined = [pa.concat_arrays(pair).take(pa.array(order)) for pair in zip(split, quoted, strict=True)]
             numbers, raws = [numbers[n] for n in order], [raws[n] for n in order]

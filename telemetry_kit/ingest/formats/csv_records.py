@@ -10,7 +10,11 @@ from telemetry_kit import schemas
 from telemetry_kit.ingest.lines import as_text
 from telemetry_kit.schemas.names import fold
 
-_DELIMITERS = ",\t;|"
+_DELIMITERS = ",\t;|\x01^~: "
+"""Delimiters of columns, the usual ones first; with ``\\x01`` Hive writes its tables, with a blank R does."""
+_AROUND_NAMES = '"` []\t'
+"""What may stand around the name of a column."""
+_WHOLE_NAMES = ("properties", "context")
 _KNOWN_NAMES = frozenset(name for known in schemas.FIELDS for name in known.spellings())
 _TIME_NAMES = frozenset(next(f for f in schemas.FIELDS if f.column == "event_timestamp").spellings())
 TIME_NAMED = b"stamp"
@@ -36,7 +40,9 @@ def separator_of(line: bytes) -> str | None:
 def delimiter_of(header: bytes) -> str | None:
     """Return the delimiter of a header that names known columns; null where it does not."""
     text = as_text(header).strip("\r\n")
-    counts = {d: sum(fold(c.strip('" ')) in _KNOWN_NAMES for c in text.split(d)) for d in _DELIMITERS}
+    # Words of prose are names too; R has quotes around names between blanks.
+    possible = _DELIMITERS if text.startswith('"') else _DELIMITERS.removesuffix(" ")
+    counts = {d: sum(fold(name) in _KNOWN_NAMES for name in column_names(text.split(d))) for d in possible}
     best = max(counts, key=lambda d: counts[d])
     return best if counts[best] > 1 else None
 
@@ -45,22 +51,37 @@ def is_header(raw: bytes) -> bool:
     """Tell whether a record is a header: it names an event's time and other columns."""
     if TIME_NAMED not in raw.lower() or (delimiter := delimiter_of(raw)) is None:
         return False
-    return any(fold(cell.strip('" ')) in _TIME_NAMES for cell in as_text(raw).split(delimiter))
+    return any(fold(name) in _TIME_NAMES for name in column_names(as_text(raw).split(delimiter)))
 
 
-def split_line(line: bytes, delimiter: bytes) -> list[str] | None:
+def column_names(cells: list[str]) -> list[str]:
+    """Return the names of columns as the cells of a header tell them.
+
+    Hive puts the name of the table before each of them.
+    """
+    names = [cell.strip(_AROUND_NAMES) for cell in cells]
+    table = names[0].partition(".")[0] + "."
+    is_before_all = len(names) > 1 and all(name.startswith(table) for name in names)
+    is_table = is_before_all and fold(table) not in _WHOLE_NAMES
+    return [name.removeprefix(table) for name in names] if is_table else names
+
+
+def split_line(line: bytes, delimiter: bytes, *, skips_blanks: bool = False) -> list[str] | None:
     """Return the cells of a record that is one line; null where it is not, or is damaged."""
     try:
-        return next(csv.reader((line.decode(),), delimiter=delimiter.decode(), strict=True))
+        reader = csv.reader((line.decode(),), delimiter=delimiter.decode(), strict=True, skipinitialspace=skips_blanks)
+        return next(reader)
     except (UnicodeDecodeError, csv.Error, StopIteration):
         return None
 
 
-def read_record(data: bytes, at: int, delimiter: bytes, *, has_backslashes: bool) -> Record:
+def read_record(data: bytes, at: int, delimiter: bytes, *, has_backslashes: bool, skips_blanks: bool = False) -> Record:
     """Read a record cell by cell from ``at``; where it has a fault, it ends where that is told."""
     stop = re.compile(b"[\r\n" + re.escape(delimiter) + b"]")
     cells: list[str] = []
     while True:
+        while skips_blanks and data.startswith(b" ", at):
+            at += 1
         if data.startswith(b'"', at):
             end = _closing(data, at + 1, has_backslashes=has_backslashes)
             if end < 0:
@@ -95,6 +116,13 @@ def _unescaped(cell: bytes, *, has_backslashes: bool) -> bytes:
     if has_backslashes:
         return re.sub(rb'\\(["\\])|""', lambda match: match.group(1) or b'"', cell)
     return cell.replace(b'""', b'"')
+
+
+def split_escaped(line: bytes, delimiter: bytes) -> list[str]:
+    """Return the cells of a line in which a backslash stands before a delimiter that ends no cell."""
+    escaped = b"\\" + delimiter
+    parts = re.split(rb"(?<!\\)" + re.escape(delimiter), line)
+    return [as_text(part.replace(escaped, delimiter)) for part in parts]
 
 
 def unprotected(cell: str) -> str:

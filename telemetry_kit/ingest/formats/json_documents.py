@@ -6,9 +6,10 @@ import codecs
 import io
 import json
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telemetry_kit.ingest.compression import BLOCK, read_some
+from telemetry_kit.ingest.formats.json_tables import EVENT_FIELDS, is_event, is_header, named, rows_of
 from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT, Damage
 from telemetry_kit.schemas.names import fold
 from telemetry_kit.schemas.spellings import is_read
@@ -16,7 +17,8 @@ from telemetry_kit.schemas.spellings import is_read
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_BETWEEN = re.compile(r"[\s,\[\]\ufeff]*")
+# An array that begins with a text or a number is a document: a row whose names stand elsewhere, or none.
+_BETWEEN = re.compile(r"(?:[\s,\]\ufeff\x1e]|\[(?=\s*(?:[\[\]{,]|$)))*")
 _NEXT_OBJECT = re.compile(r"\}[\s,\ufeff]*(?=\{)")
 _KEY = re.compile(r'[\s,\]]*"((?:[^"\\]|\\.)*+)"\s*:\s*', re.DOTALL)
 _CLOSED = re.compile(r"[\s,\]]*\}")
@@ -28,8 +30,6 @@ _ARRAY_NAMES = frozenset(
 """What the array of a wrapper is called by most tools, whatever it holds."""
 _WRAPPERS = 4
 """How deep wrappers may lie in each other."""
-_EVENT_FIELDS = 3
-"""How many fields an object must name to be an event."""
 _LOOKED_AT = 20
 """How many elements of an array tell whether it holds events."""
 LONGEST_GAP = 1024
@@ -78,6 +78,8 @@ class _Ahead:
         self.n_open = 0
         self.n_wrappers = 0
         self.must_read_on = False
+        self.header: list[str] | None = None
+        self.rows: list[Any] = []
 
     def skip_gap(self) -> None:
         """Pass over what stands between documents."""
@@ -103,11 +105,17 @@ class _Ahead:
 def _documents(ahead: _Ahead) -> Iterator[_Document]:
     n = 0
     while True:
+        for row in ahead.rows:
+            n += 1
+            yield _Document(json.dumps(row, ensure_ascii=False), None)
+        ahead.rows = []
         ahead.skip_gap()
         document = None if _pass_wrapper(ahead) else _next_document(ahead)
         if document is not None:
             n += 1
             yield document
+        elif ahead.rows:
+            continue
         elif ahead.is_all and ahead.at >= len(ahead.text):
             break
         elif ahead.must_read_on:
@@ -147,12 +155,30 @@ def _next_document(ahead: _Ahead) -> _Document | None:
     # A number or word at the very end of the text may go on in the next block.
     is_whole = ahead.is_all or end < len(ahead.text)
     is_wrapper = is_whole and isinstance(value, dict) and not ahead.n_wrappers and _is_wrapper(ahead, value, end)
-    return _Document(ahead.take(end), None) if is_whole and not is_wrapper else None
+    is_document = is_whole and not is_wrapper and not _is_of_table(ahead, value, end)
+    return _Document(ahead.take(end), None) if is_document else None
+
+
+def _is_of_table(ahead: _Ahead, value: object, end: int) -> bool:
+    """Tell whether a value is no document but a part of a table, of which ``ahead`` gets the rows."""
+    rows: list[Any] | None = None
+    if isinstance(value, dict) and not _is_plain_event(value):
+        rows = rows_of(value)
+    elif isinstance(value, list) and is_header(value):
+        ahead.header, rows = value, []
+    elif isinstance(value, list) and value and all(isinstance(x, str) and x.startswith("{") for x in value):
+        # Events that were written as JSON twice.
+        rows = value
+    elif isinstance(value, list) and ahead.header is not None:
+        rows = [named(ahead.header, value)]
+    if rows is not None:
+        ahead.rows, ahead.at, ahead.must_read_on = rows, end, False
+    return rows is not None
 
 
 def _is_wrapper(ahead: _Ahead, value: dict[str, object], end: int) -> bool:
     """Tell whether an object is no event but a wrapper of some, and go to the first of these."""
-    if _is_event(value):
+    if is_event(value):
         return False
     arrays = [key for key, member in value.items() if isinstance(member, list) and _are_objects(member)]
     if _enter(ahead, frozenset(arrays) if len(arrays) == 1 else frozenset()):
@@ -199,7 +225,7 @@ def _walk(text: str, at: int, depth: int, names: frozenset[str] = frozenset()) -
             return None
         at, name = key.end(), key.group(1)
         n_fields += is_read(name)
-        if n_fields >= _EVENT_FIELDS:
+        if n_fields >= EVENT_FIELDS:
             return None
         if text.startswith("[", at) and (name in names or _holds_events(text, at + 1, name)):
             return at + 1, depth
@@ -226,7 +252,7 @@ def _holds_events(text: str, at: int, name: str) -> bool:
             value, at = _DECODER.raw_decode(text, at)
         except (ValueError, RecursionError):
             return False
-        if isinstance(value, dict) and _is_event(value):
+        if isinstance(value, dict) and is_event(value):
             return True
         gap = _COMMA.match(text, at)
         if gap is None:
@@ -235,9 +261,9 @@ def _holds_events(text: str, at: int, name: str) -> bool:
     return False
 
 
-def _is_event(value: dict[str, object]) -> bool:
-    """Tell whether an object is an event, or a body of events, by its keys."""
-    return sum(map(is_read, value)) >= _EVENT_FIELDS or "batch" in value
+def _is_plain_event(value: dict[str, object]) -> bool:
+    """Tell whether an object is an event of which some fields are no columns."""
+    return is_event({key: None for key, member in value.items() if not isinstance(member, (dict, list))})
 
 
 def _are_objects(values: list[object]) -> bool:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from telemetry_kit.schemas.names import fold, quote_literal
+from telemetry_kit.schemas.names import quote_literal
+from telemetry_kit.schemas.spellings import is_properties
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,11 +101,11 @@ def _as_text(connection: duckdb.DuckDBPyConnection, table_name: str, columns: li
 
 
 def _is_nested(kind: str, column: str) -> bool:
-    return kind.startswith(_NESTED) or kind.endswith("]") or (fold(column) == "properties" and kind == "VARCHAR")
+    return kind.startswith(_NESTED) or kind.endswith("]") or (is_properties(column) and kind == "VARCHAR")
 
 
 def _json(cell: str, kind: str, column: str) -> str:
-    if fold(column) == "properties" and kind == "VARCHAR":
+    if is_properties(column) and kind == "VARCHAR":
         # Some warehouses keep what is nested as text.
         return f"CASE WHEN json_valid({cell}) THEN CAST({cell} AS JSON) ELSE to_json({cell}) END"
     return _number(cell, kind)

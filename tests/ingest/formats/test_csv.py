@@ -26,9 +26,9 @@ def read(text):
     return header, cells, damages
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|", "\x01", "^", "~", ":", " "])
 def test_the_header_tells_the_delimiter(delimiter):
-    text = "user_id,Action,ID\ns,add_task,1\n".replace(",", delimiter)
+    text = '"user_id",Action,ID\ns,add_task,1\n'.replace(",", delimiter)
     assert read(text) == (["user_id", "Action", "ID"], {2: ["s", "add_task", "1"]}, {})
 
 
@@ -37,8 +37,37 @@ def test_a_header_that_names_fewer_than_two_fields_is_none(header):
     assert delimiter_of(header.encode()) is None
 
 
+def test_words_of_prose_are_no_header():
+    assert delimiter_of(b"The event type is public, and the action is told") is None
+
+
 def test_upper_case_quotes_and_spaces_name_fields_too():
     assert delimiter_of(b'"USER_ID"; "EVENT TEXT" ;"ID"\r\n') == ";"
+
+
+@pytest.mark.parametrize("header", ["events.user_id,events.id", "`user_id`,`id`", "[user_id],[id]"])
+def test_what_stands_around_the_names_of_columns_is_no_part_of_them(header):
+    assert read(f"{header}\ns,1\n") == (["user_id", "id"], {2: ["s", "1"]}, {})
+
+
+def test_blanks_behind_every_delimiter_are_no_part_of_cells():
+    text = 'user_id, id, action\ns, "1, 2", x\n"t", 3, "a ""b"""\nu, "4", "c\nd"\n'
+    assert read(text)[1] == {2: ["s", "1, 2", "x"], 3: ["t", "3", 'a "b"'], 4: ["u", "4", "c\nd"]}
+
+
+@pytest.mark.parametrize("quote", ["", '"'])
+def test_names_of_rows_for_which_the_header_has_no_column_are_passed_over(quote):
+    text = f"user_id\tid\n{quote}1{quote}\ts\t1\n{quote}2{quote}\tt\t2\n"
+    assert read(text) == (["", "user_id", "id"], {2: ["1", "s", "1"], 3: ["2", "t", "2"]}, {})
+
+
+def test_lines_before_the_header_are_damages():
+    header, cells, damages = read('A title\n"2020, November"\n\nuser_id,id,timestamp\ns,1,2\n')
+    assert (header, cells, sorted(damages)) == (["user_id", "id", "timestamp"], {5: ["s", "1", "2"]}, [1, 2])
+
+
+def test_a_backslash_before_a_delimiter_makes_it_a_character():
+    assert read("user_id,id\nOps\\, West,1\nt,2\n") == (["user_id", "id"], {2: ["Ops, West", "1"], 3: ["t", "2"]}, {})
 
 
 def test_an_empty_cell_is_null():
