@@ -9,6 +9,7 @@ from typing import NamedTuple
 from telemetry_kit import schemas
 from telemetry_kit.ingest.lines import as_text
 from telemetry_kit.schemas.names import fold
+from telemetry_kit.schemas.spellings import property_name
 
 _DELIMITERS = ",\t;|\x01^~: "
 """Delimiters of columns, the usual ones first; with ``\\x01`` Hive writes its tables, with a blank R does."""
@@ -42,9 +43,14 @@ def delimiter_of(header: bytes) -> str | None:
     text = as_text(header).strip("\r\n")
     # Words of prose are names too; R has quotes around names between blanks.
     possible = _DELIMITERS if text.startswith('"') else _DELIMITERS.removesuffix(" ")
-    counts = {d: sum(fold(name) in _KNOWN_NAMES for name in column_names(text.split(d))) for d in possible}
+    counts = {d: sum(map(_is_known, column_names(text.split(d)))) for d in possible}
     best = max(counts, key=lambda d: counts[d])
     return best if counts[best] > 1 else None
+
+
+def _is_known(name: str) -> bool:
+    # A query leaves more around the name of a property: PROPERTIES:Action::string.
+    return fold(property_name(name) or name) in _KNOWN_NAMES
 
 
 def is_header(raw: bytes) -> bool:

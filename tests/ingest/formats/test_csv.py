@@ -189,3 +189,9 @@ def test_the_text_of_all_records_is_all_of_the_file_but_its_header(text):
             found[number] = raw
     pieces = [line for number in sorted(found) for line in found[number].splitlines() if line.strip()]
     assert pieces == [line for line in text.encode().splitlines() if line.strip()]
+
+
+def test_what_a_query_leaves_around_names_is_no_delimiter():
+    header = b'EVENT,USER_ID,TIMESTAMP,PROPERTIES:Action::string,PROPERTIES:"IncidentID"::string,PROPERTIES:TeamID\n'
+    assert delimiter_of(header) == ","
+    assert delimiter_of(b"event:user_id:timestamp:messageId\n") == ":"
