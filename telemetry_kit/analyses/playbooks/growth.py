@@ -164,7 +164,7 @@ def playbook_growth(
             Of their sizes after it, in the measure's unit.
         mean_change, df, lower, upper : float64
             Mean of the size after it less the size at create, with its degrees of freedom and interval; these are null
-            with fewer than two clusters, the interval also where clusters do not differ at all but at create.
+            with fewer than two clusters, the interval also where clusters do not differ at all, as at create.
         n_larger, n_smaller : Int64
             Playbooks that are larger, and smaller, after it than at create.
 
@@ -213,9 +213,6 @@ def playbook_growth(
         sizes = stats.count_clusters(in_cluster.add_up(counts * is_known), of_clusters)
         sums = in_cluster.add_up_in_any_order(np.where(is_known, change * counts, 0.0))
         changes = stats.estimate_means(sums, sizes)
-        limits = stats.mean_limits(changes.estimate, changes.error, changes.df, level=level)
-        # As it was created, a playbook has not changed: that is no estimate, and certain.
-        is_created = (groups.add_up(counted["_nth"].to_numpy(np.int64)) == 0) & (sizes.n_clusters > 1)
         numbers, of_servers = stats.number_clusters(counted[SERVER].to_numpy(), groups)
         in_server = Groups(numbers, of_servers.of.size)
         samples = stats.sort_samples(values, groups, counts)
@@ -227,7 +224,7 @@ def playbook_growth(
             "median": stats.group_quantiles(samples, np.array([0.5]))[:, 0],
             "mean_change": changes.estimate,
             "df": changes.df,
-            **{name: np.where(is_created, 0.0, edge) for name, edge in limits._asdict().items()},
+            **stats.mean_limits(changes.estimate, changes.error, changes.df, level=level)._asdict(),
             "n_larger": groups.add_up(counts * (change > 0)),
             "n_smaller": groups.add_up(counts * (change < 0)),
             N_CLUSTERS: sizes.n_clusters,

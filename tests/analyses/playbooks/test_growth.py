@@ -58,9 +58,7 @@ def test_the_limits_of_growth_are_those_of_r(oct2020):
     r <- coef_test(lm(change ~ 1, d), vcov = "CR2", cluster = d$server_id, test = "Satterthwaite")
     c(r$beta, r$df_Satt, r$beta + c(-1, 1) * qt(.975, r$df_Satt) * r$SE)
     """
-    table = tk.playbook_growth(oct2020.playbook).set_index("update")
-    assert list(table.loc[0, ["mean_change", "lower", "upper"]]) == [0, 0, 0]
-    row = table.loc[2]
+    row = tk.playbook_growth(oct2020.playbook).set_index("update").loc[2]
     assert (row["n"], row["n_servers"]) == (79, 25)
     assert list(row[["mean_change", "df", "lower", "upper"]]) == pytest.approx(
         [-0.0886075949, 13.2675006120, -0.6935529592, 0.5163377693]
