@@ -61,12 +61,6 @@ def mean_limits(
     within
         The range of the estimates, at which intervals are cut: (-1, 1) for differences of shares.
 
-    Returns
-    -------
-    Limits
-        NaN with fewer than two clusters, and where the error is zero: clusters that do not differ at all tell nothing
-        of how much others could, and an interval of no width would say that the estimate is certain.
-
     Raises
     ------
     ParameterError
@@ -81,8 +75,7 @@ def mean_limits(
     -0.049, 0.389
     """
     alpha = 1 - check_open_unit("level", level)
-    theta, s = np.asarray(estimate, dtype=np.float64), np.asarray(error, dtype=np.float64)
-    margin = t_quantiles(1 - alpha / 2, df) * np.where(s < NO_ERROR, math.nan, s)
+    theta, margin = np.asarray(estimate, dtype=np.float64), t_quantiles(1 - alpha / 2, df) * np.asarray(error)
     lowest, highest = within or (-math.inf, math.inf)
     return Limits(np.maximum(theta - margin, lowest), np.minimum(theta + margin, highest))
 

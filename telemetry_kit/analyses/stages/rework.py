@@ -82,8 +82,8 @@ def stage_rework(
             Servers of the ``n_total``.
         estimate, df, lower, upper : float64
             ``n / n_total``, its degrees of freedom and its interval: a share in [0, 1], or a mean per incident; null
-            where ``n_total`` is 0. The interval is null with fewer than two clusters, that of a mean also where
-            clusters do not differ at all, ``df`` also for shares of 0 and 1.
+            where ``n_total`` is 0. The interval is null with fewer than two clusters, ``df`` also for shares of 0 and
+            1.
         n_excluded : Int64
             Incidents of the group whose create was not recorded.
 

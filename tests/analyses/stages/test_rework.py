@@ -52,17 +52,6 @@ def test_means_per_incident_have_the_limits_of_a_clustered_mean():
     assert limits == pytest.approx([1, 1, -7.98464353209, 9.98464353209], abs=1e-6)
 
 
-def test_where_no_incident_was_restarted_the_mean_is_not_said_to_be_certain():
-    names = ["server_id", "incident_id", "stage", "exit", "is_censored"]
-    rows = [("a", "a1", 0, "ended", False), ("a", "a2", 0, "open", True), ("b", "b1", 0, "ended", False)]
-    table = tk.stage_rework(pd.DataFrame(rows, columns=names).assign(from_start=True)).set_index("measure")
-    share, mean = table.loc["restarted_share"], table.loc["restarts_per_incident"]
-    # R: binom.test(0, 2)$conf.int, each server being one trial
-    assert share[["estimate", "lower", "upper"]].to_list() == pytest.approx([0, 0, 0.841886116991581])
-    assert mean["estimate"] == 0
-    assert mean[["lower", "upper"]].isna().all()
-
-
 def test_where_nothing_moves_there_is_no_rate(incident_log):
     visits = tk.stage_visits(incident_log("a1 0 create 0/3"), cutoff=START + pd.Timedelta(1, "h"))
     row = tk.stage_rework(visits).set_index("measure").loc["back_step_rate"]
