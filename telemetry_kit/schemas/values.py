@@ -37,7 +37,7 @@ UUID_LENGTH = 36
 # Where the decimal point is a comma, three zeros behind it could be thousands.
 _NO_FRACTION = "([.]0*|,0{1,2})"
 _WHOLE_FLOAT = f"-?[0-9]+{_NO_FRACTION}"
-_SMALL_POWER = "-?[0-9]([.,][0-9]{0,9})?[Ee][+]?0?[0-8]"
+_SMALL_POWER = "-?[0-9]([.,][0-9]{0,9})?[Ee][+]0?[0-8]"
 _FLAG_WORDS = {"true": "true", "false": "false"}
 _FLAG_WORDS |= dict.fromkeys(("t", "T", "True", "TRUE", "1", "1.0", "1,0", "yes", "Yes", "YES", "y", "Y"), "true")
 _FLAG_WORDS |= dict.fromkeys(("f", "F", "False", "FALSE", "0", "0.0", "0,0", "no", "No", "NO", "n", "N"), "false")
