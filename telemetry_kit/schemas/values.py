@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
     from telemetry_kit.schemas.fields import Kind
 
-_NULL_NAMES = (
-    *("null", "(null)", "[null]", "<null>", "#NULL!", "None", "nil", "<NA>", "NA", "N/A", "n.a.", "#NA", "#N/A"),
-    *("nan", "NaN", "-nan", "NaT", "undefined"),
+NULL_WORDS = (
+    *("\\N", "NULL", "null", "None", "<NA>", "NA", "nan", "NaN", "NaT", "undefined"),
+    *("(null)", "(NULL)", "<null>", "<NULL>", "#NULL!", "N/A", "n/a", "#N/A", "#NA"),
 )
-_CASES = (str, str.lower, str.upper, str.title)
-NULL_WORDS = tuple(dict.fromkeys(("\\N", "-", "--", *(in_case(name) for name in _NULL_NAMES for in_case in _CASES))))
 """What tools write for null: a whole cell of a delimited file, and, in every container, what is no id."""
 NIL_IDS = ("00000000-0000-0000-0000-000000000000", "0" * 32)
 """The nil UUID, which is no id either."""
