@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import given, groups, style, survival
+from telemetry_kit.plots import given, groups, scales, style, survival
 from telemetry_kit.plots.groups import numbers
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def plot_comparison(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     measure = ""
     if "measure" in rows and "comparison" not in rows:
         name, at_s = str(rows["measure"].iloc[0]), rows["at_s"].iloc[0]
-        measure = _WORDS.get(name, name) + ("" if pd.isna(at_s) else f", at {style.duration(float(at_s))}")
+        measure = _WORDS.get(name, name) + ("" if pd.isna(at_s) else f", at {scales.duration(float(at_s))}")
     unit = "" if len(parts) > 1 else {_SHARE: " (percentage points)", _SECONDS: " (time)", _SIZE: ""}[_unit_of(rows)]
     xlabel = f"Difference: {sides[1]} minus {sides[0]}{unit}"
     style.describe(ax, title, groups.joined([measure, later]), xlabel, ylabel)
@@ -166,7 +166,7 @@ def _text(value: float, unit: str) -> str:
 
 
 def _round_duration(seconds: float) -> str:
-    for size, name in ((style.DAY, "d"), (style.HOUR, "h"), (style.MINUTE, "min")):
+    for size, name in ((scales.DAY, "d"), (scales.HOUR, "h"), (scales.MINUTE, "min")):
         if abs(seconds) >= size:
             return f"{seconds / size:,.3g} {name}"
     return f"{seconds:,.3g} s"
@@ -178,10 +178,10 @@ def _difference_axis(ax: Axes, most: float, unit: str) -> None:
 
     ax.set_xlim(-1.08 * most, 1.08 * most)
     if unit == _SECONDS:
-        step = next((step for step in style.STEPS if most <= 4 * step), style.STEPS[-1])
+        step = next((step for step in scales.STEPS if most <= 4 * step), scales.STEPS[-1])
         ticks = np.arange(-(most // step), most // step + 1) * step
         ax.xaxis.set_major_locator(FixedLocator(list(ticks)))
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{'-' if x < 0 else ''}{style.duration(abs(x))}"))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{'-' if x < 0 else ''}{scales.duration(abs(x))}"))
     elif unit == _SHARE:
         ax.xaxis.set_major_formatter(FuncFormatter(lambda x, _: f"{100 * x:.4g}"))
 
@@ -262,7 +262,7 @@ def plot_curve_comparison(curves: pd.DataFrame, comparison: pd.DataFrame, *, ax:
     at_s = float(numbers(row["at_s"])[0])
     if not np.isnan(at_s):
         place.axvline(at_s, color=style.QUIET, linewidth=1, linestyle=(0, (4, 3)))
-        text = f"at {style.duration(at_s)}: {text}"
+        text = f"at {scales.duration(at_s)}: {text}"
     looks: dict[str, Any] = {"ha": "right", "va": "top", "fontsize": style.small(), "color": style.INK}
     looks["bbox"] = {"facecolor": "white", "edgecolor": "none", "alpha": 0.85, "pad": 2}
     place.text(0.99, 0.98, text, transform=place.transAxes, **looks)
@@ -335,7 +335,7 @@ def plot_over_periods(table: pd.DataFrame, periods: pd.DataFrame | None = None, 
         shown = np.linspace(0, len(listed) - 1, min(len(listed), 4)).round().astype(int)
         place.set_xticks(shown, [_short(listed[number]) for number in shown])
         place.set_xlim(-0.5, len(listed) - 0.5)
-        style.share_axis(place)
+        scales.share_axis(place)
         style.grid(place, "y")
     hatched = "hatched: not recorded as a whole" if partial.any() else ""
     note = groups.joined([groups.limits_said(table), groups.weak_said(table), hatched])

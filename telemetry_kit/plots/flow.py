@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -97,7 +97,7 @@ def plot_incident_flow(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 
 def _draw_flow(ax: Axes, rows: pd.DataFrame) -> None:
     """Draw one group's flow: two bars and the height of a line for each period."""
-    day = style.days(pd.DatetimeIndex(rows["period"]))
+    day = scales.days(pd.DatetimeIndex(rows["period"]))
     apart = float(np.min(np.diff(day))) if len(day) > 1 else 7.0
     width = 0.38 * apart
     middle = day + apart / 2
@@ -115,7 +115,7 @@ def _draw_flow(ax: Axes, rows: pd.DataFrame) -> None:
         ax.plot(day + apart, groups.numbers(rows["n_unknown"]), "--", color="#CC79A7", linewidth=1.2)
     ax.set_ylim(bottom=0)
     style.grid(ax, "y")
-    style.date_axis(ax)
+    scales.date_axis(ax)
 
 
 @given.picture
@@ -167,8 +167,8 @@ def plot_stage_occupancy(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
     ]
     places = style.panels(ax, titles) if len(parts) > 1 else [ax]
     times = groups.numbers(table["time_s"])
-    is_log = style.is_long_tailed(times)
-    scale = _Scale(*(style.log_limits(times) if is_log else (0.0, float(times.max()))), is_log)
+    is_log = scales.is_long_tailed(times)
+    scale = _Scale(*(scales.log_limits(times) if is_log else (0.0, float(times.max()))), is_log)
     for place, part in zip(places, parts.shown, strict=True):
         _draw_bands(place, part.rows, states, colors, scale)
     word = "" if _are_named(states) else "stage "
@@ -210,15 +210,15 @@ def _draw_bands(ax: Axes, rows: pd.DataFrame, states: Sequence[str], colors: Map
         mine = rows[rows["state"].astype(str) == state]
         height = np.zeros(len(times))
         height[np.searchsorted(times, groups.numbers(mine["time_s"]))] = groups.numbers(mine["estimate"])
-        seen = style.visible(times, lowest, highest, log=is_log) if len(times) > 1 else np.arange(len(times))
+        seen = scales.visible(times, lowest, highest, log=is_log) if len(times) > 1 else np.arange(len(times))
         # The last shares hold until the edge of the picture.
         x = np.append(times[seen], highest)
         low, high = (np.append(edge[seen], edge[seen][-1:]) for edge in (bottom, bottom + height))
         looks: dict[str, Any] = {"color": colors[state], "alpha": opacity, "linewidth": 0.4, "edgecolor": "white"}
         ax.fill_between(x, low, high, step="post", **looks)
         bottom = bottom + height
-    style.duration_axis(ax, lowest, highest, log=is_log)
-    style.share_axis(ax)
+    scales.duration_axis(ax, lowest, highest, log=is_log)
+    scales.share_axis(ax)
 
 
 @given.picture
@@ -273,16 +273,16 @@ def plot_stage_exits(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         titles = [f"{name}: {groups.count(n, 'visit')}" for name, n in zip(titles, sizes, strict=True)]
     places = style.panels(ax, titles) if len(stages) > 1 else [ax]
     times = groups.numbers(table["time_s"])
-    is_log = style.is_long_tailed(times)
-    scale = _Scale(*(style.log_limits(times) if is_log else (0.0, float(times.max()) * 1.02)), is_log)
+    is_log = scales.is_long_tailed(times)
+    scale = _Scale(*(scales.log_limits(times) if is_log else (0.0, float(times.max()) * 1.02)), is_log)
     for place, stage in zip(places, stages, strict=True):
         for part in parts.shown:
             for way, color in WAYS.items():
                 mine = part.rows[(part.rows["stage"] == stage) & (part.rows["exit"] == way)]
                 ink = style.lighter(color) if groups.is_weak(mine).any() else color
                 _draw_way(place, mine, scale, color=ink, linestyle=part.line_style)
-        style.duration_axis(place, scale.lowest, scale.highest, log=is_log)
-        style.share_axis(place)
+        scales.duration_axis(place, scale.lowest, scale.highest, log=is_log)
+        scales.share_axis(place)
         style.grid(place, "both")
     handles: list[Any] = [Line2D([], [], color=color, label=way) for way, color in WAYS.items()]
     if parts.title:
@@ -304,6 +304,6 @@ def _draw_way(ax: Axes, rows: pd.DataFrame, scale: _Scale, **looks: Any) -> None
         np.concatenate([[0.0], known, known[-1:]])
         for known in (groups.numbers(rows[column]) for column in ("estimate", "lower", "upper"))
     )
-    seen = style.visible(time, lowest, highest, log=is_log)
+    seen = scales.visible(time, lowest, highest, log=is_log)
     ax.step(time[seen], height[seen], where="post", linewidth=1.6, **looks)
     ax.fill_between(time[seen], lower[seen], upper[seen], step="post", color=looks["color"], alpha=0.12, linewidth=0)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,7 +81,7 @@ def plot_playbook_sizes(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     texts = [f"{groups.count(n, 'playbook')} on {groups.count(servers, 'server')}" for n, servers in counts]
     style.beside(ax, at, texts, heading="")
     drawn = [groups.numbers(group.rows[name]) for group in parts.shown for name in QUANTILES]
-    style.size_axis(ax, np.concatenate(drawn))
+    scales.size_axis(ax, np.concatenate(drawn))
     style.grid(ax, "x")
     handles = [
         Line2D([], [], color=color, linewidth=9, alpha=0.4, label="middle half of the playbooks"),
@@ -136,7 +136,7 @@ def plot_playbook_ecdf(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         return style.say_empty(ax, "no playbooks", title=title, xlabel=xlabel, ylabel=ylabel)
     strip = min(0.12, 0.5 / n_strips)
     ax.spines["left"].set_bounds(0, 1)
-    style.size_axis(ax, groups.numbers(table["value"]))
+    scales.size_axis(ax, groups.numbers(table["value"]))
     for position, group in enumerate(parts.shown):
         value, n, share = (groups.numbers(group.rows[name]) for name in ("value", "n", "share"))
         looks = {"color": group.color, "linestyle": group.line_style}
@@ -151,7 +151,7 @@ def plot_playbook_ecdf(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         inset.tick_params(axis="x", bottom=False, labelbottom=False, which="both")
         inset.tick_params(axis="y", length=0)
         inset.patch.set_visible(False)
-    style.share_axis(ax, whole=False)
+    scales.share_axis(ax, whole=False)
     top = 1 / (1 - n_strips * strip - 0.04)
     ax.set_ylim(0, top)
     ax.set_yticks(np.arange(0, 1.01, 0.25))

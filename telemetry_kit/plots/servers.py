@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -119,7 +119,7 @@ def plot_versions(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     ax.set_xlim(at[0], at[-1])
     ax.set_ylim(0, max(1, groups.largest(table["n_in_use"])) * 1.04)
     ax.yaxis.set_major_locator(MaxNLocator(integer=True))
-    style.date_axis(ax)
+    scales.date_axis(ax)
     handles = [Patch(color=color, label=group.label) for color, group in zip(colors, parts.shown, strict=True)]
     style.legend(ax, handles[::-1], "version")
     told = f"n = up to {groups.count(groups.largest(table['n_in_use']), 'server')} on one day"
@@ -213,7 +213,7 @@ def _draw_one_server(ax: Axes, table: pd.DataFrame) -> Axes:
         ax.plot(at, groups.numbers(table[users]), marker="." if len(at) == 1 else "", linewidth=1.5, **looks)
     ax.set_ylim(bottom=0)
     style.grid(ax, "y")
-    style.date_axis(ax)
+    scales.date_axis(ax)
     handles = [
         Line2D([], [], color=color, linestyle=line_style, label=f"{name.upper()}: {words}")
         for color, line_style, (name, words) in zip(given.colors(), groups.LINE_STYLES, USERS.items(), strict=False)
@@ -246,7 +246,7 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     scale = LogNorm(1, max(float(np.nanmax(users)), 2.0))
     mesh = ax.pcolormesh(edges, np.arange(len(shown) + 1) - 0.5, users, cmap=colors, norm=scale, rasterized=False)
     ax.set_xlim(edges[0], edges[-1])
-    style.date_axis(ax)
+    scales.date_axis(ax)
     style.beside(ax, at, [f"{int(n):,}" for n in shown], heading="", x=1.01)
     # The caption may reach as far as here: it is below.
     looks: dict[str, Any] = {"fontsize": style.small(), "color": style.QUIET, "style": "italic", "va": "top"}
@@ -278,7 +278,7 @@ def _draw_users_scale(ax: Axes, mesh: QuadMesh, counted: str) -> None:
 
 def _days(table: pd.DataFrame) -> npt.NDArray[np.float64]:
     """Return the dates of a table in days, as Matplotlib counts them."""
-    return style.days(pd.DatetimeIndex(table["date"]))
+    return scales.days(pd.DatetimeIndex(table["date"]))
 
 
 def _edges(ends: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -89,7 +89,7 @@ def plot_server_deviation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axe
         )
     _label_signals(ax, table, n, share, is_signal)
     _size_axis(ax, n)
-    style.share_axis(ax)
+    scales.share_axis(ax)
     style.grid(ax, "y")
     style.describe(ax, title, groups.joined(_deviation_note(table, thing, counted, is_signal)), xlabel, ylabel)
     style.legend(ax, _deviation_handles(table, thing, is_signal), below=True)
@@ -242,7 +242,7 @@ def plot_decomposition(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ax.text(float(place), top + gap, text, ha="center", va="bottom", fontsize=style.text(), color=style.INK)
     names = [f"{COMPONENTS[name]}\n({n})" for name, n in zip(rows["component"], rows["n_servers"], strict=True)]
     ax.set_xticks(at, [groups.label(a), *names, groups.label(b)])
-    style.share_axis(ax, whole=False)
+    scales.share_axis(ax, whole=False)
     style.grid(ax, "y")
     told = [f"{100 * (last - first):+.1f} points from {groups.label(a)} to {groups.label(b)}"]
     told.append("in brackets, how many a part is about")
@@ -301,7 +301,7 @@ def plot_process_chart(table: pd.DataFrame, *, versions: pd.DataFrame | None = N
     if not len(table):
         return style.say_empty(ax, "no complete period", title=title, xlabel=xlabel, ylabel=ylabel)
     is_dated = isinstance(table["period"].dtype, pd.DatetimeTZDtype)
-    at = style.days(pd.DatetimeIndex(table["period"])) if is_dated else np.arange(len(table), dtype=np.float64)
+    at = scales.days(pd.DatetimeIndex(table["period"])) if is_dated else np.arange(len(table), dtype=np.float64)
     estimate, center, lower, upper = (groups.numbers(table[name]) for name in ("estimate", "center", "lower", "upper"))
     ax.fill_between(at, lower, upper, step="mid", color="#999999", alpha=0.25, linewidth=0)
     ax.plot(at, center, color=style.INK, linewidth=1)
@@ -345,14 +345,14 @@ def _verdict(changed: str, *, has_signal: bool, is_known: bool) -> str:
 
 def _chart_axes(ax: Axes, table: pd.DataFrame, at: npt.NDArray[np.float64], *, is_share: bool, is_dated: bool) -> None:
     if is_share:
-        style.share_axis(ax, whole=False)
+        scales.share_axis(ax, whole=False)
     known = np.concatenate([groups.numbers(table[name]) for name in ("estimate", "lower", "upper")])
     highest = np.nanmax(known, initial=0.0) * 1.12 or 1.0
     ax.set_ylim(0, min(highest, 1.02) if is_share else highest)
     if is_dated:
         step = float(np.median(np.diff(at))) if len(at) > 1 else 1.0
         ax.set_xlim(at[0] - step / 2, at[-1] + step / 2)
-        style.date_axis(ax)
+        scales.date_axis(ax)
     else:
         ax.set_xticks(at, [groups.label(period) for period in table["period"]])
 
@@ -372,7 +372,7 @@ def _mark_versions(ax: Axes, versions: pd.DataFrame) -> int:
     """Mark on the time axis when each version was first in use; return how many are left out."""
     versions = groups.need(versions, ["date", "version", "n_servers"], parameter="versions")
     first = versions[versions["n_servers"] > 0].drop_duplicates("version").sort_values("date", kind="stable")
-    days = style.days(pd.DatetimeIndex(first["date"]))
+    days = scales.days(pd.DatetimeIndex(first["date"]))
     lowest, highest = ax.get_xlim()
     is_inside = (days >= lowest) & (days <= highest)
     shown = [*zip(days[is_inside], first.loc[is_inside, "version"], strict=True)]

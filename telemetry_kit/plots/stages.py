@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,7 +91,7 @@ def plot_stage_funnel(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style.whiskers(ax, at, estimate, lower, upper, is_weak=is_weak, horizontal=True)
         if n_bars <= MOST_ANNOTATED_BARS:
             style.beside(ax, at, _counts(rows), heading="" if position else "reached it / have it")
-    style.share_axis(ax, "x")
+    scales.share_axis(ax, "x")
     style.grid(ax, "x")
     ax.set_yticks(range(n_stages), groups.stage_names(table, n_stages))
     ax.set_ylim(n_stages - 0.4, -0.6)
@@ -169,7 +169,7 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         style.beside(ax, at, texts, heading="")
     known = np.concatenate([groups.numbers(table[column]) for column in quantiles])
     known = known[known > 0]
-    style.duration_axis(ax, *style.log_limits(known), log=True)
+    scales.duration_axis(ax, *scales.log_limits(known), log=True)
     ax.set_yticks(range(n_stages), groups.stage_names(table, n_stages))
     ax.set_ylim(n_stages - 0.5, -0.5)
     style.grid(ax, "x")

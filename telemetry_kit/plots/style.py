@@ -1,4 +1,4 @@
-"""What all pictures have in common: their axes, titles, intervals, panels and scales."""
+"""What all pictures have in common: their inks and sizes, titles, intervals, legends and panels."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import numpy.typing as npt
-    import pandas as pd
     from matplotlib.axes import Axes
 
 INK, QUIET, RULE = "#222222", "#5A5A5A", "#DDDDDD"
@@ -24,24 +23,8 @@ LEAST = 8.0
 POINTS_PER_INCH = 72
 PAGE_WIDTH = 10.0
 """Inches: what fits beside each other on a page of a report."""
-MOST_TICKS, TICK_WIDTH = 8, 36
-PARTS = 600
-"""Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
-TICK_PARTS = 60
-"""The same for ticks, which would run into one another."""
 LIGHTER = 0.5
 """How much of a colour is left in its lighter ink, which stands for what rests on few servers."""
-LONG_TAIL = 20
-"""A largest value this many times the typical one makes a picture's axis logarithmic."""
-
-MINUTE, HOUR, DAY = 60, 3600, 86_400
-STEPS = (
-    *(1, 2, 5, 10, 15, 30),
-    *(MINUTE * n for n in (1, 2, 5, 10, 15, 30)),
-    *(HOUR * n for n in (1, 2, 3, 6, 12)),
-    *(DAY * n for n in (1, 2, 5, 10, 20, 30, 50, 100, 200, 365, 730, 1825, 3650)),
-)
-DECADES = (1, 10, MINUTE, 10 * MINUTE, HOUR, 6 * HOUR, DAY, 7 * DAY, 30 * DAY, 365 * DAY, 3650 * DAY)
 
 
 def text() -> float:
@@ -96,7 +79,7 @@ def describe(ax: Axes, title: str, note: str, xlabel: str, ylabel: str) -> None:
     place: dict[str, Any] = {"horizontalalignment": "left", "x": 0.0}
     size = 1.1 * _points("axes.labelsize")
     ax.set_title(title, fontsize=size, fontweight="bold", color=INK, **place)
-    lines = textwrap.wrap(note, max(30, int(_size(ax)[0] / (0.5 * small())))) if note else []
+    lines = textwrap.wrap(note, max(30, int(extent(ax)[0] / (0.5 * small())))) if note else []
     if lines:
         top = ax.secondary_xaxis("top")
         top.set_xticks([])
@@ -206,108 +189,6 @@ def legend(ax: Axes, handles: Sequence[Any], title: str = "", *, below: bool = F
     box.get_title().set_color(QUIET)
 
 
-def share_axis(ax: Axes, axis: str = "y", *, whole: bool = True) -> None:
-    """Show an axis of shares in per cent, from none to all where ``whole``."""
-    from matplotlib.ticker import PercentFormatter
-
-    scale = ax.yaxis if axis == "y" else ax.xaxis
-    scale.set_major_formatter(PercentFormatter(1, decimals=0, symbol=" %"))
-    if whole and axis == "y":
-        ax.set_ylim(0, 1.02)
-    elif whole:
-        ax.set_xlim(0, 1.02)
-
-
-def duration(seconds: float) -> str:
-    """Return a round number of seconds in its largest whole unit.
-
-    Examples
-    --------
-    >>> [duration(s) for s in (0, 30, 90, 5400, 10800, 172800)]
-    ['0', '30 s', '90 s', '90 min', '3 h', '2 d']
-    """
-    if seconds == 0:
-        return "0"
-    for unit, name in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if seconds % unit == 0:
-            return f"{seconds / unit:,.0f} {name}"
-    return f"{seconds:,.3g} s"
-
-
-def is_long_tailed(values: npt.NDArray[np.float64]) -> bool:
-    """Tell whether values are spread so widely that only a logarithmic axis shows all of them."""
-    known = values[np.isfinite(values) & (values > 0)]
-    return bool(len(known)) and bool(known.max() > LONG_TAIL * np.median(known))
-
-
-def duration_ticks(lowest: float, highest: float, *, log: bool, most: int = MOST_TICKS) -> list[float]:
-    """Return where to mark an axis of durations between its ends, with so many marks that each can be read."""
-    if log:
-        apart = np.log(highest / lowest) / most
-        ticks: list[float] = []
-        for tick in DECADES:
-            if lowest <= tick <= highest and (not ticks or np.log(tick / ticks[-1]) >= apart):
-                ticks.append(float(tick))
-        # Between two of them, the first whole unit; below a second, where there is none, the end of the axis.
-        whole = (float(np.ceil(lowest / unit)) * unit for unit in (DAY, HOUR, MINUTE, 1))
-        return ticks or [next((tick for tick in whole if tick <= highest), lowest)]
-    step = next((step for step in STEPS if highest <= most * step), STEPS[-1])
-    return [float(tick) for tick in np.arange(0, highest + step / 1e6, step)]
-
-
-def duration_axis(ax: Axes, lowest: float, highest: float, *, log: bool) -> list[float]:
-    """Show a horizontal axis of seconds in seconds, minutes, hours and days, and return its ticks."""
-    from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
-
-    ticks = duration_ticks(lowest, highest, log=log, most=int(np.clip(_size(ax)[0] / TICK_WIDTH, 2, MOST_TICKS)))
-    ax.set_xscale("log" if log else "linear")
-    ax.set_xlim(lowest, highest)
-    ax.xaxis.set_major_locator(FixedLocator(ticks))
-    ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: duration(value)))
-    return ticks
-
-
-def size_axis(ax: Axes, values: npt.NDArray[np.float64], axis: str = "x") -> None:
-    """Show an axis of counts from zero, logarithmic above one where the tail is long."""
-    from matplotlib.ticker import FuncFormatter, NullLocator
-
-    known = values[np.isfinite(values)]
-    highest = float(known.max()) if len(known) else 1.0
-    scale = ax.xaxis if axis == "x" else ax.yaxis
-    limits = (-0.02 * highest, max(1.0, highest * 1.04))
-    if is_long_tailed(known):
-        looks = {"linthresh": 1, "linscale": 0.5}
-        ax.set_xscale("symlog", **looks) if axis == "x" else ax.set_yscale("symlog", **looks)
-        limits = (-0.1, highest * 1.25)
-        scale.set_minor_locator(NullLocator())
-        ticks = [0, *(step * 10**power for power in range(10) for step in (1, 3) if step * 10**power <= limits[1])]
-        scale.set_ticks(ticks)
-    scale.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.4g}"))
-    ax.set_xlim(*limits) if axis == "x" else ax.set_ylim(*limits)
-
-
-def visible(
-    positions: npt.NDArray[np.float64], lowest: float, highest: float, *, log: bool, parts: int = PARTS
-) -> npt.NDArray[np.intp]:
-    """Return which points of a curve can be told apart on an axis, in their order: the others would not be seen.
-
-    Of the points that fall into one of many narrow parts of the axis these are the first and the last, between which a
-    curve that goes one way cannot be seen to do anything else.
-    """
-    scale = np.log if log else np.asarray
-    begin, end = scale(lowest), scale(highest)
-    part = np.floor((scale(positions) - begin) / (end - begin) * parts)
-    is_first = np.diff(part, prepend=np.nan) != 0
-    return np.flatnonzero(is_first | np.append(is_first[1:], [True]))
-
-
-def log_limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:
-    """Return where a logarithmic axis of seconds begins and ends: a little outside the values, or a minute to a day."""
-    known = values[np.isfinite(values) & (values > 0)]
-    return (float(known.min()) / 1.3, float(known.max()) * 1.3) if len(known) else (float(MINUTE), float(DAY))
-
-
 def limits_handle(name: str) -> Any:  # noqa: ANN401 - a container of Matplotlib's
     """Return what stands for intervals in a legend: a whisker."""
     from matplotlib.lines import Line2D
@@ -315,30 +196,11 @@ def limits_handle(name: str) -> Any:  # noqa: ANN401 - a container of Matplotlib
     return Line2D([], [], color=INK, linestyle="none", marker="|", markersize=11, markeredgewidth=1.2, label=name)
 
 
-def days(times: pd.DatetimeIndex) -> npt.NDArray[np.float64]:
-    """Return times in days, as Matplotlib counts them."""
-    from matplotlib.dates import date2num
-
-    counted: npt.NDArray[np.float64] = date2num(times.tz_localize(None).to_numpy())  # type: ignore[no-untyped-call]
-    return counted
-
-
 def band_handle(name: str) -> Any:  # noqa: ANN401 - an artist of Matplotlib's
     """Return what stands for intervals in a legend: a piece of a band."""
     from matplotlib.patches import Patch
 
     return Patch(color="#999999", alpha=0.3, linewidth=0, label=name)
-
-
-def date_axis(ax: Axes) -> None:
-    """Show an axis of days and times briefly."""
-    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
-
-    locator = AutoDateLocator(minticks=3, maxticks=8)  # type: ignore[no-untyped-call]
-    ax.xaxis.set_major_locator(locator)
-    ax.xaxis.set_major_formatter(ConciseDateFormatter(locator))  # type: ignore[no-untyped-call]
-    ax.xaxis.get_offset_text().set_fontsize(small())
-    ax.xaxis.get_offset_text().set_color(QUIET)
 
 
 def panel_shape(n: int, width: float = 0) -> tuple[int, int]:
@@ -378,7 +240,7 @@ def panels(
         The panels, row by row.
     """
     n_rows, n_columns = panel_shape(len(titles), width)
-    all_width, height = _size(ax)
+    all_width, height = extent(ax)
     gap_x, gap_y, base = across / all_width, (down + below) / height, below / height
     panel_width = (1 - (n_columns - 1) * gap_x) / n_columns
     panel_height = (1 - base - (n_rows - 1) * gap_y - 14 / height) / n_rows
@@ -416,7 +278,7 @@ def beside(ax: Axes, at: npt.NDArray[np.float64], texts: Sequence[str], *, headi
     ax.annotate(heading, (x, 1), xycoords="axes fraction", fontsize=small(), color=QUIET, style="italic", va="bottom")
 
 
-def _size(ax: Axes) -> tuple[float, float]:
+def extent(ax: Axes) -> tuple[float, float]:
     """Return the width and height of axes in points, as the figure is laid out now."""
     figure = ax.get_figure(root=True)
     assert figure is not None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 from telemetry_kit.plots.groups import Group
 
 if TYPE_CHECKING:
@@ -227,13 +227,13 @@ def _draw(
     times = groups.numbers(table["time_s"])
     # What happened, and not how long was watched, tells which axis shows it.
     happened = times[groups.numbers(table["n_observed"]) > 0]
-    log = style.is_long_tailed(happened if len(happened) else times)
-    lowest, highest = style.log_limits(times[times > 0]) if log else (0.0, float(max(times.max(), 1.0)) * 1.01)
+    log = scales.is_long_tailed(happened if len(happened) else times)
+    lowest, highest = scales.log_limits(times[times > 0]) if log else (0.0, float(max(times.max(), 1.0)) * 1.01)
     for place, of_place in zip(places, drawn, strict=True):
         for curve in of_place:
             _draw_curve(place, curve, look, lowest, highest, log=log)
-        ticks = style.duration_axis(place, lowest, highest, log=log)
-        style.share_axis(place)
+        ticks = scales.duration_axis(place, lowest, highest, log=log)
+        scales.share_axis(place)
         style.grid(place, "both")
         _write_at_risk(place, ticks, of_place, named=n_lines > 1)
     style.legend(ax, _handles(curves if is_named else [], look, groups.limits_name(table)), title, below=bool(stages))
@@ -281,12 +281,12 @@ def _draw_curve(ax: Axes, curve: Group, look: _Look, begin: float, end: float, *
         np.concatenate([[look.begins_at], groups.numbers(rows[column])]) for column in (look.column, "lower", "upper")
     )
     time = np.maximum(time, begin)
-    seen = style.visible(time, begin, end, log=log)
+    seen = scales.visible(time, begin, end, log=log)
     color = style.lighter(curve.color) if groups.is_weak(rows).any() else curve.color
     ax.step(time[seen], height[seen], where="post", color=color, linestyle=curve.line_style, linewidth=1.6)
     ax.fill_between(time[seen], lower[seen], upper[seen], step="post", color=color, alpha=0.15, linewidth=0)
     censored = np.flatnonzero(np.concatenate([[False], groups.numbers(rows["n_censored"]) > 0]))
-    censored = censored[style.visible(time[censored], begin, end, log=log, parts=style.TICK_PARTS)]
+    censored = censored[scales.visible(time[censored], begin, end, log=log, parts=scales.TICK_PARTS)]
     ax.plot(time[censored], height[censored], "|", color=color, markersize=5, markeredgewidth=0.8)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -85,7 +85,7 @@ def plot_task_completion(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes
         texts = [groups.count(rows["n_completed"].get(name, 0), "completion") for name in COMPLETERS]
         style.beside(ax, rows_at, texts, heading="")
         told = groups.joined([f"n = {_completions(table)}", groups.limits_said(table)])
-    style.share_axis(ax, "x")
+    scales.share_axis(ax, "x")
     style.grid(ax, "x")
     style.describe(ax, title, groups.joined([told, groups.weak_said(table), parts.note()]), COMPLETED, ylabel)
     return ax
@@ -139,7 +139,7 @@ def plot_completion_by_stage(table: pd.DataFrame, *, ax: Axes | None = None) -> 
     ax.set_xlim(-0.5, len(parts) - 0.5)
     for place in range(1, len(parts)):
         ax.axvline(place - 0.5, color=style.RULE, linewidth=0.8)
-    style.share_axis(ax)
+    scales.share_axis(ax)
     style.grid(ax, "y")
     style.legend(ax, [*_completer_handles(), style.limits_handle(groups.limits_name(table))])
     told = f"n = {groups.count(groups.total(table['n_completed']), 'completion')}"
@@ -191,9 +191,9 @@ def plot_task_completion_over_time(table: pd.DataFrame, *, ax: Axes | None = Non
     for place, group in zip(places, parts.shown, strict=True):
         for completer, (color, marker) in _completer_looks().items():
             _draw_course(place, group.rows[group.rows["completer"] == completer], "estimate", color, marker)
-        style.share_axis(place)
+        scales.share_axis(place)
         style.grid(place, "y")
-        style.date_axis(place)
+        scales.date_axis(place)
     style.legend(ax, [*_completer_handles(), style.band_handle(groups.limits_name(table))])
     told = f"by {parts.title}" if parts.title else f"n = {_completions(table, most=True)}"
     style.describe(ax, title, groups.joined([told, groups.weak_said(table), parts.note()]), xlabel, COMPLETED)
@@ -312,7 +312,7 @@ def plot_commander_vs_assignee_over_time(table: pd.DataFrame, *, ax: Axes | None
         place.set_ylim(-1.05, 1.05)
         _points_axis(place, "y")
         style.grid(place, "y")
-        style.date_axis(place)
+        scales.date_axis(place)
     style.legend(ax, [style.band_handle(groups.limits_name(table))])
     told = f"by {parts.title}" if parts.title else f"n = {_completions(table, most=True)}"
     note = groups.joined([told, "above the line: more by commanders", groups.weak_said(table), parts.note()])
@@ -343,7 +343,7 @@ def _open_course(ax: Axes | None, n_groups: int) -> Axes:
 
 def _draw_course(ax: Axes, rows: pd.DataFrame, column: str, color: str, marker: str) -> None:
     """Draw an estimate over time as a line with a band, whiskers where a neighbour is missing."""
-    at = style.days(pd.DatetimeIndex(rows[PERIOD]))
+    at = scales.days(pd.DatetimeIndex(rows[PERIOD]))
     estimate, lower, upper = (groups.numbers(rows[name]) for name in (column, "lower", "upper"))
     is_weak = groups.is_weak(rows)
     ax.plot(at, estimate, color=color, linewidth=1.4)

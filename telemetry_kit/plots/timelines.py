@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales, style
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -17,7 +17,7 @@ MOST_INCIDENTS = 30
 VISIT = ["server_id", "incident_id", "visit", "stage", "entered_at", "left_at", "exit"]
 COMPLETION = ["server_id", "incident_id", "event_timestamp", "new_state"]
 CASE = ["server_id", "incident_id"]
-SYMLOG_FROM = style.MINUTE
+SYMLOG_FROM = scales.MINUTE
 
 
 @given.picture
@@ -130,16 +130,16 @@ def _time_axis(ax: Axes, times: npt.NDArray[np.float64]) -> bool:
     from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
     highest = float(max(np.nanmax(times, initial=1.0), 1.0))
-    is_log = style.is_long_tailed(times)
+    is_log = scales.is_long_tailed(times)
     if not is_log:
-        style.duration_axis(ax, 0.0, highest * 1.03, log=False)
+        scales.duration_axis(ax, 0.0, highest * 1.03, log=False)
     else:
         ax.set_xscale("symlog", linthresh=SYMLOG_FROM, linscale=0.4)
         ax.set_xlim(0, highest * 1.4)
-        ticks = [0, *(tick for tick in style.DECADES if SYMLOG_FROM <= tick <= highest * 1.4)]
+        ticks = [0, *(tick for tick in scales.DECADES if SYMLOG_FROM <= tick <= highest * 1.4)]
         ax.xaxis.set_major_locator(FixedLocator(ticks))
         ax.xaxis.set_minor_locator(NullLocator())
-        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: style.duration(value)))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scales.duration(value)))
     style.grid(ax, "x")
     return is_log
 

@@ -14,7 +14,7 @@ from matplotlib.colors import to_hex
 
 from telemetry_kit import plots
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.plots import given, groups, style
+from telemetry_kit.plots import given, groups, scales
 
 LONG_ID = "abcdefghijklmnopqrstuvwxyz"
 
@@ -449,13 +449,13 @@ def test_colours_are_all_different_and_none_is_pale():
     ("highest", "expected"), [(50.0, [0, 10, 20, 30, 40, 50]), (5 * 3600, [0, 3600, 7200, 10800, 14400, 18000])]
 )
 def test_durations_are_marked_at_round_times(highest, expected):
-    assert style.duration_ticks(0.0, highest, log=False) == expected
+    assert scales.duration_ticks(0.0, highest, log=False) == expected
 
 
 def test_a_narrow_log_axis_has_fewer_marks_than_a_wide_one():
-    wide = style.duration_ticks(1.0, 8 * 86_400, log=True)
+    wide = scales.duration_ticks(1.0, 8 * 86_400, log=True)
     assert wide == [1, 10, 60, 600, 3600, 21_600, 604_800]
-    assert style.duration_ticks(1.0, 8 * 86_400, log=True, most=4) == [1, 60, 3600, 604_800]
+    assert scales.duration_ticks(1.0, 8 * 86_400, log=True, most=4) == [1, 60, 3600, 604_800]
 
 
 def test_importing_the_pictures_loads_no_drawing_library():
