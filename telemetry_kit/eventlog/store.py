@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -17,7 +18,7 @@ from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS, TABLES
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import duckdb
@@ -37,30 +38,32 @@ def open_store(
     ParameterError
         Where ``since`` is earlier, or ``until`` later, than where events were left out before.
     """
+    log = open_parts(folder, partial(_relation, connection))
+    quarantine = log.quarantine.project(f"* EXCLUDE ({engine.ARRIVAL})")
+    return _cut(replace(log, quarantine=quarantine), since, until, folder.name)
+
+
+def open_parts(folder: Path, open_part: Callable[[Path, list[str], int], Any]) -> EventLog[Any]:
+    """Open a saved log part by part: ``open_part`` opens one that is to have these columns and so many rows.
+
+    Raises
+    ------
+    SourceError
+        Where a part of the log is missing, or is not as it was written.
+    """
     try:
-        log = _open(connection, folder)
+        mark, audit, seen = read_mark(folder), read_table(folder, "audit"), read_table(folder, "seen")
+        n_rows = {kind: int(audit[f"n_{kind}"].sum()) for kind in schemas.EVENT_TYPES}
+        frames = {
+            kind: open_part(folder / f"{kind}.parquet", schemas.columns_of(kind), n_rows[kind])
+            for kind in schemas.EVENT_TYPES
+        }
+        n_rejected = int(audit["n_rejected"].sum())
+        quarantine = open_part(folder / "quarantine.parquet", QUARANTINE_COLUMNS, n_rejected)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise unreadable(folder, error) from None
-    return _cut(log, since, until, folder.name)
-
-
-def _open(connection: duckdb.DuckDBPyConnection, folder: Path) -> EventLog[duckdb.DuckDBPyRelation]:
-    mark, audit = read_mark(folder), read_table(folder, "audit")
-    frames: dict[str, Any] = {
-        kind: _relation(connection, folder / f"{kind}.parquet", schemas.columns_of(kind), int(audit[f"n_{kind}"].sum()))
-        for kind in schemas.EVENT_TYPES
-    }
-    n_rejected = int(audit["n_rejected"].sum())
-    quarantine: Any = _relation(connection, folder / "quarantine.parquet", QUARANTINE_COLUMNS, n_rejected)
-    return EventLog(
-        **frames,
-        cutoff=mark["cutoff"],
-        quarantine=quarantine.project(f"* EXCLUDE ({engine.ARRIVAL})"),
-        audit=audit,
-        seen=read_table(folder, "seen"),
-        since=mark["since"],
-        others_us=mark["others_us"],
-    )
+    times = {"since": mark["since"], "cutoff": mark["cutoff"], "others_us": mark["others_us"]}
+    return EventLog(**frames, quarantine=quarantine, audit=audit, seen=seen, **times)
 
 
 def _relation(
@@ -129,6 +132,7 @@ def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | N
     """
     try:
         log = _read_parts(folder)
+    # Arrow says so where it does not know a type or an encoding.
     except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
         raise unreadable(folder, error) from None
     return _cut_in_memory(log, since, until, folder.name)

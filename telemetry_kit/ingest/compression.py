@@ -198,7 +198,7 @@ def is_plain(place: Place, stream: io.BufferedReader) -> TypeGuard[Path]:
 
 
 UNPACK_ERRORS = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError)
-"""What a damaged archive or an unreadable file raises while it is read."""
+"""What a damaged archive or an unreadable file raises while it is read; the last where ``zipfile`` cannot unpack."""
 _OURS = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS))
 """What the machine lacks, and no file is to blame for."""
 

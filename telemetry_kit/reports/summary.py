@@ -268,7 +268,8 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
         )
     if n_servers == 1:
         told.append(
-            "**The report is of 1 server**, and says nothing of others: without a second one no number has an interval."
+            "**The report is of 1 server**, and says nothing of others: how far servers differ is not known, so that "
+            "shares, times and sizes have no interval."
         )
     elif 0 < n_servers < FEW_SERVERS:
         told.append(
@@ -277,9 +278,9 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
         )
     if tables.resolved["n_incidents"].any():
         told.append(
-            "**A status is known from the next event on**: with a change of status the plugin sends the one before it. "
-            "So a change is seen later than it was made, and one that no event follows is not seen: more incidents may "
-            "be resolved than this report can tell."
+            "**A status is known from the next event on**: with a change of status the plugin sends the one before it, "
+            "as recordings of version 1.5.1 show. So a change is seen later than it was made, and one that no event "
+            "follows is not seen: more incidents may be resolved than this report can tell."
         )
     weak = pd.concat([tables.last, tables.resolved])["df"].dropna()
     if (weak < WEAK_DF).any():

@@ -37,6 +37,8 @@ _ARRIVAL = ("receivedat", "sentat")
 _NAMES = frozenset(n for field in FIELDS for n in (field.wire, field.column, field.published, *field.aliases))
 
 
+MOST_KEYS = 4096
+"""Of how many keys it is remembered whether they are read: the documents of a file have the same few."""
 _PROPERTIES = ("properties", "eventproperties")
 _FLATTENED = re.compile(r"""(?:event_?)?properties(?:__?|[.:/| ]|->>?|-|\[)["']?(?=.)""", re.IGNORECASE)
 _BEHIND = re.compile(r"""["']?\]?(?:::\w+)?$""")
@@ -49,6 +51,7 @@ def property_name(key: str) -> str | None:
     return _BEHIND.sub("", key[found.end() :]) if found else None
 
 
+@functools.lru_cache(maxsize=MOST_KEYS)
 def is_read(key: str) -> bool:
     """Tell whether a key names a field, or a time at which the record arrived."""
     name = property_name(key)

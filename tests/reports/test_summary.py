@@ -21,3 +21,16 @@ def test_events_that_arrived_months_after_their_time_are_told_with_their_servers
 
 def test_events_that_arrived_in_time_are_no_alert(tmp_path, make_event):
     assert "late" not in warned(tmp_path, [make_event(n) | {"receivedAt": "2020-11-03T00:00:00Z"} for n in range(3)])
+
+
+def test_one_server_says_nothing_of_others_and_several_are_counted(tmp_path, make_event):
+    events = [make_event(n) | {"userId": "ab"[n]} for n in range(2)]
+    assert "**The report is of 1 server**" in warned(tmp_path, events[:1])
+    assert "**The report rests on 2 servers**" in warned(tmp_path, events)
+
+
+def test_that_a_status_is_seen_late_is_told_where_incidents_have_one(recordings):
+    for era, is_told in (("later", True), ("prev", False)):
+        log = tk.load_events(recordings / "batch-bodies" / f"{era}.jsonl.gz")
+        said = " ".join(alerts(log, compute_tables(log)))
+        assert ("A status is known from the next event on" in said) == is_told

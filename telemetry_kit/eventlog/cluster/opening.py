@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.eventlog.cluster.assembly import scan_on_spark
 from telemetry_kit.eventlog.cluster.periods import is_early, is_late
-from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.eventlog.partitioned import read_on_spark
-from telemetry_kit.eventlog.saved import is_saved, read_mark, read_table, unreadable
-from telemetry_kit.eventlog.store import check_part, cut_audit
-from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS
+from telemetry_kit.eventlog.saved import is_saved
+from telemetry_kit.eventlog.store import check_part, cut_audit, open_parts
 
 if TYPE_CHECKING:
     import pandas as pd
     from pyspark.sql import DataFrame, SparkSession
+
+    from telemetry_kit.eventlog.log import EventLog
 
 
 def open_on_spark(
@@ -52,28 +53,17 @@ def _saved(
     ParameterError
         Where ``since`` is earlier, or ``until`` later, than where events were left out before.
     """
-    try:
-        mark, audit, seen = read_mark(folder), read_table(folder, "audit"), read_table(folder, "seen")
-        columns = {kind: schemas.columns_of(kind) for kind in schemas.EVENT_TYPES}
-        frames: dict[str, Any] = {
-            kind: _events(session, folder / f"{kind}.parquet", columns[kind], int(audit[f"n_{kind}"].sum()))
-            for kind in schemas.EVENT_TYPES
-        }
-        check_part(folder / "quarantine.parquet", QUARANTINE_COLUMNS, int(audit["n_rejected"].sum()))
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise unreadable(folder, error) from None
-    quarantine = read_on_spark(session, folder / "quarantine.parquet")
-    times = {"since": mark["since"], "cutoff": mark["cutoff"], "others_us": mark["others_us"]}
-    log = EventLog(**frames, quarantine=quarantine, audit=audit, seen=seen, **times)
+    log = open_parts(folder, partial(_part, session))
+    log = replace(log, quarantine=log.quarantine.drop(engine.ARRIVAL))
     return log if since is None and until is None else _cut(log, since, until, folder.name)
 
 
-def _events(session: SparkSession, path: Path, columns: list[str], n_rows: int) -> DataFrame:
+def _part(session: SparkSession, path: Path, columns: list[str], n_rows: int) -> DataFrame:
     check_part(path, columns, n_rows)
-    events: DataFrame = read_on_spark(session, path)
+    rows: DataFrame = read_on_spark(session, path)
     # In one file the place of a row is its place in the order of time.
     place = engine.ARRIVAL if path.is_dir() else f"_metadata.row_index AS {engine.ARRIVAL}"
-    return events.selectExpr(*(f"`{column}`" for column in columns), place)
+    return rows.selectExpr(*(f"`{column}`" for column in columns), place)
 
 
 def _cut(
