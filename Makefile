@@ -144,5 +144,5 @@ lock:
 	$(COMPILE) $(LOCKED) --group peers --output-file requirements/peers.lock
 
 clean:
-	rm -rf requirements/axe/node_modules $(VENV) report lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf requirements/axe/node_modules $(VENV) report report.servers.csv lab build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
