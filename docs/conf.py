@@ -46,6 +46,7 @@ html_theme = "pydata_sphinx_theme"
 html_title = "telemetry-kit"
 html_static_path = ["_static"]
 html_css_files = ["manual.css"]
+html_js_files = ["manual.js"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False

@@ -21,7 +21,9 @@ FLAGS = (
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
     *("--dump-dom", "--window-size=1400,3000", "--virtual-time-budget=600000"),
 )
+# Colours are judged as they stay, not on their way there.
 PROBE = """
+<style>* { transition: none !important; }</style>
 <script>
 addEventListener("load", async () => {
   const width = document.documentElement.scrollWidth, shown = document.documentElement.clientWidth;
