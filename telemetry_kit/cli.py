@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status: int
     try:
         with _ended_by_signals(), warnings.catch_warnings():
-            warnings.showwarning = _show_warning
+            warnings.showwarning = _show_once()
             status = options.run(options)
             sys.stdout.flush()
     except BrokenPipeError:
@@ -410,8 +410,16 @@ def _progress(stream: TextIO) -> Iterator[Callable[[int, int, str], None]]:
         yield show
 
 
-def _show_warning(message: Warning | str, *_: object, **__: object) -> None:
-    _complain(f"warning: {message}")
+def _show_once() -> Callable[..., None]:
+    """Return what shows a warning, once in a run: a report reads the same events again and again."""
+    shown: set[str] = set()
+
+    def show(message: Warning | str, *_: object, **__: object) -> None:
+        if str(message) not in shown:
+            shown.add(str(message))
+            _complain(f"warning: {message}")
+
+    return show
 
 
 def _complain(message: str, status: int = MISTAKE) -> int:

@@ -28,6 +28,7 @@ def store(tmp_path_factory):
     return str(folder / "store")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ANALYSES)
 def test_a_query_makes_the_table_that_the_analysis_makes(name, store):
     analysis = ANALYSES[name]

@@ -99,6 +99,7 @@ def instead_of_postgresql(recordings, monkeypatch):
     monkeypatch.setattr(ibis.postgres, "connect", lambda *_, **__: instead)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_same_five_lines_give_the_same_on_every_engine(engine, here, instead_of_postgresql):
     expected, given = blocks_of("pandas"), blocks_of(engine)
@@ -121,6 +122,7 @@ def test_the_spark_notebook_runs_and_says_the_same(here):
         pd.testing.assert_frame_equal(got[result], wanted[result], check_dtype=False, rtol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_lines_on_warehouses_say_what_the_same_tables_say_here(recordings, instead_of_postgresql):
     got = run(blocks_in((HOWTO / "warehouse.md").read_text("utf-8")))
     with warnings.catch_warnings():

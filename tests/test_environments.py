@@ -33,6 +33,7 @@ def few_descriptors():
     resource.setrlimit(resource.RLIMIT_NOFILE, (64, 64))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(ENVIRONMENTS))
 def test_a_conversion_is_the_same_in_every_environment(tmp_path, recordings, name):
     folder = tmp_path / "mes données – 測試"

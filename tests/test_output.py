@@ -215,6 +215,7 @@ def test_a_full_disk_for_temporary_files_is_told_as_that(  # noqa: PLR0917 - eac
     assert list(small_disk.iterdir()) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [errno.EIO, errno.EROFS, errno.EMFILE, errno.ENOSPC])
 @pytest.mark.parametrize("call", ["fsync", "replace", "mkdir"])
 def test_an_error_of_our_own_disk_is_one_line(tmp_path, lines, call, number, monkeypatch, capsys):  # noqa: PLR0917 - each tells one thing of the case

@@ -79,7 +79,7 @@ def plot_comparison(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         [ax] if len(parts) == 1 else style.panels(ax, [_WORDS.get(str(kind), str(kind)) for kind in kinds], across=250)
     )
     pairs = rows[_SIDES].drop_duplicates()
-    sides = [groups.label(pairs[side].iloc[0]) for side in _SIDES] if len(pairs) == 1 else ["first", "second"]
+    sides = groups.pair_names(*pairs.iloc[0]) if len(pairs) == 1 else ["first", "second"]
     for place, part in zip(places, parts, strict=True):
         _draw_differences(place, part, unit=_unit_of(part), sides=sides, names_pairs=len(pairs) > 1)
     style.legend(ax, _handles(rows, groups.limits_name(table)), below=True)
@@ -113,6 +113,9 @@ def _draw_differences(ax: Axes, rows: pd.DataFrame, *, unit: str, sides: list[st
     at = style.rows_axis(ax, [_row_label(row, names_pairs=names_pairs) for _, row in rows.iterrows()])
     estimate, lower, upper, detectable = (numbers(rows[name]) for name in _VALUES[2:])
     reach = np.nan_to_num(detectable)
+    if unit == _SHARE:
+        # No two shares are farther apart.
+        reach = np.minimum(reach, 1.0)
     ax.barh(at, 2 * reach, left=-reach, height=0.62, color=style.RULE, alpha=0.7, linewidth=0)
     ax.axvline(0, color=style.INK, linewidth=0.9)
     alpha = 1 - float(rows.attrs.get("level", 0.95))
@@ -139,7 +142,7 @@ def _row_label(row: pd.Series[Any], *, names_pairs: bool) -> str:
     parts = []
     for name in before:
         if name == "group_a" and names_pairs:
-            parts.append(f"{groups.label(row['group_a'])} → {groups.label(row['group_b'])}")
+            parts.append(" → ".join(groups.pair_names(*row[_SIDES])))
         elif name == "stage" and "status" not in before:
             parts.append(f"stage {groups.label(row[name])}")
         elif name not in (*_UNNAMED, "stage"):
@@ -254,7 +257,7 @@ def plot_curve_comparison(curves: pd.DataFrame, comparison: pd.DataFrame, *, ax:
         return ax
     unit = _unit_of(row)
     difference, lower, upper = (float(numbers(row[name])[0]) for name in ("difference", "lower", "upper"))
-    names = " minus ".join(groups.label(row[side].iloc[0]) for side in reversed(_SIDES))
+    names = " minus ".join(reversed(groups.pair_names(*row.iloc[0][_SIDES])))
     between = "" if np.isnan(lower) else f" [{_signed(lower, unit)}, {_signed(upper, unit)}]"
     text = f"{_WORDS.get(str(row['measure'].iloc[0]), '')}, {names}:\n{_signed(difference, unit)}{between}"
     if groups.is_weak(row)[0]:

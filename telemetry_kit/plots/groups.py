@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -28,6 +30,7 @@ WEAK_DF = 4
 """With fewer degrees of freedom an interval rests on weak ground, few servers: pictures and sentences say so."""
 UNKNOWN = "unknown"
 LABEL_LENGTH = 16
+_MONTH = re.compile(r"\d{4}-\d\d-01")
 
 
 @dataclass(frozen=True)
@@ -166,9 +169,29 @@ def label(value: Any) -> str:  # noqa: ANN401 - a cell of any column
     return text.replace("$", r"\$")
 
 
+def pair_names(first: object, second: object) -> list[str]:
+    """Return what two groups are called that are held against each other: months by their names, where both are.
+
+    Examples
+    --------
+    >>> pair_names("2021-01-01", "2021-02-01"), pair_names("2021-01-25", "2021-02-01")
+    (['Jan 2021', 'Feb 2021'], ['2021-01-25', '2021-02-01'])
+    """
+    names = [label(group) for group in (first, second)]
+    if all(_MONTH.fullmatch(name) for name in names):
+        return [f"{datetime.fromisoformat(name):%b %Y}" for name in names]
+    return names
+
+
 def words(column: str) -> str:
-    """Return the name of a column as words."""
-    return column.replace("_", " ")
+    """Return the name of a column as words.
+
+    Examples
+    --------
+    >>> words("plugin_version"), words("is_public")
+    ('plugin version', 'public')
+    """
+    return column.removeprefix("is_").replace("_", " ")
 
 
 def count(n: float, thing: str, things: str | None = None) -> str:

@@ -253,7 +253,7 @@ def _draw_servers(ax: Axes, table: pd.DataFrame) -> Axes:
     ax.annotate("events", (1.01, 0), xycoords="axes fraction", **looks)
     _draw_users_scale(ax, mesh, counted)
     told = [f"n = {groups.count(n_events.sum(), 'event')} on {groups.count(len(n_events), 'server')}"]
-    told.append("grey: a period without anybody; white: before a server's first event or after its last")
+    told.append("grey: a period without anybody; empty: before a server's first event or after its last")
     if len(shown) < len(n_events):
         told.append(f"{len(shown)} of {len(n_events):,} servers are shown: those with the most events")
     style.describe(ax, "Activity of the servers", groups.joined(told), DATE, "Server")

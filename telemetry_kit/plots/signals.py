@@ -28,7 +28,7 @@ CHART = ["period", "estimate", "center", "lower", "upper", "is_beyond", "run", "
 PARTS = ["group_a", "group_b", "component", "contribution", "n_servers", "estimate_a", "estimate_b"]
 COMPONENTS = {
     "within": "same servers,\nother ways",
-    "mix": "same servers,\nother weights",
+    "mix": "same servers,\nother parts in all",
     "entered": "new servers",
     "left": "servers that left",
 }
@@ -240,11 +240,12 @@ def plot_decomposition(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
     texts = [f"{100 * first:.1f} %", *(f"{100 * part:+.1f}" for part in parts), f"{100 * last:.1f} %"]
     for place, top, text in zip(at, tops, texts, strict=True):
         ax.text(float(place), top + gap, text, ha="center", va="bottom", fontsize=style.text(), color=style.INK)
+    pair = groups.pair_names(a, b)
     names = [f"{COMPONENTS[name]}\n({n})" for name, n in zip(rows["component"], rows["n_servers"], strict=True)]
-    ax.set_xticks(at, [groups.label(a), *names, groups.label(b)])
+    ax.set_xticks(at, [pair[0], *names, pair[1]])
     scales.share_axis(ax, whole=False)
     style.grid(ax, "y")
-    told = [f"{100 * (last - first):+.1f} points from {groups.label(a)} to {groups.label(b)}"]
+    told = [f"{100 * (last - first):+.1f} points from {pair[0]} to {pair[1]}"]
     told.append("in brackets, how many a part is about")
     if lowest > 0:
         told.append("the axis does not begin at 0")
@@ -257,8 +258,10 @@ def plot_decomposition(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
 def _waterfall_limits(steps: npt.NDArray[np.float64]) -> tuple[float, float]:
     """Return the limits of the axis: from 0 where the steps can be seen then, and else from a little below them."""
     spread = float(np.ptp(steps)) or 0.05
-    highest = float(steps.max()) + 0.25 * spread
-    return (0.0 if spread > highest / 8 else max(0.0, float(steps.min()) - spread), highest)
+    top = float(steps.max())
+    lowest = 0.0 if spread > (top + 0.25 * spread) / 8 else max(0.0, float(steps.min()) - spread)
+    # A number stands above the highest.
+    return lowest, top + 0.1 * (top - lowest)
 
 
 @given.picture

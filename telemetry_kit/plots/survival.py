@@ -247,9 +247,12 @@ def _draw(
 
 def _counted(rows: pd.DataFrame, look: _Look) -> str:
     """Say how many things, and where the table tells it how many servers, stand behind a curve or its panels."""
-    of_stages = rows.groupby("stage")["n_at_risk"].max() if "stage" in rows else rows["n_at_risk"]
+    # Whoever is watched leaves, by an end or censored; of those who were watched late, not all were at risk at once.
+    counts = rows[["n_at_risk"]].assign(n_left=rows["n_observed"] + rows["n_censored"])
+    parts = [part for _, part in counts.groupby(rows["stage"])] if "stage" in rows else [counts]
+    of_stages = [max(groups.largest(part["n_at_risk"]), groups.total(part["n_left"])) for part in parts]
     # A visit is in one stage, but an incident counts in each that it has.
-    n = groups.total(of_stages) if look.thing == "visit" else groups.largest(of_stages)
+    n = sum(of_stages) if look.thing == "visit" else max(of_stages, default=0)
     if "n_servers" not in rows:
         return groups.count(n, look.thing)
     return f"{groups.count(n, look.thing)} on {groups.count(groups.largest(rows['n_servers']), 'server')}"

@@ -9,11 +9,12 @@ HEADINGS = {
     "n_clusters": "Servers",
     "n_incidents": "Incidents",
     "n_visits": "Visits",
-    "n_eligible": "Have the stage",
+    "n_eligible": "Have it",
     "n_reached": "Reached it",
     "n_visited": "Visited it",
     "n_before": "Reached the one before",
     "n_open": "Open, may still",
+    "n_open_max": "Open at most",
     "n_observed": "Over",
     "n_censored": "Still open",
     "n_excluded": "Left out",
@@ -113,6 +114,11 @@ VALUES = {
     "from_start": "recorded from the start",
     "probability_of_superiority": "chance of being the larger one",
     "difference_of_medians": "difference of medians",
+    "commander_vs_assignee": "commander minus assignee",
+    "within": "same servers, other ways",
+    "mix": "same servers, other parts in all",
+    "entered": "servers that came",
+    "left": "servers that left",
 }
 """What some columns say in code, in words."""
 

@@ -15,6 +15,8 @@ _PAPER = re.compile(r'(?<!<g style="fill: )#ffffff')
 _OPENING = re.compile(r"<svg\b[^>]*>")
 PAGE_COLORS = {"#222222": "--ink", "#5a5a5a": "--quiet", "#dddddd": "--rule", "#000000": "--black"}
 """The colours of a figure that follow the page into its dark scheme, as its paper does; those of data stay."""
+LETTER_COLORS = {"#0072b2": "--first-letters", "#d55e00": "--second-letters"}
+"""Colours of data that letters take too, where they are too dark to be read in the dark scheme."""
 PIXELS_PER_POINT = 4 / 3
 LEAST_SCALE = 0.86
 """How much smaller than drawn a figure may be shown, so that no letter is under nine pixels."""
@@ -80,6 +82,8 @@ def within_page(svg: str, anchor: str) -> str:
     element = _PAPER.sub("var(--paper)", element)
     for color, name in PAGE_COLORS.items():
         element = element.replace(color, f"var({name})")
+    for color, name in LETTER_COLORS.items():
+        element = element.replace(f'<g style="fill: {color}', f'<g style="fill: var({name})')
     if width:
         looks = f' style="width: {width:.0f}px; min-width: min({LEAST_SCALE * width:.0f}px, 48rem)"'
         element = _SIZE.sub("", element, count=2).replace("<svg", f"<svg{looks}", 1)

@@ -27,10 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 MOST_COLUMNS, ROWS_SHOWN, MOST_ROWS = 7, 10, 200
+FEW_ROWS = 12
+"""Up to so many rows are all shown: to fold one or two would save nothing."""
 CHARACTERS_SHOWN = 400
 WIDE = 110
 """In a table with longer lines an interval may stand below its estimate, so that no table is wider than the page."""
-LEAST_SHARE = 0.0005
+STATUS_OF = {"stage": "status", "next_stage": "next_status"}
 LONG = 40
 """A text with more characters may be broken anywhere."""
 _DAY = re.compile(r"\d{4}-\d\d-\d\d")
@@ -80,11 +82,12 @@ def table_to_html(frame: pd.DataFrame) -> str:
     """
     table = frame.reset_index() if any(name is not None for name in frame.index.names) else frame
     columns = reading_columns(table.head(MOST_ROWS))
-    parts = [_element(columns, 0, ROWS_SHOWN)]
-    if len(table) > ROWS_SHOWN:
+    is_folded = len(table) > FEW_ROWS
+    parts = [_element(columns, 0, ROWS_SHOWN if is_folded else FEW_ROWS)]
+    if is_folded:
         rest = min(len(table), MOST_ROWS)
-        more = f"{rest - ROWS_SHOWN:,} more {'row' if rest - ROWS_SHOWN == 1 else 'rows'}"
-        parts.append(f"<details><summary>{more}</summary>{_element(columns, ROWS_SHOWN, rest)}</details>")
+        more = _element(columns, ROWS_SHOWN, rest)
+        parts.append(f"<details><summary>{rest - ROWS_SHOWN:,} more rows</summary>{more}</details>")
     if len(table) > MOST_ROWS:
         parts.append(f'<p class="note">The first {MOST_ROWS} of {len(table):,} rows; the file has them all.</p>')
     elif table.empty:
@@ -111,9 +114,16 @@ def reading_columns(table: pd.DataFrame) -> list[Column]:
         if {estimate, lower, upper} <= set(table) and lower not in taken:
             limits[estimate] = (lower, upper)
             taken |= {lower, upper}
+    # A status says which stage it is.
+    if {"period", "is_complete"} <= set(table):
+        taken.add("is_complete")
+    taken |= {stage for stage, status in STATUS_OF.items() if {stage, status} <= set(table)}
     names = [str(name) for name in table if name not in taken]
     constant = [name for name in names if name == "measure" and len(table[name].unique()) == 1]
-    for name in (*constant, *GIVE_WAY, *reversed(names)):
+    # What a comparison could find is what a table on its power is for.
+    kept = {"detectable"} if "n_clusters_needed" in table else set()
+    unknown = [name for name in names if len(table) and table[name].isna().all()]
+    for name in (*constant, *unknown, *(name for name in GIVE_WAY if name not in kept), *reversed(names)):
         if len(names) > MOST_COLUMNS and name in names:
             names.remove(name)
     return [_column(table, name, limits.get(name)) for name in names]
@@ -132,6 +142,9 @@ def _column(table: pd.DataFrame, name: str, limits: tuple[str, str] | None) -> C
             cell if sure or wording.is_null(value) else f"{cell} {_interval(first, last, write)}".rstrip()
             for cell, value, first, last, sure, write in zip(cells, values, lower, upper, certain, writers, strict=True)
         ]
+    if name == "period" and "is_complete" in table:
+        is_partial = ~table["is_complete"].fillna(value=True).astype(bool)
+        cells = [f"{cell} (partial)" if partial else cell for cell, partial in zip(cells, is_partial, strict=True)]
     kinds = pd.api.types
     is_number = kinds.is_numeric_dtype(table[name].dtype) and not kinds.is_bool_dtype(table[name].dtype)
     return Column(_heading(name, table), cells, is_number)
@@ -182,7 +195,7 @@ def _writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
         return _time_writer(name, column.dropna())
     if name in {"group_a", "group_b"} and table[name].astype(str).str.fullmatch(_DAY).all():
         return _period_writer(table)
-    return _told if name in {"measure", "comparison", "records", "basis"} else _text
+    return _told if name in {"measure", "comparison", "component", "records", "basis"} else _text
 
 
 def _period_writer(table: pd.DataFrame) -> Callable[[Any], str]:
@@ -197,6 +210,8 @@ def _number_writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
     if name.endswith("_s"):
         return lambda value: wording.duration(float(value))
     if name in SHARES | DIFFERENCES and _are_shares(table, name):
+        if name == "detectable":
+            return lambda value: wording.points(value).removeprefix("+")
         return wording.points if name in DIFFERENCES else wording.per_cent
     return lambda value: wording.number(float(value))
 
@@ -223,20 +238,14 @@ def _time_writer(name: str, known: pd.Series[Any]) -> Callable[[Any], str]:
     return lambda value: f"{wording.day(value)}, {value:%H:%M}"
 
 
-def _interval(lower: object, upper: object, write: Callable[[Any], str]) -> str:
+def _interval(lower: Any, upper: Any, write: Callable[[Any], str]) -> str:  # noqa: ANN401 - cells of any column
     if wording.is_null(lower) and wording.is_null(upper):
         return ""
-    first, last = (wording.NULL if wording.is_null(limit) else _limit(limit, write) for limit in (lower, upper))
+    write_limit = wording.share_limit if write is wording.per_cent else write
+    first, last = (wording.NULL if wording.is_null(limit) else write_limit(limit) for limit in (lower, upper))
     first, last = (limit.removesuffix(" %").removesuffix(" points") for limit in (first, last))
     is_wide = any(mark in first + last for mark in (" ", "−", "+"))
     return f"({first} to {last})" if is_wide else f"({first}–{last})"
-
-
-def _limit(value: Any, write: Callable[[Any], str]) -> str:  # noqa: ANN401 - a cell of any column
-    """Write a limit; of a share that is next to nothing, or nearly all, no more than that."""
-    if write is wording.per_cent and 0 < value < LEAST_SHARE:
-        return "<0.1 %"
-    return ">99.9 %" if write is wording.per_cent and 1 - LEAST_SHARE < value < 1 else write(value)
 
 
 def _told(value: object) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,7 @@ from telemetry_kit.analyses.stages import (
     time_to_end,
 )
 from telemetry_kit.analyses.tasks import commander_vs_assignee, task_completion
+from telemetry_kit.errors import OneClusterWarning
 from telemetry_kit.eventlog.frames import n_distinct, persist
 from telemetry_kit.ingest.audit import LATE
 from telemetry_kit.plots.groups import WEAK_DF
@@ -341,7 +343,10 @@ def first_page(
         for exhibit in chapter.exhibits
         if exhibit.kind == "figure"
     }
-    tables = compute_tables(log)
+    with warnings.catch_warnings():
+        # What rests on one server says so where it stands.
+        warnings.simplefilter("ignore", OneClusterWarning)
+        tables = compute_tables(log)
     n_servers = tables.activity["server_id"].nunique()
     n_events = int(tables.activity[["n_incident", "n_tasks", "n_playbook"]].to_numpy().sum())
     said = None if changed is None else changes_said(*changed)

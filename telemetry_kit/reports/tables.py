@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from telemetry_kit.errors import OneClusterWarning
+from telemetry_kit.errors import NoEventsWarning, OneClusterWarning
 from telemetry_kit.reports.reading import table_to_html
 from telemetry_kit.reports.wording import is_null
 
@@ -33,7 +33,15 @@ def load_ipython_extension(shell: InteractiveShell) -> None:
     shell.config.InlineBackend.print_figure_kwargs = {"bbox_inches": "tight", "metadata": {"Date": None}}
     shell.config.InlineBackend.rc = {"svg.hashsalt": SALT}
     # A table of many groups has some of one server: its limits are empty there, and nobody needs telling each time.
-    warnings.simplefilter("ignore", OneClusterWarning)
+    # Nor that no event is there, which the first page says, and the command.
+    for told_elsewhere in (OneClusterWarning, NoEventsWarning):
+        warnings.simplefilter("ignore", told_elsewhere)
+    # Without the place in the code, which is a path of this machine.
+    warnings.formatwarning = _without_place
+
+
+def _without_place(message: Warning | str, category: type[Warning], *_: object, **__: object) -> str:
+    return f"{category.__name__}: {message}\n"
 
 
 def _bundle(frame: pd.DataFrame, **_filters: object) -> dict[str, str]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 NULL = "–"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
+LEAST_SHARE = 0.0005
 
 
 def is_null(value: object) -> bool:
@@ -122,6 +123,23 @@ def signed(value: float, write: Callable[[float], str]) -> str:
     return f"{'+' if value > 0 else '−' if value < 0 else ''}{write(abs(value))}"
 
 
+def share_limit(share: float, *, symbol: bool = True) -> str:
+    """Return a limit of a share in per cent, and no more than that where it is next to nothing or nearly all.
+
+    Examples
+    --------
+    >>> [share_limit(share) for share in (0.0, 5e-7, 0.004, 0.49, 0.9998, 1.0)]
+    ['0 %', '<0.1 %', '0.4 %', '49 %', '>99.9 %', '100 %']
+    """
+    if 0 < share < LEAST_SHARE:
+        text = "<0.1"
+    elif 1 - LEAST_SHARE < share < 1:
+        text = ">99.9"
+    else:
+        return per_cent(share, symbol=symbol)
+    return f"{text} %" if symbol else text
+
+
 def between(lower: Any, upper: Any, write: Any = per_cent) -> str:  # noqa: ANN401 - limits of any kind, and their words
     """Return the limits of an interval in words of their own, "unknown" where there is none.
 
@@ -132,12 +150,13 @@ def between(lower: Any, upper: Any, write: Any = per_cent) -> str:  # noqa: ANN4
     """
     if is_null(lower) and is_null(upper):
         return "no interval: too few servers"
+    write_limit = share_limit if write is per_cent else write
     if is_null(upper):
-        return f"{write(float(lower))} or more"
+        return f"{write_limit(float(lower))} or more"
     if is_null(lower):
-        return f"{write(float(upper))} or less"
+        return f"{write_limit(float(upper))} or less"
     if write is per_cent:
-        return f"{per_cent(float(lower), symbol=False)}–{per_cent(float(upper))}"
+        return f"{share_limit(float(lower), symbol=False)}–{share_limit(float(upper))}"
     first, last = write(float(lower)), write(float(upper))
     return f"{first} to {last}" if write is duration or {"−", "+"} & {*first, *last} else f"{first}–{last}"
 

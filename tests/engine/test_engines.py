@@ -95,6 +95,7 @@ def on_engine(request, on_pandas):
 # The questions --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", FRAME_TO_FRAME)
 def test_a_frame_comes_back_as_the_kind_that_was_given_with_the_same_rows(name, on_engine, answers):
@@ -103,6 +104,7 @@ def test_a_frame_comes_back_as_the_kind_that_was_given_with_the_same_rows(name, 
     pd.testing.assert_frame_equal(plain(given), answers[name])
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_a_summary_is_the_same_table(name, on_engine, answers):
@@ -156,6 +158,7 @@ ROW_BY_ROW = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(SUMMARIES.keys() - ROW_BY_ROW.keys()))
 def test_a_summary_brings_home_no_more_rows_when_there_are_more_incidents(name, on_pandas, n_fetched):
     counts = []

@@ -140,6 +140,7 @@ WAYS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", WAYS)
 def test_frames_of_every_kind_stay_what_they_are(log, way):
     frames = {kind: WAYS[way](getattr(log, kind)) for kind in KINDS}
@@ -151,6 +152,7 @@ def test_frames_of_every_kind_stay_what_they_are(log, way):
     assert left_out(part) == left_out(expected)
 
 
+@pytest.mark.slow
 def test_a_scanned_log_stays_on_disk_and_in_order(log, autumn, tmp_path):
     asked = {"plugin_version": ">=1.1", "since": "2020-11-20"}
     part, expected = tk.scan_events(autumn).filter(**asked), tk.load_events(autumn).filter(**asked)

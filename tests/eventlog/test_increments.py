@@ -55,6 +55,7 @@ LINES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(max_examples=6)
 @given(files=st.lists(LINES, min_size=2, max_size=3), order=st.randoms(use_true_random=False))
 def test_files_give_the_same_log_one_by_one_in_whatever_order_they_come(make_event, files, order):
@@ -84,6 +85,7 @@ def test_files_give_the_same_log_one_by_one_in_whatever_order_they_come(make_eve
         pd.testing.assert_frame_equal(audit, whole.audit)
 
 
+@pytest.mark.slow
 def test_containers_of_every_kind_are_added(tmp_path, write):
     paths = [write("a.jsonl", 1, 2, 3), write("b.csv", 3, 4, (1, 1), form="csv"), write("c.jsonl", (2, 1), 4, 5)]
     for path in paths:
@@ -94,6 +96,7 @@ def test_containers_of_every_kind_are_added(tmp_path, write):
     assert log.quarantine["reason"].str.contains('"message-2" is the id of record 3 of a.jsonl').any()
 
 
+@pytest.mark.slow
 def test_bounds_hold_for_all_of_a_log_and_can_be_others_later(tmp_path, write):
     paths = [write("a.jsonl", 1, 20, 40), write("b.jsonl", 40, 2, 50, 60)]
     bounds = {"since": "2020-11-02T10:00:10Z", "cutoff": "2020-11-02T10:00:45Z"}

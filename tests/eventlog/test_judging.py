@@ -26,6 +26,7 @@ def damaged(tmp_path_factory):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bounds", [{}, {"since": "2020-10-05", "cutoff": "2020-11-01"}])
 def test_records_are_judged_as_they_are_loaded(damaged, bounds):
     with pytest.warns(RejectedEventsWarning):

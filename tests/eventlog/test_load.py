@@ -58,6 +58,7 @@ def plain_value(field, event):
     return value if value != "" else None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("era", ERAS)
 def test_an_era_loads_with_every_value_that_was_sent(recordings, account, era):
     path = recordings / "batch-bodies" / f"{era}.jsonl.gz"
@@ -78,6 +79,7 @@ def test_an_era_loads_with_every_value_that_was_sent(recordings, account, era):
             assert got == wanted, field.column
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("era", ERAS)
 def test_an_era_agrees_with_what_its_sender_did(recordings, era):
     with gzip.open(recordings / "truth" / f"{era}.json.gz") as file:
@@ -119,6 +121,7 @@ def test_bodies_of_another_client_load(recordings, account):
         assert got["rejected"] == 0
 
 
+@pytest.mark.slow
 def test_both_warehouses_load_with_nothing_rejected(recordings, account, oct2020):
     log = tk.load_events(recordings / "warehouse-snowflake-v0")
     assert account(log)["rejected"] == 0

@@ -134,6 +134,7 @@ def test_a_saved_log_with_rejected_records_raises_when_asked_to(log, tmp_path):
         tk.load_events(tmp_path / "saved", on_error="raise")
 
 
+@pytest.mark.slow
 def test_a_log_on_any_engine_can_be_saved(oct2020, tmp_path):
     lazy = {kind: pl.from_pandas(getattr(oct2020, kind)).lazy() for kind in ("incident", "tasks", "playbook")}
     dataclasses.replace(oct2020, **lazy).save(tmp_path / "saved")
@@ -178,6 +179,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", list(DAMAGE))
 def test_a_damaged_saved_log_is_one_clear_line(log, tmp_path, damage):
     log.save(tmp_path / "saved")

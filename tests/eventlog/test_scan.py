@@ -199,6 +199,7 @@ DAMAGE = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("damage", list(DAMAGE))
 def test_a_damaged_store_is_one_clear_line(source, tmp_path, damage):
     tk.convert_events(source, tmp_path / "store")

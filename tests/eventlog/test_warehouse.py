@@ -72,12 +72,14 @@ def warehouse(connection):
     return tk.open_warehouse(connection)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", PARTS)
 def test_the_events_of_a_postgresql_are_those_of_its_export(warehouse, export, kind):
     assert kind_of(getattr(warehouse, kind))[1] is nw.Implementation.IBIS
     pd.testing.assert_frame_equal(plain(getattr(warehouse, kind)), plain(getattr(export, kind)))
 
 
+@pytest.mark.slow
 def test_the_account_of_a_postgresql_is_that_of_its_export(warehouse, export):
     assert warehouse.cutoff == export.cutoff
     wanted = export.audit.assign(source=export.audit["source"].str.removesuffix(".csv.gz"))

@@ -89,6 +89,7 @@ CODINGS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(FORMS))
 def test_every_form_in_every_coding_gives_the_same_events(form, events, tmp_path, account):
     for number, code in enumerate(CODINGS.values()):
@@ -288,6 +289,7 @@ def test_a_long_line_or_a_mark_in_a_large_file_is_found(load, lines, account):
     assert account(load(codecs.BOM_UTF8 + lines)) == {"read": 3, "valid": 3, **PLAIN}
 
 
+@pytest.mark.slow
 def test_text_is_read_in_parts_and_keeps_its_places(tmp_path, make_event, account, monkeypatch):
     monkeypatch.setattr(detection, "UNIT", 10_000)
     monkeypatch.setattr(line_reader, "BLOCK", 1000)
@@ -310,6 +312,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before, len(log.tasks
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the peak is counted in other units")
 @pytest.mark.parametrize(
     ("first", "last", "n_valid", "n_rejected"),

@@ -118,6 +118,7 @@ def test_events_of_another_type_need_no_properties_and_may_have_any(make_event):
 COUNTS = [("1e2", 100), ("1E2", 100), ("100.0", 100), ("-0", 0), ("1e17", 10**17), ("1.50", None), ("1e-7", None)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrap", ["{}", '{{"batch":[{}]}}', "[{}]"], ids=["line", "body", "array"])
 @pytest.mark.parametrize(("number", "value"), [*COUNTS, ('"1e2"', None), ('"100"', 100)])
 def test_a_number_of_json_is_whole_by_its_value_and_a_text_by_its_digits(make_event, wrap, number, value):

@@ -65,6 +65,17 @@ def test_what_was_found_and_what_rests_on_few_servers_looks_otherwise():
         assert words in text
 
 
+def test_shares_are_never_more_than_a_hundred_points_apart_and_months_have_their_names():
+    table = pd.DataFrame({
+        "group_a": ["2021-01-01"], "group_b": ["2021-02-01"], "completer": ["both"], "n_a": [9], "n_b": [4],
+        "estimate_a": [0.5], "estimate_b": [0.25], "difference": [-0.25], "df": [1.1], "lower": [-1.0], "upper": [0.7],
+        "p_adjusted": [1.0], "detectable": [1.21],
+    })  # fmt: skip
+    ax = plots.plot_comparison(table)
+    assert max(bar.get_width() for bar in ax.patches) == 2
+    assert ax.get_xlabel() == "Difference: Feb 2021 minus Jan 2021 (percentage points)"
+
+
 def test_two_curves_say_how_far_they_are_apart_at_the_chosen_time(oct2020):
     durations = tk.incident_durations(oct2020.incident, cutoff=oct2020.cutoff)
     row = tk.compare_durations(durations, between="public", measure="survival", at="1D")

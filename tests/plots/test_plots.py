@@ -217,6 +217,7 @@ def test_a_picture_leaves_its_table_and_the_global_settings_alone(plot, table):
     assert dict(mpl.rcParams) == settings
 
 
+@pytest.mark.slow
 @each
 def test_the_same_table_gives_the_same_bytes(plot, table, tmp_path):
     paths = [tmp_path / name for name in ("first.svg", "second.svg")]
@@ -226,6 +227,7 @@ def test_the_same_table_gives_the_same_bytes(plot, table, tmp_path):
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
+@pytest.mark.slow
 @each_grouped
 @pytest.mark.parametrize("values", [["1.0.9", "1.1.0", "1.2.0", None], [True, False, None]], ids=["versions", "flags"])
 def test_groups_are_named_and_a_null_is_a_group(plot, table, values):
@@ -235,6 +237,7 @@ def test_groups_are_named_and_a_null_is_a_group(plot, table, values):
     assert "team id" in text
 
 
+@pytest.mark.slow
 @each_grouped
 def test_of_forty_two_groups_the_largest_are_drawn_and_the_rest_is_counted(plot, table):
     many = by(table, [f"{LONG_ID}{number:02}" for number in range(42)])
@@ -488,3 +491,11 @@ def test_a_later_title_stands_above_the_caption():
 def test_a_palette_that_is_none_is_an_error():
     with pytest.raises(ParameterError, match="palette"):
         plots.plot_stage_funnel(funnel(), palette="no such palette")
+
+
+def test_those_who_were_watched_late_count_as_well():
+    late = pd.DataFrame({
+        "time_s": [60.0, 600.0], "n_at_risk": [2, 2], "n_observed": [1, 1], "n_censored": [0, 1],
+        "survival": [0.5, 0.25], "lower": [0.1, 0.0], "upper": [0.9, 0.8], "n_servers": 2,
+    })  # fmt: skip
+    assert "n = 3 incidents on 2 servers" in words_of(plots.plot_incident_survival(late))

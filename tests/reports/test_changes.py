@@ -38,6 +38,7 @@ def claimed(table):
     return table.loc[table["p_adjusted"] < 0.05, "measure"].to_list()
 
 
+@pytest.mark.slow
 def test_a_planted_change_is_found_and_no_other_is_claimed(tmp_path):
     log = simulated(tmp_path, seed=7, effect=Effect("dates", commander_shift=0.15))
     table = changes.find_changes(log, bounds_of(log))
@@ -52,6 +53,7 @@ def test_a_planted_change_is_found_and_no_other_is_claimed(tmp_path):
     assert row["lower"] < 0.15 < row["upper"]
 
 
+@pytest.mark.slow
 def test_where_nothing_changed_nothing_is_claimed(unchanged):
     table = changes.find_changes(unchanged, bounds_of(unchanged))
     assert claimed(table) == []

@@ -115,6 +115,7 @@ def test_prose_holds_no_number_that_the_log_would_have_to_say(path):
     assert not re.search(r"\d+(\.\d+)? ?%|\b\d{3,}\b", prose)
 
 
+@pytest.mark.slow
 @each
 def test_a_notebook_runs_on_the_recorded_sample(path, autumn):
     execute(path, autumn)
@@ -126,6 +127,7 @@ def test_a_notebook_says_the_same_of_events_that_stay_on_disk(path, autumn):
     assert execute(path, autumn, "tk.scan_events")[1] == execute(path, autumn)[1]
 
 
+@pytest.mark.slow
 def test_the_part_on_stages_tells_of_statuses_where_versions_send_no_stages(recordings):
     path = next(path for path in PATHS if path.stem == "01_stage_progression")
     names, sentences = execute(path, recordings / "batch-bodies" / "later.jsonl.gz", period="W")

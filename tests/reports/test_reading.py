@@ -3,7 +3,8 @@
 import pandas as pd
 
 import telemetry_kit as tk
-from telemetry_kit.reports.reading import MOST_COLUMNS, WIDE, reading_columns, table_to_html
+from telemetry_kit.reports.reading import FEW_ROWS, MOST_COLUMNS, ROWS_SHOWN, WIDE, reading_columns, table_to_html
+from telemetry_kit.reports.wording import with_limits
 
 
 def test_no_column_for_reading_is_a_limit_alone(oct2020):
@@ -80,3 +81,30 @@ def test_in_a_wide_table_intervals_may_stand_below_their_estimates(oct2020):
     dwell = tk.stage_dwell(tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff))
     assert sum(max(map(len, [c.heading, *c.cells])) for c in reading_columns(dwell)) > WIDE
     assert '<td class="n apart" data-label="Half within"><span>' in table_to_html(dwell)
+
+
+def test_the_sentences_write_such_a_limit_as_the_tables_do():
+    row = {"estimate": 0.38, "lower": 5.2e-7, "upper": 0.99983, "df": 1.2}
+    assert with_limits(row) == "38 % (<0.1–>99.9 %; few servers, weak ground)"
+
+
+def test_one_or_two_rows_more_than_are_shown_are_not_folded():
+    assert "<details>" not in table_to_html(pd.DataFrame({"n": range(FEW_ROWS)}))
+    assert f"{FEW_ROWS + 1 - ROWS_SHOWN} more rows" in table_to_html(pd.DataFrame({"n": range(FEW_ROWS + 1)}))
+
+
+def test_a_status_needs_no_number_beside_its_name():
+    table = pd.DataFrame({"stage": [0], "status": ["Reported"], "next_stage": [1], "next_status": ["Active"], "n": [3]})
+    assert list(cells_of(table)) == ["Status", "Next status", "Number"]
+
+
+def test_a_period_that_was_not_recorded_as_a_whole_says_so_in_its_cell():
+    periods = pd.to_datetime(["2020-11-30", "2020-12-07"], utc=True)
+    told = cells_of(pd.DataFrame({"period": periods, "n_started": [30, 33], "is_complete": [False, True]}))
+    assert told == {"Period": ["30 Nov 2020 (partial)", "7 Dec 2020"], "Started": ["30", "33"]}
+
+
+def test_a_table_on_power_shows_what_could_be_found(oct2020):
+    told = cells_of(tk.detectable_difference(oct2020.tasks, freq="M"))
+    assert not [cell for cell in told["Could be found (points)"] if cell.startswith("+")]
+    assert "commander minus assignee" in told["Measure"]

@@ -129,6 +129,7 @@ def supported(say, table, text):
         assert first["lower"] > 0 or first["upper"] < 0, text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("era", ["prev", "oct2020", "later"])
 def test_every_sentence_about_a_recording_stands_in_its_table(era, recordings):
     log = tk.load_events(recordings / "batch-bodies" / f"{era}.jsonl.gz")
@@ -208,6 +209,8 @@ def test_a_change_is_claimed_only_where_its_adjusted_p_value_is_small():
     said = tk.sentences.changed(compared(p_adjusted=0.2, lower=-0.1), things="incidents")
     assert said.startswith("It is not enough to tell whether anything changed from Nov 2020 to Dec 2020: chance alone")
     assert said.endswith("A true difference of 15 points would be found four times out of five.")
+    said = tk.sentences.changed(compared(p_adjusted=0.9, detectable=1.21), things="incidents")
+    assert said.endswith("So few servers would not show any true difference four times out of five.")
     said = tk.sentences.changed(compared(p_adjusted=None, lower=None, upper=None, detectable=None), things="incidents")
     assert "too few servers for an interval" in said
     assert "no interval: too few servers" in said

@@ -39,6 +39,7 @@ print("found")
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("line", "names"),
     [(LINE, ("num_alarms", "NumAlarms", "playbook")), (*SHOWN, ("num_followers", "NumFollowers", "incident"))],

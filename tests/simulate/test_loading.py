@@ -118,6 +118,7 @@ def test_whatever_is_simulated_loads_to_its_truth(*, parameters, faults, era, co
         assert_loads_to_its_truth(tk.load_events(path), read_truth(Path(folder) / "events.truth"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("era", ["prev", "oct2020", "later", "change"])
 @pytest.mark.parametrize("container", ["object-storage", "batch-bodies", "published"])
 def test_every_era_loads_from_every_container_under_every_fault_at_once(tmp_path, era, container):

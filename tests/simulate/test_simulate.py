@@ -52,6 +52,7 @@ def test_a_log_in_which_nothing_happens_is_empty():
     assert log.audit["n_read"].tolist() == [0]
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         for suffix in ("jsonl", "jsonl.gz", "jsonl.zst"):
@@ -66,6 +67,7 @@ def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
         assert file.read() == plain["a"]
 
 
+@pytest.mark.slow
 def test_chunks_do_not_show(tmp_path, monkeypatch):
     faults = Faults(repeated=0.1, late=0.1, lost=0.05, damaged=0.05)
     for container in ("object-storage", "batch-bodies"):

@@ -204,7 +204,7 @@ def stage_transitions(table: pd.DataFrame) -> str:
     >>> stage_transitions(pd.DataFrame({
     ...     "stage": [0, 1], "exit": ["advanced", "returned"], "next_stage": [1, 0], "n": [3, 1], "share": [1.0, 1.0],
     ... }))
-    '1 of 4 visits (25 %) ended with a move back.\n\nThe moves back: from stage 1 to stage 0 (1).'
+    '1 of 4 visits to a stage (25 %) ended with a move back.\n\nThe moves back: from stage 1 to stage 0 (1).'
     """
     rows = rows_of(table, ("stage", "exit", "next_stage", "n", "share"))
     total = sum(int(row["n"]) for row in rows)
@@ -213,11 +213,12 @@ def stage_transitions(table: pd.DataFrame) -> str:
     back = sorted((row for row in rows if row["exit"] == "returned"), key=lambda row: (-row["n"], row["stage"]))
     n_back = sum(int(row["n"]) for row in back)
     if not back:
-        return f"No visit of {total:,} ended with a move back."
+        return f"No visit to a {kind_of(table)}, of {total:,}, ended with a move back."
     named = [f"from {stage_name(row)} to {_next_name(row)} ({int(row['n']):,})" for row in back[:MOST_LISTED]]
     rest = n_back - sum(int(row["n"]) for row in back[:MOST_LISTED])
     named += [f"others ({rest:,})"] if rest else []
-    title = f"{n_back:,} of {count(total, 'visit')} ({per_cent(n_back / total)}) ended with a move back."
+    visits = f"{count(total, 'visit')} to a {kind_of(table)}"
+    title = f"{n_back:,} of {visits} ({per_cent(n_back / total)}) ended with a move back."
     return sentence(title, f"The moves back: {listed(named)}.")
 
 

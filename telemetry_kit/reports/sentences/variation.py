@@ -16,7 +16,7 @@ TELLING_PERIODS = 10
 """With fewer, no run on one side can be long enough to be a signal, and what is ordinary is hardly known."""
 _PARTS = {
     "within": "the same servers working differently",
-    "mix": "the same servers weighing differently",
+    "mix": "the same servers being a larger or smaller part of all",
     "entered": "servers that came",
     "left": "servers that left",
 }
@@ -108,8 +108,10 @@ def decomposition(table: pd.DataFrame, *, what: str = "the share") -> str:
     ]
     first, *others = told
     begin, end = (period_name(latest[side], latest) for side in ("group_a", "group_b"))
+    before, after = (per_cent(latest[side]) for side in ("estimate_a", "estimate_b"))
+    went = f"stayed at {after}" if before == after else f"went from {before} to {after}"
     return sentence(
-        f"From {begin} to {end} {what} went from {per_cent(latest['estimate_a'])} to {per_cent(latest['estimate_b'])}.",
+        f"From {begin} to {end} {what} {went}.",
         f"Of these {_points(latest['difference'])} points, "
         f"{listed([first.replace(' from', ' come from', 1), *others])}.",
     )

@@ -109,6 +109,7 @@ def test_hours_and_days_that_are_none_are_refused(starts, given, message):
         tk.out_of_hours(starts("a1 9 0"), cutoff=CUTOFF, **given)
 
 
+@pytest.mark.slow
 def test_the_recorded_offsets_tell_the_hours(recordings):
     log = tk.load_events(recordings / "batch-bodies" / "oct2020.jsonl.gz")
     hours = tk.load_by_hour(log.tasks)

@@ -81,6 +81,7 @@ def test_servers_whose_deliveries_have_gaps_are_left_out(log, make_event, tmp_pa
     assert row["without_gaps"] == pytest.approx(53 / 61)
 
 
+@pytest.mark.slow
 def test_of_one_server_nothing_can_be_left_out(log):
     table = tk.headline_sensitivity(log.filter(servers="large"))
     assert table["without_largest"].isna().all()

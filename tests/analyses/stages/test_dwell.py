@@ -87,6 +87,7 @@ def test_quartiles_and_bands_are_those_of_r(oct2020):
     assert row[["survival", "df", "lower", "upper"]].to_list() == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("function", [tk.stage_dwell, tk.stage_survival])
 @pytest.mark.parametrize("by", ["server_id", "exit", ["public", "plugin_version"]])
 def test_each_group_is_a_sample_of_its_own(oct2020, function, by):

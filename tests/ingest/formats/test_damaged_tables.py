@@ -9,6 +9,7 @@ import pytest
 import telemetry_kit as tk
 
 
+@pytest.mark.slow
 def test_files_with_some_bytes_changed_cost_no_other_file(tmp_path):
     # A part of what ``python tests/support/damaged_tables.py 1000 1`` tries; 50 holds a time that has no text.
     assert list(damaged_tables.faults_of(tmp_path / "in", [50, *range(12)], seed=1)) == []

@@ -62,6 +62,7 @@ RAW = {
 NESTED = ("dict cells", "properties as text", "structs of Polars", "structs of Arrow")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(RAW))
 def test_raw_frames_of_every_kind_give_the_same_log(events, account, kind):
     log = tk.load_events(RAW[kind](events))
@@ -164,6 +165,7 @@ FILES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", list(FILES))
 @pytest.mark.parametrize("name", ["event=incident/x.csv", "a[1]*?"])
 @pytest.mark.parametrize("is_packed", [False, True])
