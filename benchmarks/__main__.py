@@ -1,6 +1,7 @@
 """Measure everything on simulated events, and print the tables: ``make bench``, or ``python -m benchmarks --help``.
 
 ``python -m benchmarks coverage`` draws populations whose truth is known, and tells how often intervals hold it;
+``python -m benchmarks large`` asks tens of millions of events everything, on this machine alone;
 ``python -m benchmarks cluster`` runs the analyses on Spark, and tells what they move between workers.
 """
 
@@ -15,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import cluster, coverage, signals
+from benchmarks import cluster, coverage, large, signals
 from benchmarks.analyses import ANALYSES, PROGRESSION
 from benchmarks.containers import CLEAN, CONTAINERS, SHARES, write_container
 from benchmarks.measuring import HEADER, compare, growth, importing, line, run
@@ -37,6 +38,9 @@ MEMORY_LIMIT = "2GB"
 def main() -> None:
     if sys.argv[1:2] == ["cluster"]:
         cluster.main(sys.argv[2:])
+        return
+    if sys.argv[1:2] == ["large"]:
+        large.main(sys.argv[2:])
         return
     if sys.argv[1:2] == ["coverage"]:
         coverage.main(sys.argv[2:])
