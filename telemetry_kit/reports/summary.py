@@ -167,10 +167,12 @@ def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: 
         sums, last = tables.flow[["n_started", "n_ended"]].sum(), tables.flow.iloc[-1]
         weeks, most = count(len(tables.flow), "week"), tables.flow["n_open_max"].max()
         unknown = f"; of {last['n_unknown']:,} more nobody knows" if last["n_unknown"] else ""
-        started, ended, still_open = (told.get(name, "") for name in (changes.STARTED, changes.ENDED, changes.OPEN))
-        yield Card("Incidents started", f"{sums['n_started']:,}", f"in {weeks}", started)
-        yield Card("Incidents ended", f"{sums['n_ended']:,}", f"in {weeks}, reopened ones each time", ended)
-        yield Card("Open at the cutoff", f"{last['n_open_at_end']:,}", f"at most {most:,} at once{unknown}", still_open)
+        for what, name, n, of in (
+            ("Incidents started", changes.STARTED, sums["n_started"], f"in {weeks}"),
+            ("Incidents ended", changes.ENDED, sums["n_ended"], f"in {weeks}, reopened ones each time"),
+            ("Open at the cutoff", changes.OPEN, last["n_open_at_end"], f"at most {most:,} at once{unknown}"),
+        ):
+            yield Card(what, f"{n:,}", of, _counted(told.get(name, ""), n))
     for row in tables.ends.to_dict("records"):
         if not is_null(row["median_s"]):
             limits = {"median_s": row["median_s"], "lower": row["median_lower_s"], "upper": row["median_upper_s"]}
@@ -180,6 +182,11 @@ def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: 
             yield Card("Half end within", duration(row["median_s"]), of, change, *links.get("incident-survival", ()))
     yield from _last_cards(tables.last, (changes.LAST_STAGE, "with more than one stage"), links, told, "stage-funnel")
     yield from _last_cards(tables.resolved, (changes.RESOLVED, "with a status"), links, told, "status-funnel")
+
+
+def _counted(change: str, n: int) -> str:
+    """Say why a change is of other numbers than its card: a comparison knows what began before its period."""
+    return change if not change or change.endswith(f"now {n:,}") else f"with what began earlier: {change}"
 
 
 def _last_cards(
@@ -205,7 +212,8 @@ def _other_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Map
             yield Card("Completed by commanders", share, of, change, *links.get("task-completion", ()))
     for row in tables.sizes.to_dict("records"):
         of = f"on {count(row['n_servers'], 'server')}, not deleted"
-        yield Card("Playbooks", f"{row['n']:,}", of, told.get(changes.PLAYBOOKS, ""), *links.get("playbook-sizes", ()))
+        change = _counted(told.get(changes.PLAYBOOKS, ""), row["n"])
+        yield Card("Playbooks", f"{row['n']:,}", of, change, *links.get("playbook-sizes", ()))
     if len(tables.activity):
         days = tables.activity["date"]
         of = f"from {day(days.min())} to {day(days.max())}"

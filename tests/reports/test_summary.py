@@ -5,7 +5,8 @@ import json
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit.reports.summary import alerts, compute_tables
+from telemetry_kit.reports import changes
+from telemetry_kit.reports.summary import alerts, cards, compute_tables
 
 
 def warned(tmp_path, events):
@@ -40,3 +41,12 @@ def test_that_a_status_is_seen_late_is_told_where_incidents_have_one(recordings)
         log = tk.load_events(recordings / "batch-bodies" / f"{era}.jsonl.gz")
         said = " ".join(alerts(log, compute_tables(log)))
         assert ("A status is known from the next event on" in said) == is_told
+
+
+def test_a_change_that_counts_more_than_its_card_says_why(oct2020):
+    tables = compute_tables(oct2020)
+    still_open = int(tables.flow["n_open_at_end"].iloc[-1])
+    told = {changes.OPEN: f"3 before, now {still_open}", changes.ENDED: "9 before, now 1,234,567"}
+    said = {card.what: card.change for card in cards(tables, {}, told)}
+    assert said["Open at the cutoff"] == f"3 before, now {still_open}"
+    assert said["Incidents ended"] == "with what began earlier: 9 before, now 1,234,567"

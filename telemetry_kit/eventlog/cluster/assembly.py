@@ -56,13 +56,14 @@ def scan_on_spark(
     told = _told(read)
     offsets = session.createDataFrame(list(enumerate(_lines_before(told, parts))), "part BIGINT, lines_before BIGINT")
     events = read.where("told IS NULL").drop("told", "about").selectExpr(f"{_ARRIVAL} AS arrival", "*")
-    valid, fates = _settled(events)
+    held: list[DataFrame] = []
+    valid, fates = _settled(events, held)
     conflicts = _conflicts(events, fates, handed, offsets).persist()
     quarantine = _quarantine(read, offsets).unionByName(conflicts).persist()
     cutoff = _newest(valid) if until is None else until
     period = is_early(since), is_late(cutoff)
     in_time = valid.where(f"NOT ({period[0]}) AND NOT ({period[1]})")
-    return EventLog(
+    log = EventLog(
         **{kind: _frame(in_time, kind) for kind in schemas.EVENT_TYPES},
         cutoff=cutoff,
         since=since,
@@ -73,17 +74,25 @@ def scan_on_spark(
         seen=_seen(told, valid, beside),
         others_us=_others(told),
     )
+    # The account has counted every row of the events and of the quarantine, so that what led to them can go: a session
+    # that loads again and again would fill the memory of its workers.
+    for frame in held:
+        frame.unpersist()
+    return log
 
 
-def _settled(events: DataFrame) -> tuple[DataFrame, DataFrame]:
+def _settled(events: DataFrame, held: list[DataFrame]) -> tuple[DataFrame, DataFrame]:
     """Take repeated ids out of the events and put ties in order; return these events, and what became of the others."""
     from pyspark import StorageLevel
 
     columns = ["arrival", "is_late", *(field.column for field in schemas.FIELDS)]
-    fates = settling.repeated_ids(events.select(*columns)).persist()
-    left_out, _ = settling.sent_to_all(fates.select("arrival"))
+    fates = settling.repeated_ids(events.select(*columns), held).persist()
+    held.append(fates)
+    left_out, _ = settling.sent_to_all(fates.select("arrival"), held)
     valid = events.join(left_out, "arrival", "left_anti")
-    moves, _ = settling.sent_to_all(settling.tied_events(valid.where("event_type = 'incident'").select(*columns)))
+    moves, _ = settling.sent_to_all(
+        settling.tied_events(valid.where("event_type = 'incident'").select(*columns), held), held
+    )
     moved = valid.join(moves, "arrival", "left")
     return moved.selectExpr("COALESCE(moved, arrival) AS arrival", *valid.columns[1:]).persist(
         StorageLevel.DISK_ONLY

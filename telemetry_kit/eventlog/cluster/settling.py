@@ -36,40 +36,41 @@ FATE_SCHEMA = (
 MOVE_SCHEMA = "arrival BIGINT, moved BIGINT"
 
 
-def repeated_ids(events: DataFrame) -> DataFrame:
+def repeated_ids(events: DataFrame, held: list[DataFrame]) -> DataFrame:
     """Tell what became of each event whose id an earlier one has: ``status`` and, of another event, the difference."""
     key = "xxhash64(event_id)"
-    repeated, n = _more_than_once(events.selectExpr(f"{key} AS key"), "key")
+    repeated, n = _more_than_once(events.selectExpr(f"{key} AS key"), "key", held=held)
     concerned = events.selectExpr("*", f"{key} AS key").join(repeated, "key", "left_semi")
     return _bucketed(concerned, n).applyInArrow(_settle_ids, FATE_SCHEMA)
 
 
-def tied_events(incidents: DataFrame) -> DataFrame:
+def tied_events(incidents: DataFrame, held: list[DataFrame]) -> DataFrame:
     """Tell the place in the order of arrival that each incident event takes which stands elsewhere among its ties."""
     key = "xxhash64(server_id, incident_id)"
     moments = incidents.selectExpr(f"{key} AS key", "unix_micros(event_timestamp) AS us")
-    tied, n = _more_than_once(moments, "key", "us")
+    tied, n = _more_than_once(moments, "key", "us", held=held)
     concerned = incidents.selectExpr("*", f"{key} AS key").join(tied, "key", "left_semi")
     return _bucketed(concerned, n).applyInArrow(_settle_ties, MOVE_SCHEMA)
 
 
-def sent_to_all(frame: DataFrame) -> tuple[DataFrame, int]:
+def sent_to_all(frame: DataFrame, held: list[DataFrame]) -> tuple[DataFrame, int]:
     """Compute a frame of numbers, and have it sent to every worker where it is small; return it with its count.
 
     What it is joined with then stays where it is. Spark itself does not know how small it will be, and would move every
-    event with all that it says.
+    event with all that it says. It is added to what is ``held`` until the log is made.
     """
     kept = frame.persist()
+    held.append(kept)
     n = kept.count()
     return (kept.hint("broadcast") if n <= SENT_TO_ALL else kept), n
 
 
-def _more_than_once(keys: DataFrame, *columns: str) -> tuple[DataFrame, int]:
+def _more_than_once(keys: DataFrame, *columns: str, held: list[DataFrame]) -> tuple[DataFrame, int]:
     """Return the keys of rows that there are more than once, each of them once.
 
     Hashes are half as long as what they stand for. Two of them that are equal by chance only add rows to be looked at.
     """
-    return sent_to_all(keys.groupBy(*columns).count().where("count > 1").select("key").distinct())
+    return sent_to_all(keys.groupBy(*columns).count().where("count > 1").select("key").distinct(), held)
 
 
 def _bucketed(concerned: DataFrame, n: int) -> GroupedData:
