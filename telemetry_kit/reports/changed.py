@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from telemetry_kit.analyses.periods import list_periods
 from telemetry_kit.reports import changes, wording
 from telemetry_kit.reports.reading import table_to_html
 
@@ -40,7 +41,7 @@ def what_changed(log: EventLog[Any], asked: Asked, *, whole: EventLog[Any]) -> t
     Returns
     -------
     pandas.DataFrame or None, and str
-        As ``changes.find_changes`` returns it; or None, and why the two cannot be compared.
+        As ``changes.find_changes`` returns it, and which periods these are; or None, and why they cannot be compared.
     """
     why = ""
     if asked.against is not None:
@@ -49,45 +50,68 @@ def what_changed(log: EventLog[Any], asked: Asked, *, whole: EventLog[Any]) -> t
         bounds = changes.compare_with_previous(asked.since, log.cutoff)
     else:
         bounds = None
-    return (None, why) if bounds is None else (changes.find_changes(log, bounds), "")
+    return (None, why) if bounds is None else (changes.find_changes(log, bounds), _periods_said(log, bounds))
 
 
-def changes_said(table: pd.DataFrame | None, why: str) -> dict[str, Any]:
+def _periods_said(log: EventLog[Any], bounds: changes.Bounds) -> str:
+    """Say which two periods are compared, and whether the recording tells of all of the earlier one."""
+    named = [
+        f"{wording.day(begin)} to {wording.day(end - pd.Timedelta(1, 'us'))}"
+        for begin, end in (bounds.before, bounds.now)
+    ]
+    told = f"Before is {named[0]}, now {named[1]}."
+    if list_periods(log, {"before": bounds.before})["is_complete"].all():
+        return told
+    return (
+        f"{told} The recording does not cover all of the time before: counts of it tell less than shares and times do."
+    )
+
+
+def changes_said(table: pd.DataFrame | None, told: str) -> dict[str, Any]:
     """Return what the first page says of changes: the sentences, and a table for reading.
 
     Parameters
     ----------
-    table, why
+    table, told
         As ``what_changed`` returns them.
 
     Returns
     -------
     dict
-        ``sentences`` and ``table``, which is HTML.
+        ``sentences``, ``periods`` and ``table``, which is HTML.
     """
     if table is None:
-        return {"sentences": [f"The two periods cannot be compared: {why}."], "table": ""}
+        return {"sentences": [f"The two periods cannot be compared: {told}."], "periods": "", "table": ""}
     rows = table.astype(object).to_dict("records")
     found = [row for row in rows if not wording.is_null(row["p_adjusted"]) and row["p_adjusted"] < ALPHA]
     n_compared = sum(not wording.is_null(row["p_adjusted"]) for row in rows)
-    told = [
+    sentences = [
         f"**{row['measure']}** went from {_number(row, 'before')} to {_number(row, 'now')}: {_change(row)}."
         for row in found
     ]
     if not found:
         compared = wording.count(n_compared, "number")
-        told = [f"It is not enough to tell whether anything changed: of {compared} with an interval, none {BY_CHANCE}."]
+        sentences = [
+            f"It is not enough to tell whether shares or times changed: of {compared} compared, none {BY_CHANCE}."
+        ]
     shown = pd.DataFrame(
         {
             "number": [row["measure"] for row in rows],
             "before": [_number(row, "before") for row in rows],
             "now": [_number(row, "now") for row in rows],
             "change": [_change(row) for row in rows],
+            "verdict": [_verdict(row) for row in rows],
             "servers_before": table["n_servers_before"],
             "servers_now": table["n_servers_now"],
         }
     )
-    return {"sentences": told, "table": table_to_html(shown)}
+    return {"sentences": sentences, "periods": told, "table": table_to_html(shown)}
+
+
+def _verdict(row: Mapping[Any, Any]) -> str:
+    if wording.is_null(row["p_adjusted"]):
+        return "a count, not tested" if row["unit"] == changes.NUMBER else wording.NULL
+    return "yes" if row["p_adjusted"] < ALPHA else "cannot be told"
 
 
 def card_changes(table: pd.DataFrame | None) -> dict[str, str]:

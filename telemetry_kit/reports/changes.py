@@ -48,7 +48,7 @@ SHARE, SECONDS, NUMBER = "share", "s", "number"
 STARTED, ENDED, OPEN = "Incidents started", "Incidents ended", "Incidents open at the end"
 SERVERS, PLAYBOOKS = "Servers with events", "Playbooks at the end"
 TIME, LAST_STAGE, RESOLVED = "Mean time to end", "Reach the last stage", "Are resolved"
-COMMANDERS = "Tasks completed by the commander, assignee or not"
+COMMANDERS = "Tasks completed by the commander, as assignee or not"
 ON_CARDS = (STARTED, ENDED, OPEN, TIME, LAST_STAGE, RESOLVED, COMMANDERS, PLAYBOOKS, SERVERS)
 """What the first page has a card for; of some follows the time that is given to all."""
 _COUNTED = "a count of what happened, not an estimate: it has no interval"
@@ -210,7 +210,7 @@ def _comparisons(
         ends = _of_both(compare_durations, durations, measure="restricted_mean_s", at=within, within=within, **pair)
         reached = _of_both(compare_funnel, add_period(visits, periods), within=within, **pair)
         last = _of_both(compare_funnel, add_period(_to_last(visits), periods), within=within, **pair)
-    yield from _rows(ends, f"{TIME}, up to {span}", SECONDS)
+    yield from _rows(ends, f"{TIME}, counted up to {span}", SECONDS)
     for stage in (1, 2) if is_staged else ():
         yield from _rows(reached[reached["stage"] == stage], f"Reach stage {stage} within {span}", SHARE)
     yield from _rows(last, f"{LAST_STAGE if is_staged else RESOLVED} within {span}", SHARE)

@@ -165,11 +165,12 @@ def cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Mapping[st
 def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Mapping[str, str]) -> Iterator[Card]:
     if len(tables.flow):
         sums, last = tables.flow[["n_started", "n_ended"]].sum(), tables.flow.iloc[-1]
-        weeks, most = count(len(tables.flow), "week"), tables.flow["n_open_max"].max()
+        days, most = tables.activity["date"], tables.flow["n_open_max"].max()
+        span = count((days.max() - days.min()).days + 1, "day")
         unknown = f"; of {last['n_unknown']:,} more nobody knows" if last["n_unknown"] else ""
         for what, name, n, of in (
-            ("Incidents started", changes.STARTED, sums["n_started"], f"in {weeks}"),
-            ("Incidents ended", changes.ENDED, sums["n_ended"], f"in {weeks}, reopened ones each time"),
+            ("Incidents started", changes.STARTED, sums["n_started"], f"in {span}"),
+            ("Incidents ended", changes.ENDED, sums["n_ended"], f"in {span}, reopened ones each time"),
             ("Open at the cutoff", changes.OPEN, last["n_open_at_end"], f"at most {most:,} at once{unknown}"),
         ):
             yield Card(what, f"{n:,}", of, _counted(told.get(name, ""), n))

@@ -45,7 +45,7 @@ def test_a_planted_change_is_found_and_no_other_is_claimed(tmp_path):
     assert "Tasks completed by the commander alone" in claimed(table)
     # The shares of the others shrink in proportion.
     assert {*claimed(table)} <= {
-        "Tasks completed by the commander, assignee or not",
+        "Tasks completed by the commander, as assignee or not",
         "Tasks completed by the commander alone",
         "Tasks completed by the assignee alone",
     }
@@ -77,7 +77,7 @@ def test_counts_have_a_difference_and_say_why_they_have_no_interval(unchanged):
 
 def test_an_incident_counts_where_it_began_and_none_is_judged_too_young(unchanged):
     bounds = bounds_of(unchanged)
-    row = changes.find_changes(unchanged, bounds).set_index("measure").loc["Mean time to end, up to 7 d"]
+    row = changes.find_changes(unchanged, bounds).set_index("measure").loc["Mean time to end, counted up to 7 d"]
     durations = tk.incident_durations(unchanged.incident, cutoff=unchanged.cutoff)
     known = durations[durations["first_end_s"].notna()]
     is_old = known["started_at"] + pd.Timedelta("7D") <= unchanged.cutoff

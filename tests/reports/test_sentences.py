@@ -18,7 +18,8 @@ ALWAYS = {"0", "100"}
 
 
 def numbers_in(text):
-    return {found.rstrip(",") for found in NUMBER.findall(text)}
+    # A limit that is next to nothing, or nearly all, is not spelled out.
+    return {found.rstrip(",") for found in NUMBER.findall(re.sub(r"<0\.1|>99\.9", "", text))}
 
 
 def numbers_of(table):

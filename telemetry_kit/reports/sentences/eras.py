@@ -64,7 +64,7 @@ def answers(row: Mapping[Any, Any]) -> str:
     Examples
     --------
     >>> answers({"n_with_stages": 3, "n_with_status": 0, "n_with_playbook": 0, "n_with_completer": 9, "n_playbooks": 0})
-    'stages of 3 incidents; who completed tasks, 9 times'
+    'stages of 3 incidents; who changed tasks, 9 times'
     """
     told = []
     for column, text in (
@@ -73,7 +73,7 @@ def answers(row: Mapping[Any, Any]) -> str:
         ("n_with_playbook", "the playbook of {}"),
     ):
         told += [text.format(count(row[column], "incident"))] if row[column] else []
-    told += [f"who completed tasks, {count(row['n_with_completer'], 'time')}"] if row["n_with_completer"] else []
+    told += [f"who changed tasks, {count(row['n_with_completer'], 'time')}"] if row["n_with_completer"] else []
     told += [f"the size of {count(row['n_playbooks'], 'playbook')}"] if row["n_playbooks"] else []
     return "; ".join(told) or "none of the questions of this report"
 

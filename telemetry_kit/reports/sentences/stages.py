@@ -139,6 +139,12 @@ def stage_dwell(table: pd.DataFrame) -> str:
     return sentence(title, f"For {stage_name(last)}: {_half_over(last)}.")
 
 
+def _late(row: Row) -> str:
+    """Say how many of the incidents count from the moment on from which they were watched."""
+    late = row.get("n_late")
+    return "" if is_null(late) or not late else f", {int(late):,} of them begun before the recording"
+
+
 def _half_over(row: Row) -> str:
     visits = f"{count(row['n_visits'], 'visit')} to {stage_name(row)} on {count(row['n_servers'], 'server')}"
     return f"half of the {visits} are over within {_median(row)}; {int(row['n_censored']):,} were open at the cutoff"
@@ -176,7 +182,7 @@ def time_to_end(table: pd.DataFrame) -> str:
         return "No incident was observed from its start."
     (row,) = rows
     ended = (
-        f"{int(row['n_ended']):,} of {count(row['n_incidents'], 'incident')} whose start is known, on "
+        f"{int(row['n_ended']):,} of {count(row['n_incidents'], 'incident')} whose start is known{_late(row)}, on "
         f"{count(row['n_servers'], 'server')}, had ended by the cutoff"
     )
     if is_null(row["median_s"]):

@@ -14,7 +14,7 @@ COMPLETERS = {
     "commander": "the commander alone",
     "assignee": "the assignee alone",
     "both": "one who is both",
-    "neither": "one who is neither",
+    "neither": "one who is neither commander nor assignee",
 }
 HALF = 0.5
 

@@ -93,7 +93,7 @@ def decomposition(table: pd.DataFrame, *, what: str = "the share") -> str:
     ... })))
     From Nov 2020 to Dec 2020 the share went from 50 % to 56 %.
     <BLANKLINE>
-    Of these +6 points, +4 come from the same servers working differently (9 servers), ... (0 servers).
+    Of these +6 points, +4 come from the same servers working differently (9 servers), ... (0 servers). ...
     """
     sides = ("group_a", "group_b", "estimate_a", "estimate_b")
     rows = rows_of(table, (*sides, "component", "contribution", "n_servers", "difference"))
@@ -113,7 +113,8 @@ def decomposition(table: pd.DataFrame, *, what: str = "the share") -> str:
     return sentence(
         f"From {begin} to {end} {what} {went}.",
         f"Of these {_points(latest['difference'])} points, "
-        f"{listed([first.replace(' from', ' come from', 1), *others])}.",
+        f"{listed([first.replace(' from', ' come from', 1), *others])}. Whether the whole is more than chance, only a "
+        "comparison of the two periods tells.",
     )
 
 
