@@ -36,14 +36,9 @@ MEMORY_LIMIT = "2GB"
 
 
 def main() -> None:
-    if sys.argv[1:2] == ["cluster"]:
-        cluster.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["large"]:
-        large.main(sys.argv[2:])
-        return
-    if sys.argv[1:2] == ["coverage"]:
-        coverage.main(sys.argv[2:])
+    others = {"cluster": cluster.main, "coverage": coverage.main, "large": large.main}
+    if sys.argv[1:] and sys.argv[1] in others:
+        others[sys.argv[1]](sys.argv[2:])
         return
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(

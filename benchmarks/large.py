@@ -11,14 +11,13 @@ import json
 import math
 import os
 import subprocess
-import sys
 import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.analyses import ANALYSES
-from benchmarks.measuring import ROOT, line
+from benchmarks.measuring import ROOT, command_of, environment, line
 from telemetry_kit.simulate import write_simulation
 
 if TYPE_CHECKING:
@@ -60,8 +59,8 @@ def _rows(folder: Path, millions: int, only: str, before: dict[str, tuple[int, f
     }
     works["report"] = ["report_telemetry_kit", str(store)]
     for name, work in works.items():
-        is_made = name == "convert" and store.exists()
-        if is_made or not (only in name or (name == "convert" and not store.exists())):
+        is_wanted = not store.exists() if name == "convert" else only in name
+        if not is_wanted:
             continue
         wall, cpu, memory, disk = _run(work, folder)
         size, earlier = before.get(name, (0, 0.0))
@@ -91,10 +90,10 @@ def _run(work: list[str], folder: Path) -> tuple[float, float, float, float]:
     """
     with tempfile.TemporaryDirectory(dir=folder) as temporary:
         process = subprocess.Popen(
-            [sys.executable, "-W", "ignore", "-m", "benchmarks.works", *work],
+            command_of(*work),
             stdout=subprocess.PIPE,
             cwd=ROOT,
-            env=os.environ | {"PYTHONPATH": str(ROOT), "TMPDIR": temporary},
+            env=environment() | {"TMPDIR": temporary},
             text=True,
             start_new_session=True,
         )
@@ -120,7 +119,7 @@ def _run(work: list[str], folder: Path) -> tuple[float, float, float, float]:
 
 
 def _memory(session: int) -> float:
-    """Return how many MB the processes of a session hold, which all have what they share counted once each."""
+    """Return how many MB the processes of a session hold; what they share is counted for each of them."""
     pages = 0
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:

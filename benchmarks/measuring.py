@@ -44,12 +44,20 @@ Peer = tuple[str, str, str, float | None]
 """What it is called, its work, the Python that runs it, and which ratio to it is wanted at most."""
 
 
+def command_of(work: str, *arguments: str, python: str = sys.executable) -> list[str]:
+    """Return the command that runs ``work`` of ``benchmarks.works`` once."""
+    return [python, "-W", "ignore", "-m", "benchmarks.works", work, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """Return the environment of a work; a peer that reports its use to its makers is asked not to."""
+    return os.environ | {"PYTHONPATH": str(ROOT), "RETENTIONEERING_NO_TRACK": "1", "DO_NOT_TRACK": "1"}
+
+
 def run(work: str, *arguments: str, python: str = sys.executable) -> Run:
     """Run ``work`` of ``benchmarks.works`` once in a process of its own."""
-    command = [python, "-W", "ignore", "-m", "benchmarks.works", work, *arguments]
-    # A peer that reports its use to its makers is asked not to.
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "RETENTIONEERING_NO_TRACK": "1", "DO_NOT_TRACK": "1"}
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment)
+    command = command_of(work, *arguments, python=python)
+    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=ROOT, env=environment())
     if done.returncode:
         raise SystemExit(f"benchmarks: {work} failed:\n{done.stderr}")
     return Run(**json.loads(done.stdout.splitlines()[-1]))

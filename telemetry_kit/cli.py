@@ -10,21 +10,20 @@ import signal
 import sys
 import threading
 import warnings
-from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, NoReturn, TextIO
-
-import pandas as pd
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 from telemetry_kit import output, schemas
 from telemetry_kit.errors import IncompleteReportError, ParameterError, ResourceError, TelemetryKitError
+from telemetry_kit.terminal import MISTAKE, PROGRAM, complain, plain_table, print_audit, progress, show_once
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-PROGRAM = "telemetry-kit"
-MOST_LINES = 12
+    import pandas as pd
+
 QUARANTINE_HEAD = 64
-OK, FOUND_WANTING, MISTAKE = 0, 1, 2
+OK, FOUND_WANTING = 0, 1
 FORMATS = ("html", "pdf")
 ENDED_BY = 128
 """What the exit status of a command is above the number of the signal that ended it."""
@@ -61,7 +60,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     status: int
     try:
         with _ended_by_signals(), warnings.catch_warnings():
-            warnings.showwarning = _show_once()
+            warnings.showwarning = show_once()
             status = options.run(options)
             sys.stdout.flush()
     except BrokenPipeError:
@@ -69,17 +68,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = OK
     except IncompleteReportError as error:
-        status = _complain(str(error), FOUND_WANTING)
+        status = complain(str(error), FOUND_WANTING)
     except TelemetryKitError as error:
-        status = _complain(str(error))
+        status = complain(str(error))
     except OSError as error:
-        status = _complain(f"{error.filename or 'system'}: {error.strerror or error}")
+        status = complain(f"{error.filename or 'system'}: {error.strerror or error}")
     except MemoryError:
-        status = _complain("memory ran out; convert and report need a bounded amount (--memory-limit)")
+        status = complain("memory ran out; convert and report need a bounded amount (--memory-limit)")
     except KeyboardInterrupt:
-        status = _complain("interrupted", ENDED_BY + signal.SIGINT)
+        status = complain("interrupted", ENDED_BY + signal.SIGINT)
     except _Ended as end:
-        status = _complain(str(end), ENDED_BY + end.number)
+        status = complain(str(end), ENDED_BY + end.number)
     return status
 
 
@@ -227,7 +226,7 @@ def _report(options: argparse.Namespace) -> int:
     if options.format not in FORMATS:
         raise ParameterError("--format", options.format, FORMATS)
     folders = [notebooks()] + ([] if options.notebooks is None else [options.notebooks])
-    with _progress(sys.stderr) as on_progress:
+    with progress(sys.stderr) as on_progress:
         place = write_report(
             _source(options),
             options.out,
@@ -264,9 +263,9 @@ def _validate(options: argparse.Namespace) -> int:
                 write_quarantine(log.quarantine, stream)
         except OSError as error:
             raise ResourceError(f"--quarantine: {options.quarantine!r} cannot be written: {error.strerror}") from None
-    share = _print_audit(log.audit)
+    share = print_audit(log.audit)
     if len(log.findings):
-        print("\n" + _plain_table(log.findings))
+        print("\n" + plain_table(log.findings))
     if _is_empty(log.audit):
         print("\nexit status 1: no event of these types was read")
         return FOUND_WANTING
@@ -307,46 +306,15 @@ def _convert(options: argparse.Namespace) -> int:
             told = "none with --spark, whose settings (spark.executor.memory) hold"
             raise ParameterError("--memory-limit", options.memory_limit, told)
         audit = convert_on_spark(_source(options), options.out, master=options.spark, **bounds)
-    _print_audit(audit)
+    print_audit(audit)
     if _is_empty(audit):
-        _complain("warning: no event is there")
+        complain("warning: no event is there")
         return FOUND_WANTING
     return OK
 
 
 def _is_empty(audit: pd.DataFrame) -> bool:
     return not audit[["n_incident", "n_tasks", "n_playbook"]].any(axis=None)
-
-
-def _print_audit(audit: pd.DataFrame) -> float:
-    """Print what became of every record, the total first, and return the share that was rejected."""
-    total = audit.sum(numeric_only=True)
-    share: float = total["n_rejected"] / max(total["n_read"], 1)
-    print(f"{total['n_rejected']:,} of {total['n_read']:,} records rejected ({share:.2%})\n")
-    folded = _by_folder(audit)
-    in_all = total.to_frame().T.assign(source="in all")[audit.columns]
-    print(_plain_table(folded if len(audit) == 1 else pd.concat([in_all, folded])))
-    return share
-
-
-def _by_folder(audit: pd.DataFrame) -> pd.DataFrame:
-    """Add up the lines of an audit by folder, where there are more than can be looked at."""
-    places = [PurePosixPath(source).parts for source in audit["source"]]
-    deepest = max((len(parts) for parts in places), default=0)
-    for depth in range(deepest, 0, -1):
-        names = pd.Series(
-            ["/".join([*parts[:depth], ""]) if len(parts) > depth else "/".join(parts) for parts in places],
-            index=audit.index,
-            dtype="str",
-        )
-        if depth == 1 or names.nunique() <= MOST_LINES:
-            break
-    else:
-        return audit
-    sums = audit.drop(columns="source").groupby(names, sort=False).sum()
-    n_files = names.value_counts().reindex(sums.index)
-    told = [f"{name} ({n:,} files)" if n > 1 else name for name, n in n_files.items()]
-    return sums.reset_index(drop=True).assign(source=pd.Series(told, dtype="str"))[audit.columns]
 
 
 def _simulate(options: argparse.Namespace) -> int:
@@ -360,12 +328,12 @@ def _simulate(options: argparse.Namespace) -> int:
         container=options.container,
         faults=parse_faults(options.faults),
     )
-    _print_audit(audit)
+    print_audit(audit)
     return OK
 
 
 def _schema(_options: argparse.Namespace) -> int:
-    print(_plain_table(schemas.data_dictionary()))
+    print(plain_table(schemas.data_dictionary()))
     return OK
 
 
@@ -373,55 +341,3 @@ def _source(options: argparse.Namespace) -> str | list[str]:
     """Return the one source, or the list of them that a shell makes out of a pattern."""
     sources: list[str] = options.source
     return sources[0] if len(sources) == 1 else sources
-
-
-def _plain_table(frame: pd.DataFrame) -> str:
-    """Return a frame as aligned text, numbers to the right, with nothing in it that a terminal would obey."""
-    columns = []
-    for name, column in frame.items():
-        is_number = pd.api.types.is_integer_dtype(column.dtype)
-        cells = ["" if pd.isna(value) else f"{value:,}" if is_number else _printable(str(value)) for value in column]
-        width = max(map(len, [str(name), *cells]))
-        columns.append([cell.rjust(width) if is_number else cell.ljust(width) for cell in [str(name), *cells]])
-    return "\n".join("  ".join(row).rstrip() for row in zip(*columns, strict=True))
-
-
-def _printable(text: str) -> str:
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-@contextlib.contextmanager
-def _progress(stream: TextIO) -> Iterator[Callable[[int, int, str], None]]:
-    """Show on a terminal what is done and how long the rest will take, and nothing elsewhere."""
-    with contextlib.ExitStack() as stack:
-        bar = None
-
-        def show(done: int, total: int, what: str) -> None:
-            nonlocal bar
-            if not stream.isatty():
-                return
-            from tqdm import tqdm
-
-            if bar is None:
-                bar = stack.enter_context(tqdm(total=total, unit="cell", file=stream, leave=False, delay=2))
-            bar.set_description(what, refresh=False)
-            bar.update(done - bar.n)
-
-        yield show
-
-
-def _show_once() -> Callable[..., None]:
-    """Return what shows a warning, once in a run: a report reads the same events again and again."""
-    shown: set[str] = set()
-
-    def show(message: Warning | str, *_: object, **__: object) -> None:
-        if str(message) not in shown:
-            shown.add(str(message))
-            _complain(f"warning: {message}")
-
-    return show
-
-
-def _complain(message: str, status: int = MISTAKE) -> int:
-    print(f"{PROGRAM}: {_printable(' '.join(message.split()))}", file=sys.stderr)
-    return status

@@ -89,10 +89,14 @@ def add_time_like(frame: nw.LazyFrame[Any], column: str, **columns: str) -> nw.L
     made = add_time(frame, **columns)
     if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
         return made
-    # Of the other columns, an engine may have types that Narwhals does not know, such as sums of 128 bits.
-    kind: Any = frame.select(column).collect_schema()[column]
+    kind = _type_of(frame, column)
     times = nw.col(*columns) if kind.time_zone else nw.col(*columns).dt.replace_time_zone(None)
     return made.with_columns(times.cast(kind))
+
+
+def _type_of(frame: nw.LazyFrame[Any], column: str) -> Any:  # noqa: ANN401 - a type of times
+    """Return the type of a column alone: of others an engine may have types that Narwhals does not know."""
+    return frame.select(column).collect_schema()[column]
 
 
 def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
@@ -126,8 +130,7 @@ def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw
     if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
         # It has one unit only, and Narwhals runs a query for the zone whenever it is asked for such a type.
         return nw.lit(moment.to_pydatetime())
-    # Of the other columns, an engine may have types that Narwhals does not know, such as sums of 128 bits.
-    kind: Any = frame.select(column).collect_schema()[column]
+    kind = _type_of(frame, column)
     return nw.lit(moment.to_pydatetime() if kind.time_zone else moment.tz_localize(None).to_pydatetime()).cast(kind)
 
 

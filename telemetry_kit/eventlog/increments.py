@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import schemas
 from telemetry_kit.errors import SourceError
-from telemetry_kit.eventlog.saved import is_saved, read_mark, read_table, unreadable
+from telemetry_kit.eventlog.saved import UNREADABLE, is_saved, read_mark, read_table, unreadable
 from telemetry_kit.ingest.audit import origin_of
 from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files, is_unchanged
 from telemetry_kit.ingest.intake import Intake
@@ -125,7 +125,7 @@ class Earlier:
             self.mark = read_mark(folder)
             self.audit = read_table(folder, "audit")
             self.inputs: list[InputFile] = self.mark.get("inputs", [])
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except UNREADABLE as error:
             raise unreadable(folder, error) from None
         if "arrived" not in self.mark or not (folder / ARRIVED).is_file():
             raise SourceError(

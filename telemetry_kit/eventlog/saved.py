@@ -70,6 +70,10 @@ def _made_whole(folder: Path) -> bool:
     return (folder / MARK).is_file()
 
 
+UNREADABLE = (OSError, ValueError, LookupError, TypeError, NotImplementedError)
+"""What reading a saved log raises where it is not as it was written; the last is Arrow's, of types it does not know."""
+
+
 def unreadable(folder: Path, error: Exception) -> SourceError:
     """Return the error for a saved log that is not as it was written; its files are named without their place."""
     reason = why(error).replace(f"{folder}{os.sep}", "")

@@ -12,7 +12,7 @@ from telemetry_kit import engine
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.eventlog.convert import MEMORY_LIMIT, fill_store
-from telemetry_kit.eventlog.saved import is_saved, read_mark, read_table
+from telemetry_kit.eventlog.saved import UNREADABLE, is_saved, read_mark, read_table
 from telemetry_kit.eventlog.store import open_store
 from telemetry_kit.eventlog.warned import warn_of
 from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files, list_items
@@ -174,5 +174,5 @@ def _is_current(folder: Path, source: Any) -> bool:  # noqa: ANN401 - as load_ev
         is_whole = not read_table(folder, "audit")[["n_before_since", "n_after_cutoff"]].any(axis=None)
         is_ours = mark["version"] == importlib.metadata.version("telemetry-kit")
         return is_ours and is_whole and are_unchanged(mark["inputs"], input_files(source))
-    except (OSError, ValueError, LookupError, TypeError):
+    except UNREADABLE:
         return False

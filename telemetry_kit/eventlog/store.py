@@ -13,7 +13,7 @@ from telemetry_kit import engine, schemas
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.eventlog.log import EventLog
 from telemetry_kit.eventlog.partitioned import files_of_part
-from telemetry_kit.eventlog.saved import check_columns, read_mark, read_table, unreadable
+from telemetry_kit.eventlog.saved import UNREADABLE, check_columns, read_mark, read_table, unreadable
 from telemetry_kit.schemas.log_tables import QUARANTINE_COLUMNS, TABLES
 from telemetry_kit.schemas.names import quote_literal
 
@@ -60,7 +60,7 @@ def open_parts(folder: Path, open_part: Callable[[Path, list[str], int], Any]) -
         }
         n_rejected = int(audit["n_rejected"].sum())
         quarantine = open_part(folder / "quarantine.parquet", QUARANTINE_COLUMNS, n_rejected)
-    except (OSError, ValueError, LookupError, TypeError) as error:
+    except UNREADABLE as error:
         raise unreadable(folder, error) from None
     times = {"since": mark["since"], "cutoff": mark["cutoff"], "others_us": mark["others_us"]}
     return EventLog(**frames, quarantine=quarantine, audit=audit, seen=seen, **times)
@@ -132,8 +132,7 @@ def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | N
     """
     try:
         log = _read_parts(folder)
-    # Arrow says so where it does not know a type or an encoding.
-    except (OSError, ValueError, LookupError, TypeError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise unreadable(folder, error) from None
     return _cut_in_memory(log, since, until, folder.name)
 

@@ -28,7 +28,7 @@ CHART = ["period", "estimate", "center", "lower", "upper", "is_beyond", "run", "
 PARTS = ["group_a", "group_b", "component", "contribution", "n_servers", "estimate_a", "estimate_b"]
 COMPONENTS = {
     "within": "same servers,\nother ways",
-    "mix": "same servers,\nother parts in all",
+    "mix": "same servers,\nother sizes",
     "entered": "new servers",
     "left": "servers that left",
 }

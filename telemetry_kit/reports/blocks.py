@@ -77,7 +77,7 @@ def blocks_of(notebook: NotebookNode, name: str, number: int, error: str = "") -
             if is_for_exhibits(cell):
                 waiting = [] if exhibits else waiting
                 reading, code = "", [] if exhibits else code
-    return [*blocks, Block("error", error)] if error else list(_without_bare_headings(blocks))
+    return [*blocks, Block("error", error)] if error else _without_bare_headings(blocks)
 
 
 def headings_of(blocks: list[Block]) -> Iterator[str]:
@@ -87,15 +87,17 @@ def headings_of(blocks: list[Block]) -> Iterator[str]:
             yield from (text for marks, text in _HEADING.findall(block.text) if len(marks) == 2)  # noqa: PLR2004
 
 
-def _without_bare_headings(blocks: list[Block]) -> Iterator[Block]:
+def _without_bare_headings(blocks: list[Block]) -> list[Block]:
     """Leave out headings under which nothing stands, because the recording holds nothing that they are about."""
-    following: list[Block | None] = [*blocks[1:], None]
-    for block, after in zip(blocks, following, strict=True):
+    kept: list[Block] = []
+    # From the end, so that a heading goes whose headings below it have gone.
+    for block in reversed(blocks):
         heading = _HEADING.fullmatch(block.text.strip()) if block.kind == "prose" else None
-        next_heading = _HEADING.match(after.text.strip()) if after is not None and after.kind == "prose" else None
-        is_next_as_high = heading and next_heading and len(next_heading[1]) <= len(heading[1])
-        if not (heading and (after is None or is_next_as_high)):
-            yield block
+        after = _HEADING.match(kept[-1].text.strip()) if kept and kept[-1].kind == "prose" else None
+        is_bare = not kept or (after is not None and heading is not None and len(after[1]) <= len(heading[1]))
+        if not (heading and is_bare):
+            kept.append(block)
+    return kept[::-1]
 
 
 def _ran(cell: NotebookNode) -> bool:

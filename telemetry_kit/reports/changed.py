@@ -54,7 +54,7 @@ def what_changed(log: EventLog[Any], asked: Asked, *, whole: EventLog[Any]) -> t
 
 
 def _periods_said(log: EventLog[Any], bounds: changes.Bounds) -> str:
-    """Say which two periods are compared, and whether the recording tells of all of the earlier one."""
+    """Say which two periods are compared, and whether the recording begins only within the earlier one."""
     named = [
         f"{wording.day(begin)} to {wording.day(end - pd.Timedelta(1, 'us'))}"
         for begin, end in (bounds.before, bounds.now)
@@ -62,9 +62,7 @@ def _periods_said(log: EventLog[Any], bounds: changes.Bounds) -> str:
     told = f"Before is {named[0]}, now {named[1]}."
     if list_periods(log, {"before": bounds.before})["is_complete"].all():
         return told
-    return (
-        f"{told} The recording does not cover all of the time before: counts of it tell less than shares and times do."
-    )
+    return f"{told} The recording begins within the time before, so that its counts tell less than shares and times do."
 
 
 def changes_said(table: pd.DataFrame | None, told: str) -> dict[str, Any]:
@@ -90,10 +88,9 @@ def changes_said(table: pd.DataFrame | None, told: str) -> dict[str, Any]:
         for row in found
     ]
     if not found:
-        compared = wording.count(n_compared, "number")
-        sentences = [
-            f"It is not enough to tell whether shares or times changed: of {compared} compared, none {BY_CHANCE}."
-        ]
+        compared = f"of {wording.count(n_compared, 'number')} compared, none {BY_CHANCE}"
+        why = compared if n_compared else "no number could be compared"
+        sentences = [f"It is not enough to tell whether shares or times changed: {why}."]
     shown = pd.DataFrame(
         {
             "number": [row["measure"] for row in rows],

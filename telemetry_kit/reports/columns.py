@@ -117,7 +117,7 @@ VALUES = {
     "difference_of_medians": "difference of medians",
     "commander_vs_assignee": "commander minus assignee",
     "within": "same servers, other ways",
-    "mix": "same servers, other parts in all",
+    "mix": "same servers, other sizes",
     "entered": "servers that came",
     "left": "servers that left",
 }

@@ -114,7 +114,7 @@ def reading_columns(table: pd.DataFrame) -> list[Column]:
         if {estimate, lower, upper} <= set(table) and lower not in taken:
             limits[estimate] = (lower, upper)
             taken |= {lower, upper}
-    # A status says which stage it is.
+    # A period says itself that it is partial, and a status which stage it is.
     if {"period", "is_complete"} <= set(table):
         taken.add("is_complete")
     taken |= {stage for stage, status in STATUS_OF.items() if {stage, status} <= set(table)}

@@ -6,6 +6,7 @@ import json
 import numpy as np
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 
 import telemetry_kit as tk
@@ -203,3 +204,15 @@ def test_a_saved_log_with_wrong_values_names_one(log, tmp_path):
     write_nulls(tmp_path / "saved")
     with pytest.raises(SourceError, match=r"tasks\.parquet, column 'incident_id': .* fails the check not_nullable"):
         tk.load_events(tmp_path / "saved")
+
+
+@pytest.mark.parametrize("open_log", [tk.load_events, tk.scan_events], ids=["load", "scan"])
+def test_what_arrow_does_not_know_is_one_clear_line_however_a_log_is_opened(log, tmp_path, monkeypatch, open_log):
+    log.save(tmp_path / "saved")
+
+    def refuse(_path):
+        raise pa.ArrowNotImplementedError("Unsupported encoding: DELTA_OF_TOMORROW")
+
+    monkeypatch.setattr(pd, "read_parquet", refuse)
+    with pytest.raises(SourceError, match="the saved log in 'saved' cannot be read: Unsupported encoding"):
+        open_log(tmp_path / "saved")

@@ -18,6 +18,7 @@ def test_a_heading_under_which_nothing_stands_is_left_out():
         nb.new_markdown_cell("### By server"),
         nb.new_markdown_cell("Half an hour."),
         nb.new_markdown_cell("## Single incidents"),
+        nb.new_markdown_cell("### The first ones"),
     )
     assert [block.text for block in blocks] == ["# Stages", "## How long", "### By server", "Half an hour."]
     assert list(headings_of(blocks)) == ["How long"]

@@ -211,7 +211,7 @@ def test_a_change_is_claimed_only_where_its_adjusted_p_value_is_small():
     assert said.startswith("It is not enough to tell whether anything changed from Nov 2020 to Dec 2020: chance alone")
     assert said.endswith("A true difference of 15 points would be found four times out of five.")
     said = tk.sentences.changed(compared(p_adjusted=0.9, detectable=1.21), things="incidents")
-    assert said.endswith("So few servers would not show any true difference four times out of five.")
+    assert said.endswith("No true difference, however large, would be found four times out of five.")
     said = tk.sentences.changed(compared(p_adjusted=None, lower=None, upper=None, detectable=None), things="incidents")
     assert "too few servers for an interval" in said
     assert "no interval: too few servers" in said

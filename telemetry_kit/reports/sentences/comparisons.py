@@ -184,7 +184,7 @@ def _largest(rows: list[Row], then: str) -> str:
     if is_null(detectable):
         return told
     if _write(widest) is per_cent and detectable >= 1:
-        return f"{told} So few servers would not show any true difference four times out of five."
+        return f"{told} No true difference, however large, would be found four times out of five."
     return f"{told} A true difference of {_size(widest, float(detectable))} would be found four times out of five."
 
 

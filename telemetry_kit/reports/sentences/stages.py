@@ -142,7 +142,7 @@ def stage_dwell(table: pd.DataFrame) -> str:
 def _late(row: Row) -> str:
     """Say how many of the incidents count from the moment on from which they were watched."""
     late = row.get("n_late")
-    return "" if is_null(late) or not late else f", {int(late):,} of them begun before the recording"
+    return "" if is_null(late) or not late else f", {int(late):,} of them watched from later on"
 
 
 def _half_over(row: Row) -> str:
