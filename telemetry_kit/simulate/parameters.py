@@ -20,6 +20,9 @@ ERAS: tuple[Era, ...] = get_args(Era)
 CONTAINERS: tuple[Container, ...] = get_args(Container)
 MANY = 1e9
 """No size, rate or spread of the model is larger: beyond it nothing would fit anyway."""
+WORST_CLOCK_S = 3600
+FIRST_START = dt.datetime(2019, 2, 1, tzinfo=dt.UTC)
+"""When a recording can begin: incidents begin up to three weeks before it, and none before 2019 is believed."""
 
 STARTS: dict[Era, dt.datetime] = {
     "prev": dt.datetime(2020, 7, 1, tzinfo=dt.UTC),
@@ -83,7 +86,8 @@ class Parameters:
     Parameters
     ----------
     start
-        When the recording begins, UTC; a time without a zone is in UTC. None: the beginning of a quarter of the era.
+        When the recording begins, not before February 2019; a time without a zone is in UTC. None: the beginning of
+        a quarter of the era.
     days
         Length of the recording in days.
     server_size_sigma
@@ -93,7 +97,7 @@ class Parameters:
     multi_node_share
         Share of servers that run on two or three nodes, each with a client and a clock of its own.
     clock_error_s
-        Standard deviation of the nodes' clocks around the true time, in seconds.
+        Standard deviation of the nodes' clocks around the true time, in seconds, an hour at most.
     pause_share
         Share of servers that send nothing for some weeks. What happens there meanwhile is not tracked.
     incidents_per_week
@@ -184,7 +188,10 @@ class Parameters:
     def __post_init__(self) -> None:
         for name in (field.name for field in fields(self) if field.name.endswith("_share")):
             _check_number(name, getattr(self, name), least=0, most=1)
-        for name in ("clock_error_s", "server_size_sigma", "dwell_sigma", "server_dwell_sigma"):
+        if self.start is not None and _in_utc(self.start) < FIRST_START:
+            raise ParameterError("start", str(self.start), f"a time from {FIRST_START:%Y-%m-%d} on")
+        _check_number("clock_error_s", self.clock_error_s, least=0, most=WORST_CLOCK_S)
+        for name in ("server_size_sigma", "dwell_sigma", "server_dwell_sigma"):
             _check_number(name, getattr(self, name), least=0)
         for name in ("playbooks_per_server", "playbook_updates", "commander_changes"):
             _check_number(name, getattr(self, name), least=0, most=100)
@@ -336,6 +343,10 @@ class Plan:
                 raise ParameterError(name, value, f"a whole number of at least {least}")
         _check_choice("era", self.era, ERAS)
         _check_choice("container", self.container, CONTAINERS)
+        end_us, now = self.window_us[1], dt.datetime.now(dt.UTC)
+        if end_us > now.timestamp() * 1_000_000:
+            expected = "an end that has passed, since events of the future are rejected when they are loaded"
+            raise ParameterError("start + days", (str(self._start), self.parameters.days), expected)
 
     @property
     def has_status(self) -> tuple[bool, ...]:
@@ -344,12 +355,18 @@ class Plan:
         return tuple(plugin[: len(LAST_STAGED_VERSION)] > LAST_STAGED_VERSION for plugin in plugins)
 
     @property
+    def _start(self) -> dt.datetime:
+        return _in_utc(self.parameters.start or STARTS[self.era])
+
+    @property
     def window_us(self) -> tuple[int, int]:
         """The recording's first moment and the first one after it, in microseconds since 1970."""
-        start = self.parameters.start or STARTS[self.era]
-        aware = start if start.tzinfo else start.replace(tzinfo=dt.UTC)
-        start_us = (aware - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
+        start_us = (self._start - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)
         return start_us, start_us + round(self.parameters.days * DAY_US)
+
+
+def _in_utc(time: dt.datetime) -> dt.datetime:
+    return time if time.tzinfo else time.replace(tzinfo=dt.UTC)
 
 
 def _check_choice(name: str, value: object, choices: tuple[Any, ...]) -> None:

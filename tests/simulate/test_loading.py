@@ -23,7 +23,7 @@ def part_of(least, most):
 
 PARAMETERS = st.builds(
     Parameters,
-    start=st.none() | st.datetimes(dt.datetime(2019, 1, 1), dt.datetime(2022, 1, 1)),  # noqa: DTZ001 - UTC without saying
+    start=st.none() | st.datetimes(dt.datetime(2019, 2, 1), dt.datetime(2022, 1, 1)),  # noqa: DTZ001 - UTC without saying
     days=part_of(0.5, 400),
     server_size_sigma=part_of(0, 2),
     users_per_server=part_of(3, 1000),

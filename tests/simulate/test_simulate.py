@@ -263,6 +263,15 @@ def test_the_truth_is_read_as_it_was_asked_for(tmp_path):
         (lambda: simulate_log(n_events=0), "n_events: got 0, expected a whole number of at least 1"),
         (lambda: simulate_log(n_events=1, seed=-1), "seed: got -1, expected a whole number of at least 0"),
         (
+            lambda: Parameters(start=dt.datetime(2019, 1, 9)),  # noqa: DTZ001 - UTC without saying
+            "start: got '2019-01-09 00:00:00', expected a time from 2019-02-01 on",
+        ),
+        (
+            lambda: simulate_log(n_events=1, parameters=Parameters(start=dt.datetime(2100, 1, 1, tzinfo=dt.UTC))),
+            "start + days: got ('2100-01-01 00:00:00+00:00', 91), expected an end that has passed",
+        ),
+        (lambda: Parameters(clock_error_s=1e6), "clock_error_s: got 1000000.0, expected a number from 0 to 3600"),
+        (
             lambda: simulate_log(n_events=1, era="2020"),
             "era: got '2020', expected one of 'prev', 'oct2020', 'later', 'change'",
         ),
