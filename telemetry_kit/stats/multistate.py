@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
 
 STAYS = -1
 """Where a piece leads that ends with the observation, and not with a move."""
+MOST_TIMES = 1000
+"""How many moments are told at most where no times were asked for."""
 _ROUNDING = 1e-12
 """What rounding may leave where there is nothing."""
 
@@ -69,7 +73,8 @@ def occupancy(
     n_states
         How many states there are.
     times
-        When to tell the shares, ascending; None: whenever a unit moves.
+        When to tell the shares, ascending; None: whenever a unit moves, or ``MOST_TIMES`` of
+        these moments, evenly spread among them, where there are more.
 
     Notes
     -----
@@ -88,22 +93,19 @@ def occupancy(
     """
     begin, end = np.asarray(start, np.float64), np.asarray(stop, np.float64)
     of, goes, place = (np.asarray(values, np.int64) for values in (state, to, clusters))
-    is_first, moves = begin == 0, np.flatnonzero((goes != STAYS) & (goes != of))
+    moves = np.flatnonzero((goes != STAYS) & (goes != of))
     moves = moves[np.lexsort((goes[moves], of[moves], end[moves]))]
-    moments, bounds = np.unique(end[moves], return_index=True)
-    told = moments if times is None else np.asarray(times, np.float64)
+    moments = np.unique(end[moves])
+    told = _some(moments) if times is None else np.asarray(times, np.float64)
     n_clusters = int(place.max(initial=-1)) + 1
-    sizes = count_clusters(np.bincount(place[is_first], minlength=n_clusters), one_group(n_clusters))
-    walk = _Walk(begin, end, place * n_states + of, (n_clusters, n_states), sizes)
-    probability, variance = np.empty((2, told.size, n_states))
-    written = 0
-    for moment, first, after in zip(moments, bounds, [*bounds[1:], moves.size], strict=False):
-        until = int(np.searchsorted(told, moment))
-        probability[written:until], variance[written:until] = walk.shares()
-        written = max(written, until)
-        mine = moves[first:after]
-        walk.move(float(moment), of[mine], goes[mine], place[mine])
-    probability[written:], variance[written:] = walk.shares()
+    first = np.bincount((place * n_states + of)[begin == 0], minlength=n_clusters * n_states)
+    first = first.reshape(n_clusters, n_states)
+    sizes = count_clusters(first.sum(axis=1), one_group(n_clusters))
+    pieces = _Pieces(begin, end, of, goes, place)
+    steps = _steps(pieces, moves, moments, n_states)
+    changes = _changes(pieces, moments)
+    after = np.searchsorted(moments, told, "right")
+    probability, variance = _walk(steps, changes, first, sizes, after)
     n_at_risk = np.searchsorted(np.sort(begin), told) - np.searchsorted(np.sort(end), told)
     # Rounding leaves a little of what is nothing, and a share of a little less than one.
     probability = np.clip(np.where(np.abs(probability) < _ROUNDING, 0.0, probability), 0.0, 1.0)
@@ -112,64 +114,172 @@ def occupancy(
     return Occupancy(told, n_at_risk, n_states, _as_estimates(probability.ravel(), variance.ravel(), sizes))
 
 
-class _Walk:
-    """The shares and the influences of clusters on them, which move on from one time to the next."""
-
-    def __init__(
-        self,
-        begin: NDArray[np.float64],
-        end: NDArray[np.float64],
-        cells: NDArray[np.int64],
-        shape: tuple[int, int],
-        sizes: Clusters,
-    ) -> None:
-        self._cells = cells
-        self._shape = shape
-        self._correction = sizes.correction
-        self._by_begin, self._by_end = np.argsort(begin, kind="stable"), np.argsort(end, kind="stable")
-        self._begins, self._ends = begin[self._by_begin], end[self._by_end]
-        self._n_begun = self._n_ended = 0
-        self._at_risk = np.zeros(shape)
-        n = max(float(sizes.n_units[0]), 1.0)
-        counts = np.bincount(self._cells[begin == 0], minlength=shape[0] * shape[1]).reshape(shape)
-        self._p = counts.sum(axis=0) / n
-        self._influence = (counts - sizes.n[:, None] * self._p) / n
-
-    def shares(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Return the shares of units in each state, and their variances."""
-        return self._p, (self._influence**2 * self._correction[:, None]).sum(axis=0)
-
-    def move(self, moment: float, of: NDArray[np.int64], goes: NDArray[np.int64], place: NDArray[np.int64]) -> None:
-        """Let the units move that do at a moment."""
-        self._observe(moment)
-        p, influence = self._p.copy(), self._influence.copy()
-        pairs = of * self._shape[1] + goes
-        for first, after in zip(*_runs(pairs), strict=True):
-            h, j = int(of[first]), int(goes[first])
-            n_moved = np.bincount(place[first:after], minlength=self._shape[0])
-            at_risk = self._at_risk[:, h]
-            n_at_risk = at_risk.sum()
-            rate = (after - first) / n_at_risk
-            flow = self._influence[:, h] * rate + self._p[h] * (n_moved - at_risk * rate) / n_at_risk
-            p[h] -= self._p[h] * rate
-            p[j] += self._p[h] * rate
-            influence[:, h] -= flow
-            influence[:, j] += flow
-        self._p, self._influence = p, influence
-
-    def _observe(self, moment: float) -> None:
-        """Bring up to a moment which pieces have begun before it and not ended before it."""
-        n_begun, n_ended = np.searchsorted(self._begins, moment), np.searchsorted(self._ends, moment)
-        cells = self._at_risk.reshape(-1)
-        np.add.at(cells, self._cells[self._by_begin[self._n_begun : n_begun]], 1.0)
-        np.subtract.at(cells, self._cells[self._by_end[self._n_ended : n_ended]], 1.0)
-        self._n_begun, self._n_ended = int(n_begun), int(n_ended)
+def _some(moments: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return moments, or ``MOST_TIMES`` of them, evenly spread among their ranks, where there are more."""
+    if moments.size <= MOST_TIMES:
+        return moments
+    return moments[np.linspace(0, moments.size - 1, MOST_TIMES).round().astype(np.int64)]
 
 
-def _runs(values: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return where the runs of equal values begin, and where they end."""
-    begins = np.flatnonzero(np.diff(values, prepend=values[:1] - 1))
-    return begins, np.append(begins[1:], values.size)
+class _Pieces(NamedTuple):
+    """Pieces of lives: from when until when, in which state and to which other, of which cluster."""
+
+    begin: NDArray[np.float64]
+    end: NDArray[np.float64]
+    state: NDArray[np.int64]
+    to: NDArray[np.int64]
+    cluster: NDArray[np.int64]
+
+
+class _Steps(NamedTuple):
+    """What happens at the moments: a row for each pair of states between which units move at one, in their order.
+
+    ``move`` tells the row of every move, ``mover`` its cluster, and ``rate`` which share of those at risk moves.
+    """
+
+    moment: NDArray[np.int64]
+    of: NDArray[np.int64]
+    to: NDArray[np.int64]
+    rate: NDArray[np.float64]
+    n_at_risk: NDArray[np.int64]
+    move: NDArray[np.int64]
+    mover: NDArray[np.int64]
+    n_moments: int
+
+
+def _steps(pieces: _Pieces, moves: NDArray[np.int64], moments: NDArray[np.float64], n_states: int) -> _Steps:
+    """Return the steps of the pieces that end with a move, which are sorted by moment and states."""
+    of, to, at = pieces.state[moves], pieces.to[moves], np.searchsorted(moments, pieces.end[moves])
+    key = (at * n_states + of) * n_states + to
+    is_new = np.diff(key, prepend=-1) != 0
+    begins = np.flatnonzero(is_new)
+    moment, source = at[begins], of[begins]
+    n_moved = np.diff(begins, append=key.size)
+    n_at_risk = np.zeros(begins.size, np.int64)
+    for state in range(n_states):
+        mine, here = source == state, pieces.state == state
+        when = moments[moment[mine]]
+        n_begun = np.searchsorted(np.sort(pieces.begin[here]), when)
+        n_at_risk[mine] = n_begun - np.searchsorted(np.sort(pieces.end[here]), when)
+    row = np.cumsum(is_new) - 1
+    mover = pieces.cluster[moves]
+    return _Steps(moment, source, to[begins], n_moved / n_at_risk, n_at_risk, row, mover, moments.size)
+
+
+class _Changes(NamedTuple):
+    """Where pieces begin (1) and where they end (-1), by the first moment that this concerns."""
+
+    cluster: NDArray[np.int64]
+    state: NDArray[np.int64]
+    moment: NDArray[np.int64]
+    sign: NDArray[np.int64]
+
+
+def _changes(pieces: _Pieces, moments: NDArray[np.float64]) -> _Changes:
+    # Who begins at a moment is not at risk there yet, who ends at one still is.
+    moment = np.searchsorted(moments, np.concatenate([pieces.begin, pieces.end]), "right")
+    order = np.argsort(moment, kind="stable")
+    sign = np.repeat(np.array([1, -1]), pieces.begin.size)
+    return _Changes(np.tile(pieces.cluster, 2)[order], np.tile(pieces.state, 2)[order], moment[order], sign[order])
+
+
+def _walk(
+    steps: _Steps, changes: _Changes, first: NDArray[np.int64], sizes: Clusters, after: NDArray[np.int64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    r"""Return the shares of the states after so many moments each, and their variances.
+
+    The moments are cut into stretches, where they are told and so that one has no more moments than there are
+    stretches. With :math:`R(s)` the product of all that happens in a stretch behind :math:`s`, the move of a unit from
+    :math:`h` to :math:`j` adds :math:`p_h / Y_h\, (R_j - R_h)` to the influence of its cluster, and every unit at risk
+    takes that much times the rate from its own. The latter is summed up along the stretch, so that a piece costs
+    something where it begins and where it ends, and nothing between: to go through all clusters at every moment would
+    take time that grows with the square of the events.
+    """
+    n_states, n = first.shape[1], max(float(sizes.n_units[0]), 1.0)
+    length = max(math.isqrt(steps.n_moments), 1)
+    cuts = np.unique([*range(0, steps.n_moments, length), *after, 0, steps.n_moments])
+    stretches = _stretches(steps, cuts, first.sum(axis=0) / n)
+    gains = (stretches.before / steps.n_at_risk)[:, None] * stretches.gain
+    states = [steps.of == state for state in range(n_states)]
+    moments = [steps.moment[mine] for mine in states]
+    losses = [_summed(gains[mine] * steps.rate[mine, None]) for mine in states]
+    influence, at_risk = (first - sizes.n[:, None] * stretches.shares[0]) / n, np.zeros(first.shape)
+    told = {}
+    moved, changed = np.searchsorted(steps.moment[steps.move], cuts), np.searchsorted(changes.moment, cuts)
+    for number, cut in enumerate(cuts):
+        told[cut] = stretches.shares[number], (influence**2 * sizes.correction[:, None]).sum(axis=0)
+        if number + 1 == cuts.size:
+            break
+        cluster, state, moment, sign = (values[changed[number] : changed[number + 1]] for values in changes)
+        lost, lost_by_all = np.empty((cluster.size, n_states)), np.empty((n_states, n_states))
+        for h in range(n_states):
+            begin, end = np.searchsorted(moments[h], [cut, cuts[number + 1]])
+            mine = state == h
+            lost_by_all[h] = losses[h][end] - losses[h][begin]
+            lost[mine] = losses[h][end] - losses[h][np.searchsorted(moments[h], moment[mine])]
+        influence = influence @ stretches.product[number] - at_risk @ lost_by_all
+        moves = slice(moved[number], moved[number + 1])
+        np.add.at(influence, steps.mover[moves], gains[steps.move[moves]])
+        np.add.at(influence, cluster, -sign[:, None] * lost)
+        np.add.at(at_risk, (cluster, state), sign)
+    shares, variances = np.empty((2, after.size, n_states))
+    for number, cut in enumerate(after):
+        shares[number], variances[number] = told[cut]
+    return shares, variances
+
+
+def _summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the sums of the rows before each, and of all."""
+    return np.concatenate([np.zeros((1, values.shape[1])), np.cumsum(values, axis=0)])
+
+
+class _Stretches(NamedTuple):
+    """What happens along each stretch of moments between two cuts.
+
+    Attributes
+    ----------
+    product
+        Per stretch, the share of what was in each state (rows) that is in each at its end (columns).
+    shares
+        The shares of the states at the cuts.
+    before
+        Per step, the share of units in the state that they leave, before it.
+    gain
+        Per step and state, how much more of it there is at the end of the stretch for a unit that makes the step.
+    """
+
+    product: NDArray[np.float64]
+    shares: NDArray[np.float64]
+    before: NDArray[np.float64]
+    gain: NDArray[np.float64]
+
+
+def _stretches(steps: _Steps, cuts: NDArray[np.int64], shares: NDArray[np.float64]) -> _Stretches:
+    """Go along all stretches at once, backward for the products and forward for the shares."""
+    n_stretches, n_states = cuts.size - 1, shares.size
+    stretch = np.searchsorted(cuts, steps.moment, "right") - 1
+    place = steps.moment - cuts[stretch]
+    order = np.argsort(place, kind="stable")
+    bounds = np.searchsorted(place[order], np.arange(int(place.max(initial=-1)) + 2))
+    turns = [order[first:after] for first, after in itertools.pairwise(bounds)]
+    product = np.tile(np.eye(n_states), (n_stretches, 1, 1))
+    gain = np.empty((steps.of.size, n_states))
+    for turn in reversed(turns):
+        where, of = stretch[turn], steps.of[turn]
+        gain[turn] = product[where, steps.to[turn]] - product[where, of]
+        np.add.at(product, (where, of), steps.rate[turn, None] * gain[turn])
+    at_cuts = np.empty((cuts.size, n_states))
+    at_cuts[0] = shares
+    for number in range(n_stretches):
+        at_cuts[number + 1] = at_cuts[number] @ product[number]
+    now, before = at_cuts[:-1].copy(), np.empty(steps.of.size)
+    for turn in turns:
+        where, of = stretch[turn], steps.of[turn]
+        before[turn] = now[where, of]
+        flow = before[turn] * steps.rate[turn]
+        np.subtract.at(now, (where, of), flow)
+        np.add.at(now, (where, steps.to[turn]), flow)
+    return _Stretches(product, at_cuts, before, gain)
 
 
 def _as_estimates(estimate: NDArray[np.float64], variance: NDArray[np.float64], sizes: Clusters) -> Estimates:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from telemetry_kit.stats import share_limits
+from telemetry_kit.stats import multistate, share_limits
 from telemetry_kit.stats.multistate import STAYS, occupancy
 
 
@@ -52,3 +52,62 @@ def test_one_cluster_has_no_limits_and_none_has_no_times():
     assert np.isnan(share_limits(curve.shares, level=0.95)).all()
     empty = occupancy([], [], [], [], [], n_states=2)
     assert empty.time.size == empty.shares.estimate.size == 0
+
+
+def step_by_step(start, stop, state, to, clusters, *, n_states, times):
+    """Follow every cluster from one moment to the next, as the definition has it."""
+    sizes = np.bincount(clusters[start == 0])
+    n = sizes.sum()
+    first = np.zeros((sizes.size, n_states))
+    np.add.at(first, (clusters[start == 0], state[start == 0]), 1)
+    p, influence = first.sum(axis=0) / n, (first - sizes[:, None] * first.sum(axis=0) / n) / n
+    is_move = (to != STAYS) & (to != state)
+    told = []
+    for after in times:
+        last = times[len(told) - 1] if told else -1
+        for moment in np.unique(stop[is_move & (stop > last) & (stop <= after)]):
+            at_risk = np.zeros((sizes.size, n_states))
+            lives = (start < moment) & (moment <= stop)
+            np.add.at(at_risk, (clusters[lives], state[lives]), 1)
+            rates, moved = np.zeros((n_states, n_states)), np.zeros((sizes.size, n_states, n_states))
+            goes = is_move & (stop == moment)
+            np.add.at(moved, (clusters[goes], state[goes], to[goes]), 1)
+            total = np.maximum(at_risk.sum(axis=0), 1)
+            rates = moved.sum(axis=0) / total[:, None]
+            flow = influence[:, :, None] * rates + (p / total)[None, :, None] * (moved - at_risk[:, :, None] * rates)
+            influence = influence - flow.sum(axis=2) + flow.sum(axis=1)
+            p = p - p * rates.sum(axis=1) + p @ rates
+        told.append((p, (influence**2 / (1 - sizes / n)[:, None]).sum(axis=0)))
+    return np.array(told)
+
+
+@pytest.mark.parametrize("rounded", [False, True])
+def test_long_stretches_give_what_each_step_does(rounded):
+    rng = np.random.default_rng(5)
+    pieces = []
+    for unit in range(150):
+        begin, state = 0.0, int(rng.integers(4))
+        for to in [*rng.integers(0, 4, rng.integers(1, 6)), STAYS]:
+            length = rng.exponential(3)
+            end = begin + (np.ceil(length) if rounded else length)
+            pieces.append((begin, end, state, to, unit % 11))
+            begin, state = end, to
+    given = [np.array(values) for values in zip(*pieces, strict=True)]
+    times = [0.5, 3.0, 10.0, 30.0]
+    curve = occupancy(*given, n_states=4, times=times)
+    expected = step_by_step(*given, n_states=4, times=times)
+    assert curve.shares.estimate.reshape(4, 4) == pytest.approx(expected[:, 0], abs=1e-13)
+    assert curve.shares.variance.reshape(4, 4) == pytest.approx(expected[:, 1], abs=1e-15)
+
+
+def test_of_very_many_moments_a_thousand_are_told(monkeypatch):
+    rng = np.random.default_rng(6)
+    given = np.zeros(3000), rng.exponential(size=3000), np.zeros(3000), rng.integers(1, 3, 3000), np.arange(3000) % 7
+    curve = occupancy(*given, n_states=3)
+    assert curve.time.size == len(set(curve.time)) == 1000
+    assert curve.time[[0, -1]].tolist() == [given[1].min(), given[1].max()]
+    monkeypatch.setattr(multistate, "MOST_TIMES", 3000)
+    whole = occupancy(*given, n_states=3)
+    is_told = np.isin(whole.time, curve.time)
+    assert curve.shares.estimate.reshape(-1, 3) == pytest.approx(whole.shares.estimate.reshape(-1, 3)[is_told])
+    assert curve.shares.variance.reshape(-1, 3) == pytest.approx(whole.shares.variance.reshape(-1, 3)[is_told])
