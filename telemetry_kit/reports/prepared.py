@@ -12,13 +12,16 @@ import narwhals.stable.v2 as nw
 import pandas as pd
 
 from telemetry_kit import engine, schemas
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import SourceError
-from telemetry_kit.eventlog.frames import persist
 from telemetry_kit.eventlog.scan import scan_events
+from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+
+    import duckdb
 
     from telemetry_kit.eventlog.log import EventLog
 
@@ -49,7 +52,7 @@ def open_prepared(
     exclude_servers
         The ids of servers that are left out; such that sent nothing in this recording make no difference.
     key
-        The file that ``write_key`` wrote, by which servers are called; without it by their ids.
+        The file that ``write_labelled`` wrote, by which servers are called; without it by their ids.
 
     Returns
     -------
@@ -95,13 +98,8 @@ def label_servers(log: EventLog[Any]) -> pd.DataFrame:
     return pd.DataFrame({"label": [f"S{n:0{width}}" for n in range(1, len(servers) + 1)], "server_id": servers})
 
 
-def write_key(key: pd.DataFrame, path: Path) -> None:
-    """Write which server each label stands for."""
-    key.to_csv(path, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-
-
 def read_key(path: Path) -> pd.DataFrame:
-    """Read what ``write_key`` wrote."""
+    """Read which server each label stands for, as ``write_labelled`` wrote it."""
     return pd.read_csv(path, dtype="str", keep_default_na=False)
 
 
@@ -132,30 +130,39 @@ def warn_of_absent(servers: Sequence[str], log: EventLog[Any]) -> None:
         warnings.warn(f"--exclude-servers: not in this recording: {named}", stacklevel=5)
 
 
-def write_findings(findings: pd.DataFrame, key: Path) -> None:
-    """Write the findings of a log beside its key, by whose labels they name servers.
+def write_labelled(log: EventLog[Any], key: Path) -> None:
+    """Write which server each label stands for, and beside it the events and their findings under these labels.
+
+    They are written once for all notebooks: a join within every question, nested as they are, takes DuckDB minutes to
+    plan, and in memory each notebook would hold all events.
 
     Parameters
     ----------
-    findings
-        As ``EventLog.findings``, of the events as they came: a label would be an id of unusual form.
+    log
+        The events as they came: of labels, it would find that they are ids of unusual form.
     key
-        The file that ``write_key`` wrote.
+        Where to write the key.
     """
-    _labelled(findings, read_key(key)).to_parquet(key.with_name(_FINDINGS), index=False)
+    labels = label_servers(log)
+    labels.to_csv(key, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+    _labelled(log.findings, labels).to_parquet(key.with_name(_FINDINGS), index=False)
+    for kind in schemas.EVENT_TYPES:
+        _relabelled(getattr(log, kind), labels).write_parquet(str(key.with_name(f"labelled-{kind}.parquet")))
 
 
 def _relabel(log: EventLog[Any], key: Path) -> EventLog[Any]:
     labels = read_key(key)
-    frames: dict[str, Any] = {kind: _relabelled(getattr(log, kind), labels) for kind in schemas.EVENT_TYPES}
+    connection = connections.shared_connection()
+    frames: dict[str, Any] = {
+        kind: connection.sql(f"FROM read_parquet({quote_literal(str(key.with_name(f'labelled-{kind}.parquet')))})")
+        for kind in schemas.EVENT_TYPES
+    }
     others = {
         label: log.others_us[server] for label, server in labels.itertuples(index=False) if server in log.others_us
     }
     told = replace(log, **frames, seen=_labelled(log.seen, labels), others_us=others)
-    findings = key.with_name(_FINDINGS)
-    if findings.exists():
-        # In the place of what the log would find of its labels.
-        vars(told)["findings"] = pd.read_parquet(findings)
+    # In the place of what the log would find of its labels.
+    vars(told)["findings"] = pd.read_parquet(key.with_name(_FINDINGS))
     return told
 
 
@@ -165,11 +172,11 @@ def _labelled(findings: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:
     return findings.assign(detail=findings["detail"].replace(names))
 
 
-def _relabelled(events: Any, key: pd.DataFrame) -> Any:  # noqa: ANN401 - a DuckDB relation, which has no types of its own
+def _relabelled(events: duckdb.DuckDBPyRelation, key: pd.DataFrame) -> duckdb.DuckDBPyRelation:
     """Return the events of a relation with the label in the place of the server's id."""
     opened = engine.open_frame(events, ["server_id"], parameter="events")
     labels = engine.open_alike(key, KEY_COLUMNS, parameter="key", like=opened)
     joined = opened.join(labels, on="server_id", how="left")
     told = [nw.col("label").alias("server_id") if name == "server_id" else nw.col(name) for name in opened.columns]
-    # Computed once: a join within every question, nested as they are, takes DuckDB minutes to plan.
-    return persist(engine.give_back(joined.select(*told), like=events))
+    labelled: duckdb.DuckDBPyRelation = engine.give_back(joined.select(*told), like=events)
+    return labelled

@@ -24,12 +24,10 @@ from telemetry_kit.reports.manifest import describe, key_of, make_manifest
 from telemetry_kit.reports.pdf import find_browser, print_page
 from telemetry_kit.reports.placing import MANIFEST, is_whole, read_manifest, taking_place
 from telemetry_kit.reports.prepared import (
-    label_servers,
     open_prepared,
     read_server_list,
     warn_of_absent,
-    write_findings,
-    write_key,
+    write_labelled,
 )
 from telemetry_kit.reports.tables import table_to_csv
 from telemetry_kit.reports.takeaway import check_format, write_table
@@ -255,8 +253,7 @@ def _read(source: Source, scratch: Path, asked: Asked) -> Account:
     if asked.with_ids:
         return account
     key = scratch / "servers.csv"
-    write_key(label_servers(account.log), key)
-    write_findings(account.log.findings, key)
+    write_labelled(account.log, key)
     return account._replace(key=key, log=_open(store, key, asked))
 
 

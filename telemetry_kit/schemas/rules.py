@@ -194,6 +194,8 @@ def _typed(field: Field) -> str:
         return f"CASE WHEN is_state_change THEN COALESCE(named_state, CASE COALESCE({x}, '') {states} END) END"
     if field.kind == "time":
         return f"make_timestamptz({_us(x)})"
+    if field.column == "utc_offset_s":
+        return f"CASE WHEN {x} <> '' THEN read_{field.kind}({x}) ELSE told_offset_s END"
     return f"read_{field.kind}({x})"
 
 

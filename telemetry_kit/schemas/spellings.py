@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 PROPERTY_COLUMNS = frozenset(field.column for field in FIELDS if field.is_property)
-CARRIED = ("received_at", "type_name")
-"""What a raw record has beside the fields: when the pipeline got it, and the name of its event or table."""
+CARRIED = {"received_at": "VARCHAR", "type_name": "VARCHAR", "told_offset_s": "BIGINT"}
+"""What a raw record has beside the fields, with its type: when the pipeline got it, the name of its event or table, and
+the offset that its time tells."""
 
 
 def event_type_of(type_name: str | None) -> str | None:
@@ -112,10 +113,9 @@ def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str,
         way = [f"NULLIF({x}, 'track')" if fold(key) == "type" else x for key, x in keyed]
         way = [f"NULLIF({x}, '')" for x in way] if column == "event_type" else way
         made[column] = f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0]
-    told = [f"CAST({offset_s_sql(x)} AS VARCHAR)" for key, x in keys if properties and fold(key) == _WIRE_TIME]
+    told = [offset_s_sql(x) for key, x in keys if properties and fold(key) == _WIRE_TIME]
     if told:
-        own = [made["utc_offset_s"]] if "utc_offset_s" in made else []
-        made["utc_offset_s"] = f"COALESCE({', '.join([*own, *told])})"
+        made["told_offset_s"] = f"COALESCE({', '.join(told)})"
     if "event_type" in made:
         made["type_name"] = made.pop("event_type")
     return made
@@ -150,8 +150,8 @@ def ways(
 
 def raw_columns(expressions: dict[str, str]) -> str:
     """Return a select list with a text column ``raw_<column>`` for every field, from SQL for those that are present."""
-    wanted = [(f"raw_{field.column}", field.column) for field in FIELDS]
+    wanted = [(f"raw_{field.column}", field.column, "VARCHAR") for field in FIELDS]
+    wanted += [(key, key, sql_type) for key, sql_type in CARRIED.items()]
     return ", ".join(
-        f"{expressions.get(key, 'CAST(NULL AS VARCHAR)')} AS {alias}"
-        for alias, key in [*wanted, *((key, key) for key in CARRIED)]
+        f"{expressions.get(key, f'CAST(NULL AS {sql_type})')} AS {alias}" for alias, key, sql_type in wanted
     )

@@ -104,7 +104,8 @@ def is_lost_id(x: str) -> str:
     short = f"strlen({x}) < {ID_LENGTH} AND regexp_full_match({x}, {quote_literal(LOST_POWER)})"
     has_zero = f"(contains({x}, '.0') OR (strlen({x}) < {ID_LENGTH} AND contains({x}, ',0')))"
     whole = f"{has_zero} AND regexp_full_match({x}, {quote_literal(_WHOLE_FLOAT)}) AND {_is_inexact(x)}"
-    return f"(({short}) OR ({whole}))"
+    # Numbers begin with a sign or a digit, which sort before all letters.
+    return f"({x} < ':' AND (({short}) OR ({whole})))"
 
 
 def has_control(x: str) -> str:

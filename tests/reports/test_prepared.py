@@ -7,12 +7,10 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.reports.prepared import (
-    label_servers,
     open_prepared,
     servers_of,
     warn_of_absent,
-    write_findings,
-    write_key,
+    write_labelled,
 )
 
 
@@ -32,8 +30,7 @@ def prepared(make_event, tmp_path):
         return open_prepared(str(tmp_path / "log"), since=None, cutoff=None, memory_limit="500MB", **options)
 
     log, key = opened(), tmp_path / "servers.csv"
-    write_key(label_servers(log), key)
-    write_findings(log.findings, key)
+    write_labelled(log, key)
     return log, opened(key=str(key))
 
 
