@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 LEAST_RHO = 1e-6
 """Below this intra-class correlation the beta-binomial is the binomial."""
 MOST_RHO = 0.99
+TERMS_AT_A_TIME = 1_000_000
 FEWEST_TO_DIFFER, FEWEST_GROUPS = 2, 3
 """How many groups it takes to tell how far they lie apart, and how many to tell it of the others of one."""
 
@@ -151,14 +152,35 @@ def _lower_mid_p(
     x: NDArray[np.float64], n: NDArray[np.float64], share: NDArray[np.float64], rho: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Return the beta-binomial probability of fewer than ``x`` of ``n``, and half that of exactly so many."""
-    from scipy.stats import betabinom, binom
+    from scipy.stats import binom
 
-    a, b = _shapes(share, rho)
+    shapes = _shapes(share, rho)
     is_binomial = (rho < LEAST_RHO) | (share <= 0) | (share >= 1)
     mid_p = np.empty(x.shape)
-    for law, rows, shapes in ((binom, is_binomial, [share]), (betabinom, ~is_binomial, [a, b])):
-        own = [values[rows] for values in (x, n, *shapes)]
-        mid_p[rows] = law.cdf(own[0] - 1, *own[1:]) + law.pmf(*own) / 2
+    own = [values[is_binomial] for values in (x, n, share)]
+    mid_p[is_binomial] = binom.cdf(own[0] - 1, *own[1:]) + binom.pmf(*own) / 2
+    mid_p[~is_binomial] = _betabinomial_mid_p(*(values[~is_binomial] for values in (x, n, *shapes)))
+    return mid_p
+
+
+def _betabinomial_mid_p(
+    x: NDArray[np.float64], n: NDArray[np.float64], a: NDArray[np.float64], b: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Add up the probabilities of 0 to ``x``, for all groups at once: SciPy's own sum takes them one by one."""
+    from scipy.stats import betabinom
+
+    mid_p = np.empty(x.size)
+    lengths = x.astype(np.int64) + 1
+    parts = np.cumsum(lengths) // TERMS_AT_A_TIME
+    for part in np.unique(parts):
+        mine = parts == part
+        length = lengths[mine]
+        ends = np.cumsum(length)
+        outcome = np.arange(ends[-1]) - np.repeat(ends - length, length)
+        probability: NDArray[np.float64] = np.asarray(
+            betabinom.pmf(outcome, *(np.repeat(values[mine], length) for values in (n, a, b)))
+        )
+        mid_p[mine] = np.add.reduceat(probability, ends - length) - probability[ends - 1] / 2
     return mid_p
 
 
@@ -169,8 +191,11 @@ def expected_range(
     from scipy.stats import betabinom, binom
 
     is_binomial = rho < LEAST_RHO or not 0 < share < 1
-    law = binom(n, share) if is_binomial else betabinom(n, *_shapes(np.asarray(share), np.asarray(rho)))
-    return law.ppf((1 - level) / 2) / n, law.ppf((1 + level) / 2) / n
+    # Many groups have as many trials as others, and the law of each number is inverted once.
+    sizes, of = np.unique(n, return_inverse=True)
+    law = binom(sizes, share) if is_binomial else betabinom(sizes, *_shapes(np.asarray(share), np.asarray(rho)))
+    lower, upper = (np.asarray(law.ppf((1 + side * level) / 2) / sizes) for side in (-1, 1))
+    return lower[of], upper[of]
 
 
 def _shapes(share: NDArray[np.float64], rho: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

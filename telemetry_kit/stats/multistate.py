@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 STAYS = -1
 """Where a piece leads that ends with the observation, and not with a move."""
-MOST_TIMES = 1000
+MOST_TIMES = 500
 """How many moments are told at most where no times were asked for."""
 _ROUNDING = 1e-12
 """What rounding may leave where there is nothing."""
@@ -204,10 +204,11 @@ def _walk(
     moments = [steps.moment[mine] for mine in states]
     losses = [_summed(gains[mine] * steps.rate[mine, None]) for mine in states]
     influence, at_risk = (first - sizes.n[:, None] * stretches.shares[0]) / n, np.zeros(first.shape)
-    told = {}
+    told, is_told = {}, np.isin(cuts, after)
     moved, changed = np.searchsorted(steps.moment[steps.move], cuts), np.searchsorted(changes.moment, cuts)
     for number, cut in enumerate(cuts):
-        told[cut] = stretches.shares[number], (influence**2 * sizes.correction[:, None]).sum(axis=0)
+        if is_told[number]:
+            told[cut] = stretches.shares[number], sizes.correction @ influence**2
         if number + 1 == cuts.size:
             break
         cluster, state, moment, sign = (values[changed[number] : changed[number + 1]] for values in changes)

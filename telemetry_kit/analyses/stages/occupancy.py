@@ -58,7 +58,7 @@ def stage_occupancy(
         their server, that holds.
     at
         Times since the start to tell the shares at, such as ``["1h", "1D"]``; without it, whenever an
-        incident moved, or at a thousand of these moments where there are more.
+        incident moved, or at 500 of these moments where there are more.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
     cluster

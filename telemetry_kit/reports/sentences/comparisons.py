@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from telemetry_kit.reports.columns import TIMES, VALUES
-from telemetry_kit.reports.sentences.rows import listed, rows_of, sentence, stage_name
+from telemetry_kit.reports.sentences.rows import check_columns, listed, rows_of, sentence, stage_name
 from telemetry_kit.reports.wording import between, count, day, duration, is_null, number, per_cent, points, signed
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def periods_compared(periods: pd.DataFrame, latest: Mapping[str, tuple[pd.Timest
     """
     if not latest:
         return ""
-    rows_of(periods, ("period", "is_complete"))
+    check_columns(periods, ("period", "is_complete"))
     first, last = latest
     row = {"group_a": first, "group_b": last}
     names = {name: period_name(name, row, latest) for name in latest}

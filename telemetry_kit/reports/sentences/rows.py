@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-def rows_of(table: pd.DataFrame, columns: Sequence[str]) -> list[Row]:
-    """Return the rows of a table, and see that it has the columns that a sentence speaks of.
+def check_columns(table: pd.DataFrame, columns: Sequence[str]) -> None:
+    """See that a table has the columns that a sentence speaks of.
 
     Raises
     ------
@@ -26,6 +26,17 @@ def rows_of(table: pd.DataFrame, columns: Sequence[str]) -> list[Row]:
     missing = [column for column in columns if column not in table]
     if missing:
         raise ParameterError("table", f"a frame without {', '.join(missing)}", f"the columns {', '.join(columns)}")
+
+
+def rows_of(table: pd.DataFrame, columns: Sequence[str]) -> list[Row]:
+    """Return the rows of a table, and see that it has the columns that a sentence speaks of.
+
+    Raises
+    ------
+    ParameterError
+        Where a column is missing.
+    """
+    check_columns(table, columns)
     return [{str(name): value for name, value in row.items()} for row in table.astype(object).to_dict("records")]
 
 

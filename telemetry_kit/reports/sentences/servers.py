@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from telemetry_kit.reports.sentences.rows import listed, rows_of
+from telemetry_kit.reports.sentences.rows import check_columns, listed, rows_of
 from telemetry_kit.reports.wording import count, day, per_cent
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def server_activity(table: pd.DataFrame) -> str:
     ... }))
     '2 servers sent 6 events from 2 Nov 2020 to 3 Nov 2020.'
     """
-    rows_of(table, ("server_id", "date", *_EVENTS))
+    check_columns(table, ("server_id", "date", *_EVENTS))
     if table.empty:
         return "No server sent an event of these types."
     n_events = int(table[list(_EVENTS)].to_numpy().sum())
@@ -65,7 +65,7 @@ def rejected(audit: pd.DataFrame) -> str:
     >>> rejected(pd.DataFrame({"n_read": [8], "n_rejected": [2]}))
     '**2 of 8 records (25 %) were rejected**, each with its reasons.'
     """
-    rows_of(audit, ("n_read", "n_rejected"))
+    check_columns(audit, ("n_read", "n_rejected"))
     n_read, n_rejected = int(audit["n_read"].sum()), int(audit["n_rejected"].sum())
     if not n_read:
         return "No record was read."
@@ -98,7 +98,7 @@ def versions_in_use(table: pd.DataFrame) -> str:
     ... }))
     'On 20 Dec 2020, 31 of 39 servers (79 %) ran version 1.1.0, 8 (21 %) 1.0.0.'
     """
-    rows_of(table, ("date", "version", "n_servers", "n_in_use"))
+    check_columns(table, ("date", "version", "n_servers", "n_in_use"))
     last = table[table["date"] == table["date"].max()]
     rows = [row for row in rows_of(last, ("n_in_use",)) if row["n_in_use"]]
     if not rows:
