@@ -13,17 +13,18 @@ from telemetry_kit.quoting import quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     import duckdb
 
 _local = threading.local()
 
 
-def connect() -> duckdb.DuckDBPyConnection:
-    """Open a DuckDB connection that shows every timestamp in UTC."""
+def connect(path: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB connection that shows every timestamp in UTC, to a database in memory or in a file."""
     import duckdb
 
-    connection = duckdb.connect()
+    connection = duckdb.connect(":memory:" if path is None else path)
     connection.execute("SET TimeZone = 'UTC'")
     # Without ipywidgets, DuckDB shows no progress in Jupyter anyway, but takes any setting of it for an error.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:

@@ -237,7 +237,7 @@ def is_same(source: object, target: Path) -> bool:
 
 
 def _connection(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
-    connection = connections.connect()
+    connection = connections.connect(folder / "events.duckdb")
     connections.limit_memory(connection, memory_limit)
     connection.execute(f"SET temp_directory = {quote_literal(str(folder / 'spill'))}")
     return connection

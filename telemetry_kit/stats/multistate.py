@@ -73,8 +73,8 @@ def occupancy(
     n_states
         How many states there are.
     times
-        When to tell the shares, ascending; None: whenever a unit moves, or ``MOST_TIMES`` of
-        these moments, evenly spread among them, where there are more.
+        When to tell the shares, ascending; None: whenever a unit moves, or ``MOST_TIMES`` of these moments, evenly
+        spread among them, where there are more.
 
     Notes
     -----

@@ -53,8 +53,8 @@ def stage_exits(
         A frame of any kind, as ``stage_visits`` or ``status_visits`` returns it. Visits whose beginning was not
         recorded, and those of no length, are left out.
     at
-        Times in the stage to tell the shares at, such as ``["1h", "1D"]``; without it, whenever a visit
-        ended, or at 500 of these moments where there are more.
+        Times in the stage to tell the shares at, such as ``["1h", "1D"]``; without it, whenever a visit ended,
+        or at 500 of these moments where there are more.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
     cluster

@@ -57,8 +57,8 @@ def stage_occupancy(
         When the observation of closed incidents ended: the cutoff of the visits. Where visits tell an earlier one for
         their server, that holds.
     at
-        Times since the start to tell the shares at, such as ``["1h", "1D"]``; without it, whenever an
-        incident moved, or at 500 of these moments where there are more.
+        Times since the start to tell the shares at, such as ``["1h", "1D"]``; without it, whenever an incident
+        moved, or at 500 of these moments where there are more.
     by
         A column of ``visits``, or several: each of their values is a sample of its own, a null as well.
     cluster
