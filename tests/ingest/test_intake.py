@@ -1,11 +1,13 @@
 """Records become valid events or rejected ones, whichever way they are read, and each keeps its place."""
 
+import contextlib
 import json
 
 import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit.engine import connections
 from telemetry_kit.ingest import duplicates, fast_path, intake
 
 
@@ -211,3 +213,11 @@ def test_an_event_of_another_type_is_counted_under_its_name(load, make_event):
     log = load(make_event(0, "frontend"), make_event(1, "frontend"), {"type": "identify", "userId": "s"}, make_event(2))
     notes = log.findings[log.findings["finding"] == "other event type"]
     assert notes[["detail", "n"]].to_numpy().tolist() == [["frontend", 2], ["identify", 1]]
+
+
+def test_the_events_of_a_database_in_a_file_lie_in_it(tmp_path):
+    for path, is_temporary in ((tmp_path / "events.duckdb", False), (None, True)):
+        with contextlib.closing(connections.connect(path)) as connection:
+            intake.create_events(connection)
+            told = connection.execute("SELECT temporary FROM duckdb_tables() WHERE table_name = 'events'").fetchall()
+        assert told == [(is_temporary,)]
