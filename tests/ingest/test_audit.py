@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 import telemetry_kit as tk
+from telemetry_kit.schemas.values import NULL_WORDS
 
 NAMES = [f"file {letter}" for letter in "abcdefghij"]
 EXAMPLES = {"containers": 75, "wire lines": 30}
@@ -28,9 +29,10 @@ KINDS = ("tasks", "incident", "playbook")
 
 # Records --------------------------------------------------------------------------------------------------------------
 
-NOT_A_TEXT = ("{", "[", "NaN", "Infinity", "-Infinity")
+NOT_A_TEXT = ("{", "[", "NaN", "Infinity", "-Infinity", *"+-0123456789")
+"""How what is nested, is no number, or may be one begins."""
 WORDS = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=8).filter(
-    lambda text: not text.startswith(NOT_A_TEXT) and text.strip() == text
+    lambda text: not text.startswith(NOT_A_TEXT) and text.strip() == text and text not in NULL_WORDS
 )
 COUNTS = st.integers(0, 2**63 - 1)
 FAULTS = st.sampled_from(
