@@ -237,13 +237,22 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
 
 
 def _from_wide(stream: io.BufferedReader, coding: str) -> Iterator[bytes]:
-    decoder = codecs.getincrementaldecoder(coding)("surrogatepass")
+    codecs.register_error("half_or_none", _half_or_none)
+    decoder = codecs.getincrementaldecoder(coding)("half_or_none")
     for block in _blocks(stream):
         if text := decoder.decode(block):
             yield text.encode("utf-8", "surrogatepass")
     if decoder.getstate()[0]:
         # Half a character at the end: its line is no text.
         yield b"\xff"
+
+
+def _half_or_none(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Let half a character pass, and put one in the place of what is no character: its line is no text."""
+    try:
+        return codecs.lookup_error("surrogatepass")(error)
+    except UnicodeDecodeError as none:
+        return "\udcff", none.end
 
 
 class _Blocks(io.RawIOBase):
