@@ -12,6 +12,7 @@ import sys
 import time
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import telemetry_kit as tk
@@ -333,6 +334,17 @@ def test_an_earlier_log_stays_where_the_disk_is_full(tmp_path, lines, monkeypatc
     with pytest.raises(ResourceError, match="'log' cannot be written: No space left on device"):
         tk.convert_events(lines, out)
     assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("kind", [duckdb.IOException, duckdb.TransactionException, duckdb.FatalException])
+def test_a_database_of_ours_that_cannot_be_written_is_told_in_one_line(tmp_path, lines, monkeypatch, kind):
+    def full(_connection):
+        raise kind("Failed to commit: Could not write file")
+
+    monkeypatch.setattr(convert, "order_ties", full)
+    with pytest.raises(ResourceError, match=r"^temporary files: '.*' cannot be written: Failed to commit: Could not"):
+        tk.convert_events(lines, tmp_path / "log")
+    assert not (tmp_path / "log").exists()
 
 
 def test_no_name_is_no_place(tmp_path, lines, monkeypatch):

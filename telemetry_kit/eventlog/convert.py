@@ -18,7 +18,7 @@ from telemetry_kit.ingest.audit import last_others, make_audit, make_seen, newes
 from telemetry_kit.ingest.duplicates import ARRIVAL
 from telemetry_kit.ingest.inputs import describe_files, input_files
 from telemetry_kit.ingest.intake import Intake
-from telemetry_kit.ingest.opening import own_disk, why
+from telemetry_kit.ingest.opening import is_of_disk, own_disk, why
 from telemetry_kit.ingest.sources import settle, take
 from telemetry_kit.ingest.ties import order_ties
 from telemetry_kit.schemas.log_tables import ARRIVED, MARK
@@ -165,7 +165,8 @@ def _convert(
             settle(intake, lambda finder: take(finder, source, folder, is_new))
         if isinstance(intake, NumberedIntake):
             more["arrived"] = write_arrived(intake, made / ARRIVED) | {"asked": asked(since, until)}
-        order_ties(connection)
+        with own_disk():
+            order_ties(connection)
         before = earlier.folder / "quarantine.parquet" if earlier else None
         _sort_quarantine(intake, folder / _UNSORTED, before, made / "quarantine.parquet")
         moment = newest(intake) if until is None else until
@@ -183,8 +184,6 @@ def _convert(
 @contextlib.contextmanager
 def written(target: Path) -> Iterator[Path]:
     """Give a directory to write a log in, which takes the place of an earlier one at the end."""
-    import duckdb
-
     try:
         with (
             output.held(target, lambda fault: SourceError(f"directory: {target.name!r}: {fault}")),
@@ -192,7 +191,9 @@ def written(target: Path) -> Iterator[Path]:
         ):
             yield made
             output.put_in_place(made, target, own_files(), MARK)
-    except (OSError, duckdb.IOException) as error:
+    except Exception as error:
+        if not is_of_disk(error):
+            raise
         raise ResourceError(f"directory: {target.name!r} cannot be written: {why(error)}") from None
 
 

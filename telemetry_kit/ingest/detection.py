@@ -38,6 +38,8 @@ TITLE_LINES = 20
 """How many lines may stand up to the header of a delimited file."""
 _OBJECT_SPAN = 1024
 """How long the beginning of a line may be that tells an object."""
+WIDE_HEAD = 16
+"""By how many bytes a coding of wide characters is told: its mark, and three of UTF-32."""
 
 
 def read_files(
@@ -200,7 +202,7 @@ def _is_plain_name(path: Path) -> bool:
 
 def utf8(stream: io.BufferedReader) -> io.BufferedReader:
     """Skip a byte-order mark; UTF-16 and UTF-32 come out as UTF-8."""
-    head = stream.peek(4)[:4]
+    head = stream.peek(WIDE_HEAD)[:WIDE_HEAD]
     coding = _wide_coding(head)
     if coding is not None:
         return io.BufferedReader(_Blocks(_from_wide(stream, coding)), BLOCK)
@@ -210,17 +212,26 @@ def utf8(stream: io.BufferedReader) -> io.BufferedReader:
 
 
 def _wide_coding(head: bytes) -> str | None:
-    # The mark of the one begins with that of the other.
-    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)):
+    if head.startswith((codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)) and _is_utf32(head):
         return "utf-32"
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         return "utf-16"
     # Without a mark: texts of ours begin with characters of ASCII.
-    if len(head) == len(b"{\0x\0") and head[1] == head[3] == 0 and head[0] and head[2]:
+    first = head[:4]
+    if len(first) == len(b"{\0x\0") and first[1] == first[3] == 0 and first[0] and first[2]:
         return "utf-16-le"
-    if len(head) == len(b"\0{\0x") and head[0] == head[2] == 0 and head[1] and head[3]:
+    if len(first) == len(b"\0{\0x") and first[0] == first[2] == 0 and first[1] and first[3]:
         return "utf-16-be"
     return None
+
+
+def _is_utf32(head: bytes) -> bool:
+    """Tell UTF-32 from UTF-16 that begins with a zero, whose mark looks the same: few pairs of its are a character."""
+    try:
+        head[: len(head) // 4 * 4].decode("utf-32", "surrogatepass")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def line_feeds(stream: io.BufferedReader) -> io.BufferedReader:
@@ -237,8 +248,7 @@ def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:
 
 
 def _from_wide(stream: io.BufferedReader, coding: str) -> Iterator[bytes]:
-    codecs.register_error("half_or_none", _half_or_none)
-    decoder = codecs.getincrementaldecoder(coding)("half_or_none")
+    decoder = codecs.getincrementaldecoder(coding)(_HALF_OR_NONE)
     for block in _blocks(stream):
         if text := decoder.decode(block):
             yield text.encode("utf-8", "surrogatepass")
@@ -253,6 +263,10 @@ def _half_or_none(error: UnicodeError) -> tuple[str | bytes, int]:
         return codecs.lookup_error("surrogatepass")(error)
     except UnicodeDecodeError as none:
         return "\udcff", none.end
+
+
+_HALF_OR_NONE = "telemetry_kit_half_or_none"
+codecs.register_error(_HALF_OR_NONE, _half_or_none)
 
 
 class _Blocks(io.RawIOBase):
@@ -302,7 +316,8 @@ def _holds_documents(head: bytes, lines: list[bytes]) -> bool:
         # The beginning of an array, or of an object that goes on in the next line.
         is_open = first == b"{" and not second.startswith(b"{")
         is_cut = len(lines) == 1 and len(head) == BLOCK and _is_object(first)
-        is_begun = bool(_ARRAY.match(first)) or is_open or (first[:1] == b"{" and second[:1] == b'"')
+        goes_on = first[:1] == b"{" and first[-1:] in b"{[,:" and second[:1] == b'"'
+        is_begun = bool(_ARRAY.match(first)) or is_open or goes_on
         return is_begun or is_cut or _begins_wrapper(head)
     if isinstance(whole, dict):
         return _begins_wrapper(first) or rows_of(whole) is not None

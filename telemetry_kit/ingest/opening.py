@@ -48,14 +48,24 @@ def own_disk() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        import duckdb
-
-        if not isinstance(error, (OSError, duckdb.IOException)):
+        if not is_of_disk(error):
             raise
         place = tempfile.gettempdir()
         raise ResourceError(
             f"temporary files: {place!r} cannot be written: {why(error)}; TMPDIR names another"
         ) from None
+
+
+def is_of_disk(error: Exception) -> bool:
+    """Tell that something could not be written, or read, on a disk.
+
+    A commit to a database in a file says so in its own way, and once it failed all else that is asked of it.
+    """
+    import duckdb
+
+    if isinstance(error, (OSError, duckdb.IOException)):
+        return True
+    return isinstance(error, (duckdb.TransactionException, duckdb.FatalException)) and "write" in str(error)
 
 
 def copy(stream: io.BufferedReader, target: Path) -> None:

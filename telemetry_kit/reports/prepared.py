@@ -15,6 +15,7 @@ from telemetry_kit import engine, schemas
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import SourceError
 from telemetry_kit.eventlog.scan import scan_events
+from telemetry_kit.ingest.opening import own_disk
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
@@ -143,18 +144,25 @@ def write_labelled(log: EventLog[Any], key: Path) -> None:
     key
         Where to write the key.
     """
-    labels = label_servers(log)
-    labels.to_csv(key, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
-    _labelled(log.findings, labels).to_parquet(key.with_name(_FINDINGS), index=False)
-    for kind in schemas.EVENT_TYPES:
-        _relabelled(getattr(log, kind), labels).write_parquet(str(key.with_name(f"labelled-{kind}.parquet")))
+    labels, findings = label_servers(log), log.findings
+    with own_disk():
+        labels.to_csv(key, index=False, quoting=csv.QUOTE_NONNUMERIC, lineterminator="\n")
+        _labelled(findings, labels).to_parquet(key.with_name(_FINDINGS), index=False)
+        for kind in schemas.EVENT_TYPES:
+            events = _relabelled(getattr(log, kind), labels)
+            with connections.within_memory(events):
+                events.write_parquet(str(_events_file(key, kind)))
+
+
+def _events_file(key: Path, kind: str) -> Path:
+    return key.with_name(f"labelled-{kind}.parquet")
 
 
 def _relabel(log: EventLog[Any], key: Path) -> EventLog[Any]:
     labels = read_key(key)
     connection = connections.shared_connection()
     frames: dict[str, Any] = {
-        kind: connection.sql(f"FROM read_parquet({quote_literal(str(key.with_name(f'labelled-{kind}.parquet')))})")
+        kind: connection.sql(f"FROM read_parquet({quote_literal(str(_events_file(key, kind)))})")
         for kind in schemas.EVENT_TYPES
     }
     others = {

@@ -192,8 +192,8 @@ def files(draw, make_event, name, forms=tuple(FORMS), hurts=HURTS):
             junk = draw(JUNK)
             lines.insert(at, junk)
             places = [place + (place > at) for place in places]
-            # Documents that stand in one line are a record each.
-            file.n_junk, file.rejected_at = 1 + (junk == "{} {}"), {at + 1}
+            # Documents that stand in one line are a record each, but a file without any event is one as a whole.
+            file.n_junk, file.rejected_at = 1 + (junk == "{} {}" and bool(places)), {at + 1}
         elif hurt == "blank lines":
             lines = [part for line in lines for part in (" \t" * draw(st.integers(0, 1)), line)]
             places = [2 * place for place in places]

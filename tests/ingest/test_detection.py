@@ -201,6 +201,26 @@ def test_text_in_utf16_that_is_no_text_is_rejected_alone(load, lines, make_event
     assert rejected(log).keys() == {("given", 4), ("given", 6)}
 
 
+@pytest.mark.parametrize("first", ['{"a": ' + "[" * 3000 + "]" * 3000 + "}", '{"a": 1'], ids=["too deep", "broken"])
+def test_a_text_behind_a_line_that_cannot_be_read_is_no_part_of_it(load, lines, account, first):
+    log = load(f'{first}\n"x"\n'.encode() + lines)
+    assert account(log) == {"read": 5, "valid": 3, **PLAIN, "rejected": 2}
+    assert rejected(log).keys() == {("given", 1), ("given", 2)}
+
+
+def test_text_in_utf16_that_begins_with_a_zero_is_not_taken_for_utf32(load, lines, account):
+    log = load(codecs.BOM_UTF16_LE + ("\0\n" + lines.decode()).encode("utf-16-le"))
+    assert account(log) == {"read": 4, "valid": 3, **PLAIN, "rejected": 1}
+    assert rejected(log).keys() == {("given", 1)}
+
+
+def test_what_is_no_character_of_utf32_is_rejected_alone(load, lines, make_event, account):
+    more = json.dumps(make_event(9)).encode("utf-32-le")
+    log = load(codecs.BOM_UTF32_LE + lines.decode().encode("utf-32-le") + b"\xff\xff\xff\x7f\n\0\0\0" + more)
+    assert account(log) == {"read": 5, "valid": 4, **PLAIN, "rejected": 1}
+    assert rejected(log).keys() == {("given", 4)}
+
+
 @pytest.mark.parametrize("form", ["lines", "an array", "csv", "bodies"])
 def test_a_truncated_archive_is_short_by_one_rejected_record(load, make_event, account, form):
     events = [make_event(n) for n in range(3000)]

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit.errors import ResourceError
 from telemetry_kit.reports.prepared import (
     open_prepared,
     servers_of,
@@ -70,3 +71,9 @@ def test_servers_whose_deliveries_have_gaps_are_found_under_their_labels(prepare
 def test_events_of_other_types_are_those_of_the_label(prepared):
     log, labelled = prepared
     assert labelled.others_us == {"S02": log.others_us["a" * 26]}
+
+
+def test_where_labelled_events_cannot_be_written_is_told_in_one_line(prepared, tmp_path):
+    log, _ = prepared
+    with pytest.raises(ResourceError, match=r"^temporary files: '.*' cannot be written: .*; TMPDIR names another$"):
+        write_labelled(log, tmp_path / "gone" / "servers.csv")
