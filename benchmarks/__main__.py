@@ -21,6 +21,7 @@ from benchmarks.analyses import ANALYSES, PROGRESSION
 from benchmarks.containers import CLEAN, CONTAINERS, SHARES, write_container
 from benchmarks.measuring import HEADER, compare, growth, importing, line, run
 from benchmarks.polars_queries import QUERIES
+from telemetry_kit.engine.connections import ANALYSIS_MEMORY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 SIZES = (100_000, 1_000_000, 4_000_000, 10_000_000)
 IN_MEMORY = 1_000_000
 """How many events are loaded beside those who load them otherwise, and analysed in frames of pandas."""
-
-MEMORY_LIMIT = "2GB"
 
 
 def main() -> None:
@@ -84,7 +83,7 @@ def _rows(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     for name, kind, (peer, theirs, python, limit) in _peers(options.peers):
         if is_wanted(name):
             size = events if kind == "relations" else in_memory
-            arguments = (str(_store(folder, size)), name, kind, MEMORY_LIMIT)
+            arguments = (str(_store(folder, size)), name, kind, ANALYSIS_MEMORY)
             works = ("analysis_telemetry_kit", theirs)
             what = f"{name}, {size:,} {'on Parquet' if kind == 'relations' else 'in pandas'}"
             yield compare(what, peer, works, arguments, limit=limit, times=times, python=python)

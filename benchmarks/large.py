@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.analyses import ANALYSES
 from benchmarks.measuring import ROOT, command_of, environment, line
+from telemetry_kit.engine.connections import ANALYSIS_MEMORY
 from telemetry_kit.simulate import write_simulation
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _rows(folder: Path, millions: int, only: str, before: dict[str, tuple[int, f
     store = folder / f"large-{millions}"
     works = {"convert": ["convert_telemetry_kit", str(parts), str(store)]}
     works |= {
-        name: ["analysis_telemetry_kit", str(store), name, "relations"]
+        name: ["analysis_telemetry_kit", str(store), name, "relations", ANALYSIS_MEMORY]
         for name, analysis in ANALYSES.items()
         if "licenses" not in analysis.sql
     }

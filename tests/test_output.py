@@ -21,6 +21,7 @@ from telemetry_kit.cli import main
 from telemetry_kit.errors import ResourceError, SourceError
 from telemetry_kit.eventlog import convert
 from telemetry_kit.ingest import compression, detection
+from telemetry_kit.reports import write_report
 
 
 def refuse(fault):
@@ -345,6 +346,20 @@ def test_a_database_of_ours_that_cannot_be_written_is_told_in_one_line(tmp_path,
     with pytest.raises(ResourceError, match=r"^temporary files: '.*' cannot be written: Failed to commit: Could not"):
         tk.convert_events(lines, tmp_path / "log")
     assert not (tmp_path / "log").exists()
+
+
+def test_a_report_whose_events_have_no_room_tells_the_place_for_temporary_files(tmp_path, lines, monkeypatch):
+    told = (
+        'Async write failed for range [offset=2, size=3]: {"exception_type":"IO","exception_message":"No \\"room\\""}'
+    )
+
+    def full(*_, **__):
+        raise duckdb.IOException(told)
+
+    monkeypatch.setattr(convert, "write_mark", full)
+    with pytest.raises(ResourceError, match=r"^temporary files: '.*' cannot be written: No \"room\"; TMPDIR names"):
+        write_report(lines, tmp_path / "report")
+    assert not (tmp_path / "report").exists()
 
 
 def test_no_name_is_no_place(tmp_path, lines, monkeypatch):

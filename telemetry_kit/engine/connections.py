@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     import duckdb
 
+ANALYSIS_MEMORY = "2GB"
+"""How much memory analyses of a log on disk, and reports, may use where nothing else is asked."""
+
 _local = threading.local()
 
 
@@ -41,6 +44,29 @@ def shared_connection() -> duckdb.DuckDBPyConnection:
         _local.connection.execute(f"SET temp_directory = {quote_literal(spill)}")
     connection: duckdb.DuckDBPyConnection = _local.connection
     return connection
+
+
+def limit_shared_memory(memory_limit: str | None) -> None:
+    """Let this thread's connection use at most so much memory; by default what it was told before, or little.
+
+    Raises
+    ------
+    ParameterError
+        Where ``memory_limit`` is no amount of memory.
+    """
+    connection = shared_connection()
+    if memory_limit is None and (hasattr(_local, "is_limited") or _has_little(connection)):
+        return
+    limit_memory(connection, memory_limit or ANALYSIS_MEMORY)
+    _local.is_limited = True
+
+
+def _has_little(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Tell that what DuckDB takes of the machine by itself is no more than what is taken by default."""
+    ((told,),) = connection.execute("SELECT current_setting('memory_limit')").fetchall()
+    amount, unit = told.split()
+    enough = float(ANALYSIS_MEMORY.removesuffix("GB"))
+    return unit in {"bytes", "KiB", "MiB"} or (unit == "GiB" and float(amount) < enough)
 
 
 def limit_memory(connection: duckdb.DuckDBPyConnection, memory_limit: str) -> None:

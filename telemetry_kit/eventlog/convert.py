@@ -194,6 +194,10 @@ def written(target: Path) -> Iterator[Path]:
     except Exception as error:
         if not is_of_disk(error):
             raise
+        if target.parent.name.startswith(temporary.PREFIX):
+            # A log that a report is made from: nobody asked for that directory.
+            with own_disk():
+                raise
         raise ResourceError(f"directory: {target.name!r} cannot be written: {why(error)}") from None
 
 

@@ -80,11 +80,12 @@ def scan_events(
     memory_limit
         How much memory DuckDB may use, such as ``"2GB"``, for converting and for every analysis of this thread
         afterwards; what does not fit goes to disk. By default as much as ``convert_events`` takes for converting, and
-        four fifths of the machine's for analyses.
+        for analyses 2 GB, or what an earlier call said.
     spark
         A session of Spark: its cluster then loads the raw files, which its workers must see, and makes no store. Large
         plain files of JSON lines are read in pieces, every other file by one task. An address that Spark knows, such as
-        ``s3a://bucket/dumps``, is a source as well; a log that was saved or converted is opened where it lies.
+        ``s3a://bucket/dumps``, is a source as well; a log that was saved or converted is opened where it lies. What was
+        loaded stays in the cache of the session, until it ends or ``session.catalog.clearCache()`` frees it.
 
     Returns
     -------
@@ -126,8 +127,7 @@ def scan_events(
     if spark is not None:
         return _on_spark(source, spark, first, until)
     connection = connections.shared_connection()
-    if memory_limit is not None:
-        connections.limit_memory(connection, memory_limit)
+    connections.limit_shared_memory(memory_limit)
     if store is not None and not os.fspath(store):
         raise ParameterError("store", store, "a path")
     if is_saved(source):

@@ -54,16 +54,12 @@ _COLUMNS = [field.column for field in schemas.FIELDS]
 def create_events(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the typed table ``events``, in which every record has its place and what became of it.
 
-    A connection to a file has it there, packed and never in memory as a whole; what is kept of a table in memory
-    grows with it even where its rows are on disk.
+    A connection to a file has it there, packed and never in memory as a whole, which a temporary table would be.
     """
-    is_file = connection.execute(
-        "SELECT path IS NOT NULL FROM duckdb_databases() WHERE database_name = current_database()"
-    ).fetchall() == [(True,)]
     typed = ", ".join(f"{quote_identifier(f.column)} {VALUE_KINDS[f.kind].sql_type}" for f in schemas.FIELDS)
     connection.execute(
-        f"CREATE OR REPLACE {'' if is_file else 'TEMP'} TABLE events (source INTEGER, record BIGINT, place BIGINT, "
-        f"position INTEGER, status TINYINT, type_name VARCHAR, n_members INTEGER, is_late BOOLEAN, {typed})"
+        "CREATE OR REPLACE TABLE events (source INTEGER, record BIGINT, place BIGINT, position INTEGER, "
+        f"status TINYINT, type_name VARCHAR, n_members INTEGER, is_late BOOLEAN, {typed})"
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import stat
 import tempfile
 from typing import TYPE_CHECKING
@@ -14,6 +15,10 @@ if TYPE_CHECKING:
     import io
     from collections.abc import Iterator
     from pathlib import Path
+
+_BLOCK = 1024 * 1024
+_TOLD_IN_JSON = re.compile(r'"exception_message":"((?:[^"\\]|\\.)*)"')
+"""What DuckDB tells of a fault in a thread that it has for writing."""
 
 
 def open_regular(path: Path) -> io.BufferedReader:
@@ -81,10 +86,9 @@ def copy(stream: io.BufferedReader, target: Path) -> None:
             out.close()
 
 
-_BLOCK = 1024 * 1024
-
-
 def why(error: BaseException) -> str:
     """Return the reason of an error in one line."""
-    text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return " ".join(str(text).split())
+    text = str(getattr(error, "strerror", None) or str(error) or type(error).__name__)
+    if told := _TOLD_IN_JSON.search(text):
+        text = told[1].replace("\\", "")
+    return " ".join(text.split())

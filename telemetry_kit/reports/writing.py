@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from telemetry_kit import engine, temporary
 from telemetry_kit.analyses.periods import list_periods
+from telemetry_kit.engine.connections import ANALYSIS_MEMORY
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ParameterError, ReportError
 from telemetry_kit.eventlog import bundled
 from telemetry_kit.eventlog.convert import convert_events
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from telemetry_kit.reports.cover import Moment, Source
     from telemetry_kit.reports.pages import Chapter
 
-MEMORY_LIMIT = "2GB"
 QUARANTINE = "quarantine.jsonl"
 WEEKS_FOR_MONTHS = 7
 """A recording of fewer weeks has no two months to compare, or of one only a few days."""
@@ -67,7 +67,7 @@ def write_report(
     tables: str = "csv",
     single_file: bool = False,
     with_pdf: bool = False,
-    memory_limit: str = MEMORY_LIMIT,
+    memory_limit: str = ANALYSIS_MEMORY,
     on_progress: Callable[[int, int, str], None] = lambda _done, _total, _what: None,
 ) -> Path:
     """Execute the notebooks on a source, and write what they show as a report that needs nothing else.

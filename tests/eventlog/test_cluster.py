@@ -24,10 +24,17 @@ pytestmark = [pytest.mark.spark, pytest.mark.slow, pytest.mark.filterwarnings("i
 
 
 @pytest.fixture(scope="module")
-def session():
+def running():
     session = start_session("local[2]")
     yield session
     session.stop()
+
+
+@pytest.fixture
+def session(running):
+    """A session that keeps nothing of the logs of other tests."""
+    yield running
+    running.catalog.clearCache()
 
 
 def write(folder, **files):

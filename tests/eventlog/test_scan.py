@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import threading
 
 import duckdb
 import narwhals.stable.v2 as nw
@@ -214,8 +215,35 @@ def test_an_amount_of_memory_has_to_be_one(source):
         tk.scan_events(source, memory_limit="much")
 
 
-def test_memory_is_limited(source, tmp_path):
-    tk.scan_events(source, store=tmp_path / "store", memory_limit="123MB")
-    limit = connections.shared_connection().execute("SELECT current_setting('memory_limit')").fetchall()
-    connections.limit_memory(connections.shared_connection(), "4GB")
-    assert limit == [("117.3 MiB",)]
+def memory_after(*limits):
+    """The limit of memory that a new thread has after it scanned with each of these limits."""
+    told = []
+
+    def scan():
+        for limit in limits:
+            tk.scan_events(tk.samples() / "recorded-autumn", memory_limit=limit)
+        told.extend(connections.shared_connection().execute("SELECT current_setting('memory_limit')").fetchall())
+
+    thread = threading.Thread(target=scan)
+    thread.start()
+    thread.join()
+    return told[0][0]
+
+
+def test_analyses_have_two_gigabytes_of_memory_unless_something_else_is_asked_of_their_thread():
+    assert memory_after(None) == "1.8 GiB"
+    assert memory_after("123MB") == "117.3 MiB"
+    assert memory_after("123MB", None) == "117.3 MiB"
+    assert memory_after(None, "3GB") == "2.7 GiB"
+
+
+def test_where_a_machine_has_little_memory_the_limit_stays_as_it_is(monkeypatch):
+    connect = connections.connect
+
+    def on_a_small_machine():
+        connection = connect()
+        connection.execute("SET memory_limit = '500MB'")
+        return connection
+
+    monkeypatch.setattr(connections, "connect", on_a_small_machine)
+    assert memory_after(None) == "476.8 MiB"
