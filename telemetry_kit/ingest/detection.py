@@ -236,10 +236,25 @@ def _is_utf32(head: bytes) -> bool:
 
 def line_feeds(stream: io.BufferedReader) -> io.BufferedReader:
     """Give line ends as line feeds where only carriage returns end lines."""
-    head = stream.peek(4)
-    if b"\r" in head[:-1] and b"\n" not in head:
-        return io.BufferedReader(_Blocks(block.replace(b"\r", b"\n") for block in _blocks(stream)), BLOCK)
-    return stream
+    return stream if b"\n" in stream.peek(4) else io.BufferedReader(_Blocks(_with_feeds(stream)), BLOCK)
+
+
+def _with_feeds(stream: io.BufferedReader) -> Iterator[bytes]:
+    """Put feeds in the place of returns; the first block that has an end of a line tells whether there are feeds."""
+    held, has_feeds = b"", None
+    for block in _blocks(stream):
+        text, held = held + block, b""
+        if has_feeds is None:
+            # The feed behind a return at the end comes with the next block.
+            held = text[-1:] if text.endswith(b"\r") else b""
+            text = text.removesuffix(b"\r")
+            if b"\r" in text or b"\n" in text:
+                has_feeds = b"\n" in text
+        # To be given nothing is the end of a stream.
+        if text:
+            yield text.replace(b"\r", b"\n") if has_feeds is False else text
+    if held:
+        yield b"\n"
 
 
 def _blocks(stream: io.BufferedReader) -> Iterator[bytes]:

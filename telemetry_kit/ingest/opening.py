@@ -33,7 +33,8 @@ def open_regular(path: Path) -> io.BufferedReader:
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
-        return os.fdopen(descriptor, "rb")
+        # Much at once, so that what is looked at without being taken tells more than a long line.
+        return os.fdopen(descriptor, "rb", buffering=_BLOCK)
     os.close(descriptor)
     raise OSError(0, f"it is a {_KINDS.get(stat.S_IFMT(mode), 'device')}, not a regular file")
 

@@ -16,7 +16,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit.ingest import detection
+from telemetry_kit.ingest import compression, detection
 from telemetry_kit.ingest import lines as line_reader
 from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT
 
@@ -199,6 +199,25 @@ def test_text_in_utf16_that_is_no_text_is_rejected_alone(load, lines, make_event
     log = load(codecs.BOM_UTF16_LE + text)
     assert account(log) == {"read": 6, "valid": 4, **PLAIN, "rejected": 2}
     assert rejected(log).keys() == {("given", 4), ("given", 6)}
+
+
+@pytest.mark.parametrize("n_bytes", [0, 10_000, 100_000, 1 << 20, 3 << 20])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_carriage_returns_end_lines_however_long_the_first_one_is(load, lines, account, n_bytes, pack):
+    first = b'{"a": "' + b"x" * n_bytes + b'"}'
+    log = load(pack((first + b"\n" + lines).replace(b"\n", b"\r")))
+    assert account(log) == {"read": 4, "valid": 3, **PLAIN, "rejected": 1}
+    assert rejected(log).keys() == {("given", 1)}
+
+
+@pytest.mark.parametrize("over", [-1, 0, 1])
+def test_a_return_and_its_feed_are_one_end_of_a_line_on_both_sides_of_a_block(load, lines, account, over):
+    first = b'{"a": "' + b"x" * (compression.BLOCK + over - 10) + b'"}'
+    # With its return, it ends before, at or behind the end of a block.
+    assert len(first) + 1 == compression.BLOCK + over
+    log = load((first + b"\n" + lines).replace(b"\n", b"\r\n"))
+    assert account(log) == {"read": 4, "valid": 3, **PLAIN, "rejected": 1}
+    assert rejected(log).keys() == {("given", 1)}
 
 
 @pytest.mark.parametrize("first", ['{"a": ' + "[" * 3000 + "]" * 3000 + "}", '{"a": 1'], ids=["too deep", "broken"])
