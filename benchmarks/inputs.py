@@ -51,6 +51,7 @@ def open_inputs(
         The frames by name, with the ``cutoff``, and a connection on which the query finds all of them.
     """
     connection = connections.connect()
+    connection.execute(f"SET temp_directory = '{tempfile.gettempdir()}/spilled'")
     if memory_limit:
         connection.execute(f"SET memory_limit = '{memory_limit}'")
     log: dict[str, Any]
