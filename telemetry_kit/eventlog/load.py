@@ -52,6 +52,7 @@ def load_events(
         A file, a directory (all below it), a glob, a list of these, the URL of a PostgreSQL database, or frames: a
         mapping ``{"incident": frame, "tasks": frame, "playbook": frame}``, or one frame of raw events. JSON lines, a
         JSON array, batch bodies, CSV, Parquet, Arrow or DuckDB; plain, gzip or zstd. The content decides, not the name.
+        Rows have an event in their columns, or as JSON in one of them.
     since, cutoff
         Valid events before the one, and after the other, are left out and counted; an event at exactly that moment is
         in. Without ``since``, the log begins with its first event; the cutoff is by default the newest event timestamp

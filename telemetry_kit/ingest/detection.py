@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING, Any, Literal
 from telemetry_kit.ingest.archives import HEAD, foreign_kind, open_places
 from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, Member, blame, is_plain, open_plain, read_some
 from telemetry_kit.ingest.formats.csv import read_rows
-from telemetry_kit.ingest.formats.csv_records import delimiter_of, is_header, separator_of
+from telemetry_kit.ingest.formats.csv_records import begins_table, first_lines, json_dialect
 from telemetry_kit.ingest.formats.json_documents import begins_wrapper, read_documents
 from telemetry_kit.ingest.formats.json_tables import rows_of
 from telemetry_kit.ingest.formats.tables import TableFile
@@ -34,8 +34,6 @@ IN_PLACE = 64 * 1024 * 1024
 """A plain file of lines at least this large is read where it lies."""
 _OBJECT = re.compile(rb'\{\s*"[^"]{1,200}"\s*:')
 _ARRAY = re.compile(rb"\[\s*([\[{]|$)")
-TITLE_LINES = 20
-"""How many lines may stand up to the header of a delimited file."""
 _OBJECT_SPAN = 1024
 """How long the beginning of a line may be that tells an object."""
 WIDE_HEAD = 16
@@ -305,7 +303,7 @@ def _text_form(stream: io.BufferedReader) -> Form:
     """Tell the form of a text from its beginning."""
     # What could be unpacked tells the form; damage is told where it lies.
     head, _ = read_some(stream, BLOCK)
-    lines = [line for line in head.removeprefix(codecs.BOM_UTF8).splitlines() if line and not line.isspace()]
+    lines = first_lines(head.removeprefix(codecs.BOM_UTF8))
     if not lines:
         return "lines" if len(head) == BLOCK else "empty"
     if _holds_documents(head, lines):
@@ -314,10 +312,7 @@ def _text_form(stream: io.BufferedReader) -> Form:
     n_objects = sum(map(_is_object, lines))
     if n_objects * 2 >= len(lines):
         return "lines"
-    is_separator = separator_of(lines[0]) is not None
-    # A title may stand before the header, which then has to name the time of an event.
-    firsts = lines[is_separator : is_separator + TITLE_LINES]
-    if firsts and (delimiter_of(firsts[0]) is not None or any(map(is_header, firsts))):
+    if begins_table(lines) or json_dialect(head.removeprefix(codecs.BOM_UTF8)) is not None:
         return "csv"
     return "lines" if not n_objects and _has_object_line(stream, head[-_OBJECT_SPAN:]) else "unknown"
 

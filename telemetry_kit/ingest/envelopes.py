@@ -13,14 +13,17 @@ from telemetry_kit.schemas import spellings
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     import duckdb
+    import pyarrow as pa
 
 FIELDS_WITHIN = 3
 """How many fields what is in an envelope must name to be an event."""
 _DEPTH = 3
 """How deep envelopes may lie in each other."""
+_SAMPLE = 100
+"""How many cells of a column tell whether it holds events."""
 _KEYS_LIMIT = 20
 """How many keys may hold objects, so that these are looked at."""
 _TYPED = (
@@ -135,9 +138,10 @@ def _open_once(connection: duckdb.DuckDBPyConnection) -> bool:
         )
         opened = f"SELECT json, {inner} AS held FROM texts WHERE is_json AND json_type(json) = 'OBJECT'"
         held = connection.execute(
-            f"SELECT DISTINCT json_keys(json), json_keys(held) FROM ({opened}) AS opened WHERE held IS NOT NULL"
+            f"SELECT json_keys(json), min(held) FROM ({opened}) AS opened WHERE held IS NOT NULL "
+            "GROUP BY json_keys(json), json_keys(held)"
         ).fetchall()
-        wanted = [around for around, within in held if around in outer and _is_held(within)]
+        wanted = [around for around, one in held if around in outer and holds_event(one)]
         for around in {tuple(keys) for keys in wanted}:
             listed = ", ".join(map(quote_literal, around))
             connection.execute(
@@ -172,10 +176,44 @@ def may_be_envelope(keys: Iterable[str]) -> bool:
     return not is_event and not all(map(spellings.is_known, keys))
 
 
-def _is_held(keys: list[str]) -> bool:
-    """Tell whether an object with these keys is an event or a body, or an envelope of one in turn."""
+def names_event(keys: Sequence[str]) -> bool:
+    """Tell whether what has these keys is an event or a body, or an envelope of one in turn."""
     named = spellings.ways([(key, key) for key in keys])
     return "batch" in keys or "after" in keys or ("event_type" in named and len(named) >= FIELDS_WITHIN)
+
+
+def holds_event(value: object, depth: int = _DEPTH) -> bool:
+    """Tell whether a value of JSON, or its text, is an event, a body, or an envelope around one."""
+    if isinstance(value, str):
+        if not value.lstrip().startswith("{"):
+            return False
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError):
+            return False
+    if not isinstance(value, dict):
+        return False
+    return names_event(list(value)) or (depth > 1 and any(holds_event(member, depth - 1) for member in value.values()))
+
+
+def any_holds_event(columns: Iterable[pa.Array | pa.ChunkedArray]) -> bool:
+    """Tell whether a cell at the beginning of these columns holds an event."""
+    return any(_holds_events(column.type, column.slice(0, _SAMPLE)) for column in columns)
+
+
+def _holds_events(kind: pa.DataType, cells: pa.Array | pa.ChunkedArray | None, depth: int = _DEPTH) -> bool:
+    import pyarrow as pa
+
+    if isinstance(kind, pa.BaseExtensionType):
+        kind = kind.storage_type
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        members = [kind.field(n) for n in range(kind.num_fields)]
+        is_event = names_event([member.name for member in members])
+        return is_event or (depth > 1 and any(_holds_events(member.type, None, depth - 1) for member in members))
+    is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
+    return is_text and cells is not None and any(map(holds_event, cells.to_pylist()))
 
 
 def pointer(key: str) -> str:

@@ -7,13 +7,20 @@ careful way: record by record, with its text in hand. Both ways share the same r
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import schemas
 from telemetry_kit.ingest import fast_path
-from telemetry_kit.ingest.envelopes import create_functions, open_envelopes, pointer, properties_sql
+from telemetry_kit.ingest.envelopes import (
+    any_holds_event,
+    create_functions,
+    open_envelopes,
+    pointer,
+    properties_sql,
+)
 from telemetry_kit.ingest.formats.json_documents import documents_of
 from telemetry_kit.ingest.lines import fetch_lines
 from telemetry_kit.ingest.records import (
@@ -27,7 +34,7 @@ from telemetry_kit.ingest.records import (
     twice,
     with_names,
 )
-from telemetry_kit.ingest.rows import take_relation, take_rows
+from telemetry_kit.ingest.rows import may_be_around_events, take_relation, take_rows
 from telemetry_kit.schemas import rules, spellings
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.rules import OTHER, REJECTED, VALID, VOID
@@ -331,8 +338,12 @@ class Intake:
         return self.connection.execute(query).fetchall()
 
     def take_rows(self, rows: Rows) -> None:
-        """Take rows of a delimited file."""
-        take_rows(self, rows)
+        """Take rows of a delimited file, or the events that cells of theirs hold."""
+        if may_be_around_events(rows.name, rows.header) and any_holds_event(rows.cells):
+            texts = zip(rows.records, _json(rows), strict=True)
+            self._take_texts(Text(rows.source, record, None, text) for record, text in texts)
+        else:
+            take_rows(self, rows)
 
     def take_relation(self, source: int, table: Table) -> None:
         """Take a relation whose cells are text in the columns ``c0``, ``c1``, …; ``number`` counts its rows from 0."""
@@ -355,6 +366,12 @@ class Intake:
             yield from self.connection.execute(
                 f"SELECT number, json FROM documents WHERE {some} ORDER BY number"
             ).fetchall()
+
+
+def _json(rows: Rows) -> Iterator[bytes]:
+    """Give rows of a delimited file as JSON."""
+    for cells in zip(*(column.to_pylist() for column in rows.cells), strict=True):
+        yield json.dumps(dict(zip(rows.header, cells, strict=True)), ensure_ascii=False).encode()
 
 
 def _cells(column: str, keys: list[str]) -> str:

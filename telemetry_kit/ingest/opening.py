@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import stat
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from telemetry_kit.errors import ResourceError
 
 if TYPE_CHECKING:
-    import io
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -34,7 +34,7 @@ def open_regular(path: Path) -> io.BufferedReader:
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         # Much at once, so that what is looked at without being taken tells more than a long line.
-        return os.fdopen(descriptor, "rb", buffering=_BLOCK)
+        return io.BufferedReader(io.FileIO(descriptor), _BLOCK)
     os.close(descriptor)
     raise OSError(0, f"it is a {_KINDS.get(stat.S_IFMT(mode), 'device')}, not a regular file")
 

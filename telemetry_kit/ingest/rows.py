@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from telemetry_kit.ingest.envelopes import properties_sql
+from telemetry_kit.ingest.envelopes import names_event, properties_sql
 from telemetry_kit.ingest.records import NAME_LIMIT, twice, with_names
 from telemetry_kit.schemas import rules, spellings
 from telemetry_kit.schemas.names import fold, quote_literal
@@ -69,6 +69,11 @@ def holds_events(table_name: str, columns: Sequence[str]) -> bool:
     """Tell by the name of a table and its columns whether it can hold events."""
     n_known = sum(spellings.is_read(name) or spellings.is_properties(name) for name in columns)
     return n_known >= KNOWN_COLUMNS or spellings.event_type_of(_stem(table_name)) is not None
+
+
+def may_be_around_events(table_name: str, columns: Sequence[str]) -> bool:
+    """Tell that rows with these columns are no events themselves, so that a cell of theirs can hold one."""
+    return not names_event(columns) and spellings.event_type_of(_stem(table_name)) is None
 
 
 def no_events(n_rows: int) -> str:

@@ -9,6 +9,7 @@ from telemetry_kit.ingest.conflicts import Finder, reject_conflicts
 from telemetry_kit.ingest.detection import read_files
 from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
 from telemetry_kit.ingest.duplicates import mark_duplicates
+from telemetry_kit.ingest.envelopes import any_holds_event
 from telemetry_kit.ingest.formats.csv import Rows
 from telemetry_kit.ingest.formats.database import database, is_url
 from telemetry_kit.ingest.formats.frames import frames
@@ -16,7 +17,7 @@ from telemetry_kit.ingest.formats.table_reader import Begun, Rejected, TableRead
 from telemetry_kit.ingest.formats.tables import arrow_table, numbered_table
 from telemetry_kit.ingest.inputs import files_of, list_items, stamp
 from telemetry_kit.ingest.lines import Damage, Lines
-from telemetry_kit.ingest.rows import holds_events, no_events
+from telemetry_kit.ingest.rows import holds_events, may_be_around_events, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -93,7 +94,13 @@ def _take_given(intake: Intake | Finder, table_name: str, table: pa.Table | str)
     elif any(is_beyond(chunk) for column in table.columns for chunk in column.chunks):
         _take_some(intake, source, table_name, table)
     else:
-        intake.take_relation(source, arrow_table(intake.connection, table_name, table))
+        as_json = _is_around_events(table_name, table, table.column_names)
+        intake.take_relation(source, arrow_table(intake.connection, table_name, table, as_json=as_json))
+
+
+def _is_around_events(table_name: str, rows: pa.Table, columns: list[str]) -> bool:
+    """Tell whether rows are no events, but hold one in a cell."""
+    return may_be_around_events(table_name, columns) and any_holds_event(rows.columns)
 
 
 def _take_some(intake: Intake | Finder, source: int, table_name: str, table: pa.Table) -> None:
@@ -103,33 +110,37 @@ def _take_some(intake: Intake | Finder, source: int, table_name: str, table: pa.
     from telemetry_kit.ingest.formats.cells import Refused, readable
 
     n_before = 0
+    as_json = _is_around_events(table_name, table, table.column_names)
     for batch in table.to_batches():
         for piece in readable(batch, table.column_names, n_before):
             if isinstance(piece, Refused):
                 intake.take_damage(Damage(source, piece.row + 1, piece.reason, piece.raw.encode()))
             else:
                 rows = pa.Table.from_batches([piece])
-                intake.take_relation(source, numbered_table(intake.connection, table_name, rows, table.column_names))
+                given = numbered_table(intake.connection, table_name, rows, table.column_names, as_json=as_json)
+                intake.take_relation(source, given)
         n_before += len(batch)
 
 
 def _take_table_file(intake: Intake | Finder, reader: TableReader, file: TableFile) -> None:
-    source, begun, n_rows = -1, Begun(file.name, [], []), 0
+    source, begun, n_rows, is_around = -1, Begun(file.name, [], []), 0, False
     for part in reader.read(file):
         if isinstance(part, Begun):
-            _take_no_events(intake, source, begun, n_rows)
-            source, begun, n_rows = intake.add_source(part.name), part, 0
+            _take_no_events(intake, source, begun, n_rows, is_around=is_around)
+            source, begun, n_rows, is_around = intake.add_source(part.name), part, 0, False
             intake.generated += [f"{part.name}.{column}" for column in part.generated]
         elif isinstance(part, Rejected):
             intake.take_damage(Damage(source, part.record, part.reason, part.raw.encode()))
         else:
+            is_around = is_around or (not n_rows and _is_around_events(begun.name, part.rows, begun.columns))
             n_rows += part.rows.num_rows
-            if holds_events(begun.name, begun.columns):
-                intake.take_relation(source, numbered_table(intake.connection, begun.name, part.rows, begun.columns))
-    _take_no_events(intake, source, begun, n_rows)
+            if is_around or holds_events(begun.name, begun.columns):
+                table = numbered_table(intake.connection, begun.name, part.rows, begun.columns, as_json=is_around)
+                intake.take_relation(source, table)
+    _take_no_events(intake, source, begun, n_rows, is_around=is_around)
 
 
-def _take_no_events(intake: Intake | Finder, source: int, begun: Begun, n_rows: int) -> None:
+def _take_no_events(intake: Intake | Finder, source: int, begun: Begun, n_rows: int, *, is_around: bool) -> None:
     """Tell of a table as a whole that it holds no events."""
-    if n_rows and not holds_events(begun.name, begun.columns):
+    if n_rows and not is_around and not holds_events(begun.name, begun.columns):
         intake.take_damage(Damage(source, 1, no_events(n_rows), ", ".join(begun.columns).encode()))

@@ -2,6 +2,8 @@
 
 import json
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 import telemetry_kit as tk
@@ -40,6 +42,77 @@ def test_an_event_in_an_envelope_is_the_event(name, make_event, tmp_path, accoun
     log = tk.load_events(tmp_path)
     assert account(log) == {"read": 3, "valid": 3, "duplicate": 0, "rejected": 0, "other": 0}
     assert log.incident["num_checklists"].to_list() == [3, 3, 3]
+
+
+def quoted(text):
+    return '"' + text.replace('"', '""') + '"'
+
+
+CELLS = {
+    "one column": lambda e: ("message\n", quoted(e)),
+    "a log service": lambda e: ("@timestamp,@message\n", f"2020-11-02 10:00:00.000,{quoted(e)}"),
+    "a queue": lambda e: ("partition;offset;key;value\n", f"0;7;;{quoted(e)}"),
+    "known columns beside": lambda e: ("EVENT_ID,RECEIVED_AT,PAYLOAD\n", f"m,2020-11-02 10:00:00,{quoted(e)}"),
+    "backslashes": lambda e: ("id,data\n", '7,"' + e.replace('"', '\\"') + '"'),
+    "tabs": lambda e: ("id\tdata\n", f"7\t{e}"),
+    "no header": lambda e: ("", f"7,{quoted(e)}"),
+    "a body": lambda e: ("id,data\n", "7," + quoted(json.dumps({"batch": [json.loads(e)]}))),
+    "an envelope": lambda e: ("id,data\n", "7," + quoted(json.dumps({"payload": {"before": None, "after": e}}))),
+}
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_an_event_in_a_cell_of_a_delimited_file_is_the_event(name, end, make_event, tmp_path, account):
+    events = [make_event(n, "incident") for n in (0, 1, 1)]
+    rows = [CELLS[name](json.dumps(event)) for event in events]
+    damaged = quoted("broken") + ",,,,,,,"
+    text = "\n".join([rows[0][0] + rows[0][1], damaged, *(row for _, row in rows[1:])])
+    (tmp_path / "a.csv").write_text(text.replace("\n", end), newline="")
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 4, "valid": 2, "duplicate": 1, "rejected": 1, "other": 0}
+    assert log.incident["num_checklists"].to_list() == [3, 3]
+    assert log.quarantine["record"].to_list() == [2 + (rows[0][0] != "")]
+
+
+@pytest.mark.parametrize("kind", ["text", "struct", "frame"])
+def test_an_event_in_a_cell_of_a_table_is_the_event(kind, make_event, tmp_path, account):
+    events = [make_event(n, "incident") for n in range(2)]
+    cells = events if kind == "struct" else [*map(json.dumps, events)]
+    table = pa.table({"offset": [1, 2], "value": cells})
+    if kind == "frame":
+        log = tk.load_events(table.to_pandas())
+    else:
+        pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+        log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 2, "valid": 2, "duplicate": 0, "rejected": 0, "other": 0}
+    assert log.incident["num_checklists"].to_list() == [3, 3]
+
+
+def test_a_row_beside_which_no_event_is_in_its_cell_is_rejected_alone(make_event, tmp_path, account):
+    cells = [json.dumps(make_event(0, "incident")), "none", None, "{}"]
+    pyarrow.parquet.write_table(pa.table({"offset": range(4), "value": cells}), tmp_path / "a.parquet")
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 4, "valid": 1, "duplicate": 0, "rejected": 3, "other": 0}
+    assert log.quarantine["record"].to_list() == [2, 3, 4]
+
+
+def test_the_row_of_an_event_that_has_its_text_in_a_cell_as_well_is_read_by_its_columns(make_event, tmp_path, account):
+    event = make_event(0, "incident")
+    row = {key: value for key, value in event.items() if key != "properties"} | event["properties"]
+    raw = json.dumps(event | {"properties": event["properties"] | {"NumChecklists": 9}})
+    pyarrow.parquet.write_table(pa.Table.from_pylist([row | {"_raw": raw}]), tmp_path / "a.parquet")
+    log = tk.load_events(tmp_path)
+    assert account(log)["valid"] == 1
+    assert log.incident["num_checklists"].to_list() == [3]
+
+
+def test_the_text_of_an_event_in_a_cell_is_kept_where_its_id_is_that_of_another(make_event, tmp_path, account):
+    events = [make_event(0, "incident"), make_event(0, "incident", NumChecklists=4)]
+    (tmp_path / "a.csv").write_text("id,data\n" + "\n".join(f"7,{quoted(json.dumps(event))}" for event in events))
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 2, "valid": 1, "duplicate": 0, "rejected": 1, "other": 0}
+    assert '""NumChecklists"": 4' in log.quarantine["raw"].iloc[0]
 
 
 def test_an_object_beside_the_properties_of_an_event_is_no_event(make_event, tmp_path, account):

@@ -19,9 +19,12 @@ from telemetry_kit.ingest.formats.csv_records import (
     OPEN,
     TIME_NAMED,
     Record,
+    begins_table,
     column_names,
     delimiter_of,
+    first_lines,
     is_header,
+    json_dialect,
     read_record,
     separator_of,
     split_escaped,
@@ -92,6 +95,9 @@ class _Reader:
         self.gathered = _Gathered()
 
     def read(self) -> Iterator[Rows | Damage]:
+        if self._has_more() and not begins_table(first_lines(self.data)) and (dialect := json_dialect(self.data)):
+            self.delimiter, self.header = dialect
+            self.is_told = True
         while self._has_more():
             yield from self._lines_without_quotes() or self._next_record()
             if self.gathered.is_full():

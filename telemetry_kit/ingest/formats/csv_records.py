@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 import csv
+import itertools
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from telemetry_kit import schemas
+from telemetry_kit.ingest.envelopes import holds_event
 from telemetry_kit.ingest.lines import as_text
 from telemetry_kit.schemas.names import fold
 from telemetry_kit.schemas.spellings import property_name
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _DELIMITERS = ",\t;|\x01^~: "
 """Delimiters of columns, the usual ones first; with ``\\x01`` Hive writes its tables, with a blank R does."""
+_AROUND_JSON = ",\t;|"
+"""Delimiters of records that hold JSON: none that stands in it without quotes around the cell, but the comma."""
+_TEXT = re.compile(rb"(?:\A|(?<=[\r\n]))[^\r\n]*\S")
+"""A line that is not blank."""
+TITLE_LINES = 20
+"""How many lines may stand up to the header of a delimited file."""
 _AROUND_NAMES = '"` []\t'
 """What may stand around the name of a column."""
 _WHOLE_NAMES = ("properties", "context")
@@ -58,6 +69,45 @@ def is_header(raw: bytes) -> bool:
     if TIME_NAMED not in raw.lower() or (delimiter := delimiter_of(raw)) is None:
         return False
     return any(fold(name) in _TIME_NAMES for name in column_names(as_text(raw).split(delimiter)))
+
+
+def first_lines(head: bytes) -> list[bytes]:
+    """Return the lines of the beginning of a text that are not blank."""
+    return [line for line in head.splitlines() if line and not line.isspace()]
+
+
+def begins_table(lines: Sequence[bytes]) -> bool:
+    """Tell by the first lines of a text whether it is a table with known columns.
+
+    A title may stand before the header, which then has to name the time of an event.
+    """
+    is_separator = bool(lines) and separator_of(lines[0]) is not None
+    firsts = lines[is_separator : is_separator + TITLE_LINES]
+    return bool(firsts) and (delimiter_of(firsts[0]) is not None or any(map(is_header, firsts)))
+
+
+def json_dialect(head: bytes) -> tuple[bytes, list[str] | None] | None:
+    """Tell by its first two records that those of a text hold an event, as JSON, in one of their cells.
+
+    Returns the delimiter and, where there is no header, names for the columns; null for any other text.
+    """
+    begin = _TEXT.search(head)
+    if begin is None or b"{" not in head:
+        return None
+    for delimiter, has_backslashes in itertools.product(map(str.encode, _AROUND_JSON), (False, True)):
+        first = read_record(head, begin.start(), delimiter, has_backslashes=has_backslashes)
+        if first.fault is not None:
+            continue
+        if any(map(holds_event, first.cells)):
+            return delimiter, [f"column {n}" for n in range(1, len(first.cells) + 1)]
+        next_begin = _TEXT.search(head, first.end)
+        if next_begin is None:
+            continue
+        second = read_record(head, next_begin.start(), delimiter, has_backslashes=has_backslashes)
+        is_like_first = second.fault is None and len(second.cells) == len(first.cells)
+        if is_like_first and any(map(holds_event, second.cells)):
+            return delimiter, None
+    return None
 
 
 def column_names(cells: list[str]) -> list[str]:

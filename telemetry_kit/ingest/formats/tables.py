@@ -41,20 +41,27 @@ class Table(NamedTuple):
     first: int = 0
 
 
-def arrow_table(connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table) -> Table:
-    """Give an Arrow table under a name; DuckDB reads it where it lies."""
+def arrow_table(
+    connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table, *, as_json: bool = False
+) -> Table:
+    """Give an Arrow table under a name; DuckDB reads it where it lies. ``as_json`` asks for each row as JSON."""
     if table.num_columns:
         plain = _plain(table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
         connection.register("given_table", plain)
-    return _as_text(connection, table_name, table.column_names, "row_number() OVER () - 1")
+    return _as_text(connection, table_name, table.column_names, "row_number() OVER () - 1", as_json=as_json)
 
 
 def numbered_table(
-    connection: duckdb.DuckDBPyConnection, table_name: str, table: pa.Table, columns: list[str]
+    connection: duckdb.DuckDBPyConnection,
+    table_name: str,
+    table: pa.Table,
+    columns: list[str],
+    *,
+    as_json: bool = False,
 ) -> Table:
     """Give an Arrow table of which the last column is the ``number`` of each row, and the others have these names."""
     connection.register("given_table", _plain(table))
-    return _as_text(connection, table_name, columns, "number")
+    return _as_text(connection, table_name, columns, "number", as_json=as_json)
 
 
 def _plain(table: pa.Table) -> pa.Table:
@@ -83,14 +90,16 @@ def _in_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
     return pa.chunked_array([pa.array(words, pa.string())])
 
 
-def _as_text(connection: duckdb.DuckDBPyConnection, table_name: str, columns: list[str], number: str) -> Table:
+def _as_text(
+    connection: duckdb.DuckDBPyConnection, table_name: str, columns: list[str], number: str, *, as_json: bool
+) -> Table:
     """Give the rows of a relation under a name, each cell as text; or, where some are nested, each row as JSON."""
     if not columns:
         return Table(table_name, "SELECT 0 AS number WHERE false", [])
     cells = [f"c{n}" for n in range(len(columns))]
     kinds = [kind for _, kind, *_ in connection.execute("DESCRIBE given_table").fetchall()][: len(columns)]
     numbered = f"SELECT {number} AS number, {{}} FROM given_table AS given"
-    if any(map(_is_nested, kinds, columns)):
+    if as_json or any(map(_is_nested, kinds, columns)):
         members = ", ".join(
             f"{quote_literal(column)}, {_json(*cell)}"
             for column, *cell in zip(columns, cells, kinds, columns, strict=True)
