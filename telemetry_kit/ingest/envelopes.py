@@ -22,8 +22,8 @@ FIELDS_WITHIN = 3
 """How many fields what is in an envelope must name to be an event."""
 _DEPTH = 3
 """How deep envelopes may lie in each other."""
-_SAMPLE = 100
-"""How many cells of a column tell whether it holds events."""
+_CELLS_AT_ONCE = 10_000
+"""How many cells of a column are looked at together."""
 _KEYS_LIMIT = 20
 """How many keys may hold objects, so that these are looked at."""
 _TYPED = (
@@ -197,8 +197,8 @@ def holds_event(value: object, depth: int = _DEPTH) -> bool:
 
 
 def any_holds_event(columns: Iterable[pa.Array | pa.ChunkedArray]) -> bool:
-    """Tell whether a cell at the beginning of these columns holds an event."""
-    return any(_holds_events(column.type, column.slice(0, _SAMPLE)) for column in columns)
+    """Tell whether any cell of these columns holds an event."""
+    return any(_holds_events(column.type, column) for column in columns)
 
 
 def _holds_events(kind: pa.DataType, cells: pa.Array | pa.ChunkedArray | None, depth: int = _DEPTH) -> bool:
@@ -213,7 +213,10 @@ def _holds_events(kind: pa.DataType, cells: pa.Array | pa.ChunkedArray | None, d
         is_event = names_event([member.name for member in members])
         return is_event or (depth > 1 and any(_holds_events(member.type, None, depth - 1) for member in members))
     is_text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
-    return is_text and cells is not None and any(map(holds_event, cells.to_pylist()))
+    if not is_text or cells is None:
+        return False
+    parts = (cells.slice(first, _CELLS_AT_ONCE) for first in range(0, len(cells), _CELLS_AT_ONCE))
+    return any(holds_event(cell) for part in parts for cell in part.to_pylist())
 
 
 def pointer(key: str) -> str:

@@ -132,9 +132,12 @@ def _take_table_file(intake: Intake | Finder, reader: TableReader, file: TableFi
         elif isinstance(part, Rejected):
             intake.take_damage(Damage(source, part.record, part.reason, part.raw.encode()))
         else:
-            is_around = is_around or (not n_rows and _is_around_events(begun.name, part.rows, begun.columns))
+            is_read = holds_events(begun.name, begun.columns)
+            # Of a table that was passed over so far, no later row is taken either.
+            if not is_around and (is_read or not n_rows):
+                is_around = _is_around_events(begun.name, part.rows, begun.columns)
             n_rows += part.rows.num_rows
-            if is_around or holds_events(begun.name, begun.columns):
+            if is_around or is_read:
                 table = numbered_table(intake.connection, begun.name, part.rows, begun.columns, as_json=is_around)
                 intake.take_relation(source, table)
     _take_no_events(intake, source, begun, n_rows, is_around=is_around)

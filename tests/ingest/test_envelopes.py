@@ -89,12 +89,27 @@ def test_an_event_in_a_cell_of_a_table_is_the_event(kind, make_event, tmp_path, 
     assert log.incident["num_checklists"].to_list() == [3, 3]
 
 
-def test_a_row_beside_which_no_event_is_in_its_cell_is_rejected_alone(make_event, tmp_path, account):
+def test_a_row_without_an_event_in_its_cell_is_rejected_alone(make_event, tmp_path, account):
     cells = [json.dumps(make_event(0, "incident")), "none", None, "{}"]
     pyarrow.parquet.write_table(pa.table({"offset": range(4), "value": cells}), tmp_path / "a.parquet")
     log = tk.load_events(tmp_path)
     assert account(log) == {"read": 4, "valid": 1, "duplicate": 0, "rejected": 3, "other": 0}
     assert log.quarantine["record"].to_list() == [2, 3, 4]
+
+
+@pytest.mark.parametrize("kind", ["delimited", "table"])
+def test_an_event_in_a_cell_behind_many_that_hold_none_is_not_counted_as_of_another_type(
+    kind, make_event, tmp_path, account
+):
+    cells = ["none"] * 500 + [json.dumps(make_event(0, "incident"))]
+    if kind == "delimited":
+        rows = (f"m,2020-11-02 10:00:00,{quoted(cell)}" for cell in cells)
+        (tmp_path / "a.csv").write_text("\n".join(["event_id,timestamp,payload", *rows]))
+    else:
+        known = {"event_id": ["m"] * 501, "timestamp": ["2020-11-02 10:00:00"] * 501}
+        pyarrow.parquet.write_table(pa.table(known | {"payload": cells}), tmp_path / "a.parquet")
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 501, "valid": 1, "duplicate": 0, "rejected": 500, "other": 0}
 
 
 def test_the_row_of_an_event_that_has_its_text_in_a_cell_as_well_is_read_by_its_columns(make_event, tmp_path, account):
