@@ -14,8 +14,6 @@ from telemetry_kit.engine.ordering import sort_rows
 from telemetry_kit.engine.periods import add_period_number, check_freq, dates, first_days, last_days, periods_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from telemetry_kit.analyses.servers.logs import Log
     from telemetry_kit.engine.periods import Freq, Numbers
 
@@ -32,18 +30,16 @@ class Calendar(NamedTuple):
     last_day: int
 
 
-def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq | None = "D") -> Calendar:
+def _calendar(log: Log, freq: Freq) -> Calendar:
     """Count events and distinct users for every day of a server from its first event on.
 
     Parameters
     ----------
     log
         An ``EventLog``, or a mapping with its three frames.
-    windows
-        Lengths in days over which to count distinct users.
     freq
         The period to whose end the days of a server go on after its last event, though not beyond the last day of the
-        log; without one they go on to that day.
+        log.
 
     Returns
     -------
@@ -64,14 +60,14 @@ def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq | None = "
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}
     user, day = ("server_id", "user_actual_id"), nw.col("_day")
     user_days = events.with_columns(**kinds).group_by(*user, "_day").agg(nw.col(*COUNTS).sum())
-    user_days = add_period_number(user_days, freq or "D").with_columns(
+    user_days = add_period_number(user_days, freq).with_columns(
         _before=day.shift(1).over(*user, order_by="_day"),
         _after=day.shift(-1).over(*user, order_by="_day"),
         _period_before=nw.col("_period").shift(1).over(*user, order_by="_day"),
     )
     before, after = nw.col("_before"), nw.col("_after")
     steps = {"n_users": (nw.col("_period_before") < nw.col("_period")).fill_null(value=True)}
-    for window in windows:
+    for window in WINDOWS:
         steps[f"_begins_{window}"] = (day - before >= window).fill_null(value=True)
         steps[f"_ends_{window}"] = (after - day >= window).fill_null(value=True)
     daily = (
@@ -80,18 +76,16 @@ def activity_calendar(log: Log, *, windows: Sequence[int], freq: Freq | None = "
         .agg(nw.col(*COUNTS, *steps).sum())
     )
     cutoff = getattr(log, "cutoff", None)
-    return _fill_days(engine.collect(daily), windows, freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
+    return _fill_days(engine.collect(daily), freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
 
 
-def _fill_days(daily: pd.DataFrame, windows: Sequence[int], freq: Freq | None, cutoff: int | None) -> Calendar:
+def _fill_days(daily: pd.DataFrame, freq: Freq, cutoff: int | None) -> Calendar:
     days = daily["_day"].to_numpy(np.int64)
     final = max(int(days.max(initial=0)), (cutoff or 0) // engine.DAY_US)
     spans = daily.assign(day=days).groupby("server_id")["day"].agg(["min", "max"]).reset_index()
     spans = sort_rows(spans, ["server_id"])
     first = spans["min"].to_numpy(np.int64)
-    last = np.full(len(first), final)
-    if freq:
-        last = np.minimum(last_days(periods_of(spans["max"].to_numpy(np.int64), freq), freq), last)
+    last = np.minimum(last_days(periods_of(spans["max"].to_numpy(np.int64), freq), freq), final)
     lengths = last - first + 1
     ends = lengths.cumsum()
     begins = ends - lengths
@@ -104,7 +98,7 @@ def _fill_days(daily: pd.DataFrame, windows: Sequence[int], freq: Freq | None, c
         return filled
 
     counts = {name: spread(name) for name in (*COUNTS, "n_users")}
-    for window in windows:
+    for window in WINDOWS:
         change = spread(f"_begins_{window}")
         is_inside = place + window < ends[server]
         change[place[is_inside] + window] -= daily[f"_ends_{window}"].to_numpy(np.int64)[is_inside]
@@ -175,7 +169,7 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
     2           1    1    2    2
     """
     check_freq(freq)
-    calendar = activity_calendar(log, windows=WINDOWS, freq=freq)
+    calendar = _calendar(log, freq)
     period = periods_of(calendar.day, freq)
     frame = pd.DataFrame({"server_id": calendar.server_id, "_period": period, **calendar.counts})
     frame["n_days_active"] = (frame["active_1"] > 0).astype(np.int64)

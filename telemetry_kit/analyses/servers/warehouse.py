@@ -5,19 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
-import numpy as np
 import pandas as pd
 
 from telemetry_kit import engine
-from telemetry_kit.analyses.servers.activity import activity_calendar
 from telemetry_kit.analyses.servers.logs import open_frames, open_log
 from telemetry_kit.schemas import STATE_CHANGE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from telemetry_kit.analyses.servers.logs import Log
     from telemetry_kit.schemas import EventType
 
 WINDOWS = {"daily_active_users": 1, "weekly_active_users": 8, "monthly_active_users": 31}
+_USER = ("server_id", "user_actual_id")
 _TOTALS = {
     "metric": "str",
     "value": "Int64",
@@ -26,6 +27,14 @@ _TOTALS = {
     "definition": "str",
     "difference": "str",
 }
+
+
+class Found(NamedTuple):
+    """A figure, with the distinct servers and the distinct users on them that are behind it."""
+
+    value: int
+    n_servers: int
+    n_users: int
 
 
 class ActionMetric(NamedTuple):
@@ -136,94 +145,132 @@ def warehouse_metrics(log: Log) -> pd.DataFrame:
     weekly_active_users    310
     Name: value, dtype: Int64
     """
-    keys = ["server_id", "user_actual_id", "action"]
-    # No event is twice in a log: its rows are the distinct events.
-    counted = engine.collect(open_log(log, keys).group_by("event_type", *keys).agg(_n=nw.len()))
-    users = counted[["server_id", "user_actual_id"]].drop_duplicates()
-    rows = [*_actions(counted), *_statuses(log), _playbooks(log), *_people(log, users)]
+    events = open_log(log, [*_USER, "action"]).with_columns(_day=nw.col("_us") // engine.DAY_US)
+    found = _count_events(events, _last_day(log, events))
+    rows = [*_actions(found), *_statuses(log), _playbooks(log), *_people(events, found)]
     return pd.DataFrame(rows, columns=list(_TOTALS)).astype(_TOTALS)
 
 
-def _row(name: str, value: int, users: pd.DataFrame, definition: str, difference: str | None = None) -> dict[str, Any]:
+def _row(name: str, found: Found, definition: str, difference: str | None = None) -> dict[str, Any]:
+    return {"metric": name, **found._asdict(), "definition": definition, "difference": difference}
+
+
+def _last_day(log: Log, events: nw.LazyFrame[Any]) -> int:
+    """Return the last day of a log, in days since 1970: that of its cutoff, or of a later event."""
+    latest = engine.collect(events.select(nw.col("_day").max()))["_day"].iloc[0]
+    cutoff = getattr(log, "cutoff", None)
+    days = [] if pd.isna(latest) else [int(latest)]
+    return max([*days, *([] if pd.isna(cutoff) else [engine.epoch_us(cutoff) // engine.DAY_US])], default=0)
+
+
+def _count_events(events: nw.LazyFrame[Any], last_day: int) -> dict[str, Found]:
+    """Count the events behind every figure that any event can be in."""
+    # No event is twice in a log: its rows are the distinct events. Few combinations stand for many of them.
+    counted = events.group_by("event_type", *_USER, "action").agg(_n=nw.len(), _day=nw.col("_day").max())
+    counts = {
+        metric.name: (nw.col("event_type") == metric.event_type) & nw.col("action").is_in(metric.actions)
+        for metric in ACTION_METRICS
+    }
+    counts["incident_contributors"] = nw.col("_n") > 0
+    counts |= {name: nw.col("_day") > last_day - window for name, window in WINDOWS.items()}
+    return _add_up(counted, {name: nw.when(is_in).then(nw.col("_n")).otherwise(0) for name, is_in in counts.items()})
+
+
+def _add_up(rows: nw.LazyFrame[Any], counts: Mapping[str, nw.Expr]) -> dict[str, Found]:
+    """Add up counts over all rows, with the servers and users for which each is above 0.
+
+    Where the events are, because of users there are too many to bring home.
+    """
+    users_of = {name: f"{name}_users" for name in counts}
+    servers_of = {name: f"{name}_servers" for name in counts}
+    users = rows.with_columns(**counts).group_by(*_USER).agg(nw.col(*counts).sum())
+    users = users.with_columns(**{column: _is_above_0(name) for name, column in users_of.items()})
+    servers = users.group_by("server_id").agg(nw.col(*counts, *users_of.values()).sum())
+    servers = servers.with_columns(**{column: _is_above_0(name) for name, column in servers_of.items()})
+    added = engine.collect(servers.select(nw.col(*counts, *users_of.values(), *servers_of.values()).sum()))
+    totals = added.iloc[0].fillna(0).astype("int64")
     return {
-        "metric": name,
-        "value": value,
-        "n_servers": users["server_id"].nunique(),
-        "n_users": len(users[["server_id", "user_actual_id"]].drop_duplicates()),
-        "definition": definition,
-        "difference": difference,
+        name: Found(*(int(totals[column]) for column in (name, servers_of[name], users_of[name]))) for name in counts
     }
 
 
-def _actions(counted: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = []
-    for name, event_type, actions, difference in ACTION_METRICS:
-        mine = counted[(counted["event_type"] == event_type) & counted["action"].isin(actions)]
-        definition = f"{event_type.capitalize()} events with the action {' or '.join(actions)}."
-        rows.append(_row(name, int(mine["_n"].sum()), mine, definition, difference))
-    return rows
+def _is_above_0(column: str) -> nw.Expr:
+    return nw.when(nw.col(column) > 0).then(1).otherwise(0)
+
+
+def _actions(found: Mapping[str, Found]) -> list[dict[str, Any]]:
+    return [
+        _row(
+            metric.name,
+            found[metric.name],
+            f"{metric.event_type.capitalize()} events with the action {' or '.join(metric.actions)}.",
+            metric.difference,
+        )
+        for metric in ACTION_METRICS
+    ]
 
 
 def _statuses(log: Log) -> list[dict[str, Any]]:
-    columns = ["server_id", "user_actual_id", "incident_id", "current_status"]
-    frame = open_frames(log, {"incident": columns})["incident"]
-    status = nw.col("current_status").cast(nw.String)
-    frame = frame.with_columns(current_status=status).filter(~nw.col("current_status").is_null())
-    seen = engine.collect(frame.select("server_id", "user_actual_id", "current_status").unique())
-    incidents = frame.select("server_id", "incident_id", "current_status").unique().group_by("current_status")
+    frame = open_frames(log, {"incident": [*_USER, "incident_id", "current_status"]})["incident"]
+    text = [nw.col(column).cast(nw.String) for column in (*_USER, "incident_id", "current_status")]
+    events = frame.select(*text).filter(~nw.col("current_status").is_null())
+    is_status = {name: nw.col("current_status") == status for name, status in STATUS_METRICS.items()}
+    found = _add_up(events, {name: nw.when(is_so).then(1).otherwise(0) for name, is_so in is_status.items()})
+    incidents = events.select("server_id", "incident_id", "current_status").unique().group_by("current_status")
     n_incidents = engine.collect(incidents.agg(_n=nw.len())).set_index("current_status")["_n"]
-    rows = []
-    for name, status_name in STATUS_METRICS.items():
-        mine = seen[seen["current_status"] == status_name]
-        definition = f"Distinct incidents with an event in which their status was {status_name}."
-        difference = "Plugins before v1.3 send no status: their incidents are not in it."
-        rows.append(_row(name, n_incidents.get(status_name, 0), mine, definition, difference))
-    return rows
+    return [
+        _row(
+            name,
+            found[name]._replace(value=int(n_incidents.get(status, 0))),
+            f"Distinct incidents with an event in which their status was {status}.",
+            "Plugins before v1.3 send no status: their incidents are not in it.",
+        )
+        for name, status in STATUS_METRICS.items()
+    ]
 
 
 def _playbooks(log: Log) -> dict[str, Any]:
-    columns = ["server_id", "user_actual_id", "playbook_id"]
+    columns = [*_USER, "playbook_id"]
     frames = open_frames(log, {"incident": columns, "playbook": columns})
     known = nw.concat([frame.select(nw.col(*columns).cast(nw.String)) for frame in frames.values()])
     known = known.filter(~nw.col("playbook_id").is_null())
-    n_playbooks = known.select("server_id", "playbook_id").unique().select(nw.len().alias("n"))
+    found = _add_up(known, {"playbooks": nw.lit(1)})["playbooks"]
     return _row(
         "playbooks",
-        int(engine.collect(n_playbooks)["n"].iloc[0]),
-        engine.collect(known.select("server_id", "user_actual_id").unique()),
+        found._replace(value=_n_distinct(known, "server_id", "playbook_id")),
         "Distinct playbooks named by any event, incidents that were made from them included.",
         "Deleted ones stay in it; playbook_snapshot leaves them out.",
     )
 
 
-def _people(log: Log, users: pd.DataFrame) -> list[dict[str, Any]]:
-    calendar = activity_calendar(log, windows=list(WINDOWS.values()), freq=None)
-    is_last = calendar.day == calendar.last_day
-    contributors = _row(
-        "incident_contributors",
-        len(users),
-        users,
-        "Distinct users of any event.",
-        "Its name says incidents, but whoever only edits a playbook is in it.",
-    )
-    active_days = _row(
-        "days_active",
-        int((calendar.counts["active_1"] > 0).sum()),
-        users,
-        "Days with an event, added up over servers.",
-        "server_overview has it for each server as n_days_active.",
-    )
-    rows = [contributors, active_days]
+def _people(events: nw.LazyFrame[Any], found: Mapping[str, Found]) -> list[dict[str, Any]]:
+    contributors = _of_users(found["incident_contributors"])
+    rows = [
+        _row(
+            "incident_contributors",
+            contributors,
+            "Distinct users of any event.",
+            "Its name says incidents, but whoever only edits a playbook is in it.",
+        ),
+        _row(
+            "days_active",
+            contributors._replace(value=_n_distinct(events, "server_id", "_day")),
+            "Days with an event, added up over servers.",
+            "server_overview has it for each server as n_days_active.",
+        ),
+    ]
     for name, window in WINDOWS.items():
-        active = calendar.counts[f"active_{window}"][is_last]
         definition = (
             f"Distinct users over the {window} days that end with the last day of the log, added up over servers."
         )
-        difference = (
-            None
-            if window == 1
-            else f"Both ends of the window count: {window} days, where server_activity has {window - 1}."
-        )
-        row = _row(name, active.sum(), users, definition, difference)
-        rows.append(row | {"n_servers": int(np.count_nonzero(active)), "n_users": active.sum()})
+        difference = f"Both ends of the window count: {window} days, where server_activity has {window - 1}."
+        rows.append(_row(name, _of_users(found[name]), definition, None if window == 1 else difference))
     return rows
+
+
+def _of_users(found: Found) -> Found:
+    return found._replace(value=found.n_users)
+
+
+def _n_distinct(rows: nw.LazyFrame[Any], *columns: str) -> int:
+    return int(engine.collect(rows.select(*columns).unique().select(nw.len().alias("n")))["n"].iloc[0])
