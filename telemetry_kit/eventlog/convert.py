@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     import duckdb
     import pandas as pd
+    import pyarrow as pa
 
 MEMORY_LIMIT = "400MB"
 """What comes on top, Python and the readers of DuckDB, is as much again at most."""
@@ -244,6 +245,8 @@ def is_same(source: object, target: Path) -> bool:
 def _connection(folder: Path, memory_limit: str) -> duckdb.DuckDBPyConnection:
     connection = connections.connect(folder / "events.duckdb")
     connections.limit_memory(connection, memory_limit)
+    # It is thrown away with its folder: what it holds need not be put in order when it is closed.
+    connection.execute("PRAGMA disable_checkpoint_on_shutdown")
     connection.execute(f"SET temp_directory = {quote_literal(str(folder / 'spill'))}")
     return connection
 
@@ -322,5 +325,13 @@ def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str
     with pq.ParquetFile(path) as file:
         # Row group by row group: what goes on through them in batches holds ever more memory.
         for group in range(file.num_row_groups):
-            part = engine.arrow_to_pandas(file.read_row_group(group))
+            part = engine.arrow_to_pandas(_encoded(file.read_row_group(group), event_type), keep_categories=True)
             schemas.MODELS[event_type].validate(schemas.with_categories(part, event_type), lazy=True)
+
+
+def _encoded(events: pa.Table, event_type: schemas.EventType) -> pa.Table:
+    """Return events with their categories as such: Arrow finds these in a tenth of the time that pandas takes."""
+    for place, field in enumerate(schemas.fields_of(event_type)):
+        if field.kind == "category":
+            events = events.set_column(place, field.column, events[field.column].dictionary_encode())
+    return events

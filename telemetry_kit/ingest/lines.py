@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, blame
+from telemetry_kit.ingest.compression import BLOCK, UNPACK_ERRORS, blame, read_some
 from telemetry_kit.ingest.opening import why
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ RAW_LIMIT = 64 * 1024
 """How much of a rejected record is kept."""
 LINE_LIMIT = 16 * 1024 * 1024 - 1
 """A longer line is rejected: nothing that sends events makes one, and it would have to be held in memory."""
+_BEGINS_BLANK = re.compile(rb"\n\s")
+"""Where a line begins with white space, as blank lines do."""
 
 
 @dataclass(frozen=True)
@@ -66,18 +69,7 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
     n_lines = 0
     rest = b""
     while True:
-        try:
-            block = stream.read1(BLOCK)
-        except UNPACK_ERRORS as error:
-            blame(error)
-            if _is_whole(rest):
-                yield rest + b"\n"
-                n_lines, rest = n_lines + 1, b""
-            reason = f"record: the file is damaged after line {n_lines}: {why(error)}"
-            yield Damage(source, n_lines + 1, reason, rest)
-            return
-        if not block:
-            break
+        block, broken = read_some(stream, BLOCK)
         data = rest + block
         cut = data.rfind(b"\n") + 1
         rest = data[cut:]
@@ -90,6 +82,14 @@ def read_lines(stream: io.BufferedReader, source: int) -> Iterator[bytes | Damag
         if cut:
             n_lines += data.count(b"\n", 0, cut)
             yield data[:cut]
+        if broken is not None:
+            if _is_whole(rest):
+                yield rest + b"\n"
+                n_lines, rest = n_lines + 1, b""
+            yield Damage(source, n_lines + 1, f"record: the file is damaged after line {n_lines}: {broken}", rest)
+            return
+        if not block:
+            break
         if len(rest) > LINE_LIMIT:
             head = rest[:RAW_LIMIT]
             try:
@@ -133,7 +133,9 @@ def too_long(length: int) -> str:
 
 def count_rows(data: bytes) -> int:
     """Count the lines of ``data`` that are not blank."""
-    return sum(1 for line in data.split(b"\n") if line and not line.isspace())
+    if data[:1].isspace() or _BEGINS_BLANK.search(data):
+        return sum(1 for line in data.split(b"\n") if line and not line.isspace())
+    return data.count(b"\n") + (not data.endswith(b"\n") and len(data) > 0)
 
 
 def as_text(raw: bytes) -> str:
