@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
+from telemetry_kit.engine.times import duckdb_type
 from telemetry_kit.errors import MissingColumnError, ParameterError
 from telemetry_kit.schemas.kinds import KINDS, MISTAKEN, advice, kind_of
 
@@ -69,6 +70,8 @@ def check_times(frame: nw.LazyFrame[Any], columns: Collection[str], *, parameter
         Where one holds text or numbers.
     """
     times = [column for column in columns if is_time(column)]
+    if frame.implementation.is_duckdb():
+        times = [column for column in times if not duckdb_type(frame, column).startswith("TIMESTAMP")]
     if not times:
         return
     schema = frame.collect_schema()

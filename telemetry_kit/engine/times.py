@@ -39,7 +39,7 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
     if kind.is_duckdb():
         native = frame.to_native()
         # DuckDB gives no microseconds of a timestamp in nanoseconds, which is how pandas often has them.
-        is_ns = {name: _duckdb_type(frame, column).endswith("_NS") for name, column in columns.items()}
+        is_ns = {name: duckdb_type(frame, column).endswith("_NS") for name, column in columns.items()}
         count = {name: "epoch_ns" if is_ns[name] else "epoch_us" for name in columns}
         whole = {name: " // 1000" if function == "epoch_ns" else "" for name, function in count.items()}
         terms = [f'{count[name]}("{column}"){whole[name]} AS "{name}"' for name, column in columns.items()]
@@ -87,7 +87,7 @@ def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
 def add_time_like(frame: nw.LazyFrame[Any], column: str, **columns: str) -> nw.LazyFrame[Any]:
     """Add times as ``add_time`` does, of the type of the time column ``column``: without a zone where it has none."""
     made = add_time(frame, **columns)
-    if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
+    if frame.implementation.is_duckdb() and duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
         return made
     kind = _type_of(frame, column)
     times = nw.col(*columns) if kind.time_zone else nw.col(*columns).dt.replace_time_zone(None)
@@ -115,7 +115,8 @@ def _functions(frame: nw.LazyFrame[Any]) -> Any:  # noqa: ANN401 - a module
     return importlib.import_module(f"{place}.functions")
 
 
-def _duckdb_type(frame: nw.LazyFrame[Any], column: str) -> str:
+def duckdb_type(frame: nw.LazyFrame[Any], column: str) -> str:
+    """Return the type of a column of DuckDB, without the query for a zone that Narwhals runs to tell it."""
     native = frame.to_native()
     return str(native.types[native.columns.index(column)])
 
@@ -127,7 +128,7 @@ def epoch_us(moment: pd.Timestamp) -> int:
 
 def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw.Expr:
     """Return a timestamp as a literal of the type of a time column, without a zone where the column has none."""
-    if frame.implementation.is_duckdb() and _duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
+    if frame.implementation.is_duckdb() and duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
         # It has one unit only, and Narwhals runs a query for the zone whenever it is asked for such a type.
         return nw.lit(moment.to_pydatetime())
     kind = _type_of(frame, column)

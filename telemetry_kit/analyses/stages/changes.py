@@ -137,8 +137,8 @@ def find_changes(
             How many states other than these two the incident has had, this one included.
         _is_first, _is_entry
             Whether the event is the incident's first, and whether it is of a kind that begins a state.
-        _created_at
-            The timestamp of the incident's create; null where it was not recorded.
+        _created_us
+            When the incident's create was; null where it was not recorded.
         _start_us, _first_us
             When the incident began: its create, or where that was not recorded ``created_at``, unless that is more than
             a minute after its first recorded event and so tells nothing; and when that first event was.
@@ -154,7 +154,6 @@ def find_changes(
         events = events.with_columns(
             _until_us=nw.min_horizontal(nw.col("_until_us").fill_null(until_us), nw.lit(until_us))
         )
-        events = engine.add_time_like(events, "event_timestamp", _until_at="_until_us")
         events = events.filter(nw.col("_us") <= nw.col("_until_us"))
     state = state.fill_null(NONE)
     if is_unseen is not None:
@@ -163,12 +162,12 @@ def find_changes(
         *INCIDENT,
         *also,
         *order_by,
-        *(["_until_us", "_until_at"] if is_by_server else []),
+        *(["_until_us"] if is_by_server else []),
         "event_timestamp",
         "_new_us",
         **_plain(events, attributes),
         _state=state,
-        _created_at=nw.when(is_create).then(nw.col("event_timestamp")),
+        _created_us=nw.when(is_create).then(nw.col("_us")),
         _is_entry=is_create | action.is_in(entering).fill_null(value=False),
     )
     unseen_us = nw.when(nw.col("_state") == UNSEEN).then(nw.col("_us")).min()
@@ -180,20 +179,26 @@ def find_changes(
         strategy="backward",
         within=INCIDENT,
         order_by=order_by,
-        _created_at=nw.col("_created_at").min().over(*INCIDENT),
+        _created_us=nw.col("_created_us").min().over(*INCIDENT),
         _new_us=nw.col("_new_us").min().over(*INCIDENT),
         _first_us=nw.col("_us").min().over(*INCIDENT),
         _before=nw.col("_state").shift(1).over(*INCIDENT, **in_time),
         **unseen,
     )
-    if unseen:
-        states = states.filter(nw.col("_unseen_us").is_null() | (nw.col("_us") <= nw.col("_unseen_us")))
     is_first = nw.col("_before").is_null()
-    changes = states.filter(is_first | (nw.col("_before") != nw.col("_state"))).with_columns(
+    is_change = is_first | (nw.col("_before") != nw.col("_state"))
+    end_us = nw.col("_until_us") if is_by_server else nw.lit(until_us, nw.Int64)
+    if unseen:
+        is_change &= nw.col("_unseen_us").is_null() | (nw.col("_us") <= nw.col("_unseen_us"))
+        end_us = nw.coalesce(nw.col("_unseen_us"), end_us)
+    changes = states.filter(is_change).with_columns(
         *(nw.when(is_first).then(nw.col(name)).alias(name) for name in attributes),
         _is_first=is_first,
         _is_present=nw.when(nw.col("_state") > UNSEEN).then(1).otherwise(0),
     )
+    is_told = nw.col("_new_us") - nw.col("_first_us") <= CREATE_WITHIN_S * engine.MICROSECONDS
+    start_us = nw.when(is_told).then(nw.min_horizontal("_new_us", "_first_us"))
+    # Every step names all columns once more, which takes longer than anything else where events are few.
     with_next = fill_null(
         changes,
         *attributes,
@@ -201,25 +206,18 @@ def find_changes(
         within=INCIDENT,
         order_by=order_by,
         _next_state=nw.col("_state").shift(-1).over(*INCIDENT, **in_time),
+        _left_us=nw.col("_us").shift(-1).over(*INCIDENT, **in_time),
         _left_at=nw.col("event_timestamp").shift(-1).over(*INCIDENT, **in_time),
         _n_present=nw.col("_is_present").cum_sum().over(*INCIDENT, **in_time),
+        _until_us=end_us,
+        _start_us=nw.coalesce(nw.col("_created_us"), start_us),
     )
-    if unseen:
-        end_us = nw.coalesce(nw.col("_unseen_us"), nw.col("_until_us") if is_by_server else nw.lit(until_us))
-        with_next = with_next.drop("_until_at", strict=False).with_columns(_until_us=end_us)
-        with_next = engine.add_time_like(with_next, "event_timestamp", _until_at="_until_us")
-    elif not is_by_server:
-        end = engine.time_like(until, events, "event_timestamp")
-        with_next = with_next.with_columns(_until_us=nw.lit(until_us), _until_at=end)
-    with_us = engine.add_epoch_us(with_next, _left_us="_left_at", _created_us="_created_at")
-    is_told = nw.col("_new_us") - nw.col("_first_us") <= CREATE_WITHIN_S * engine.MICROSECONDS
-    start_us = nw.when(is_told).then(nw.min_horizontal("_new_us", "_first_us"))
-    return with_us.with_columns(_start_us=nw.coalesce(nw.col("_created_us"), start_us))
+    return engine.add_time_like(with_next, "event_timestamp", _until_at="_until_us")
 
 
 def _plain(events: nw.LazyFrame[Any], attributes: Sequence[str]) -> dict[str, nw.Expr]:
     """Return columns as windows can fill them on every engine: categories and texts as text."""
-    schema = events.collect_schema()
+    schema = events.select(*attributes).collect_schema()
     as_they_are = {nw.Boolean(), nw.Int64(), nw.Float64(), nw.Date()}
     return {
         name: nw.col(name)

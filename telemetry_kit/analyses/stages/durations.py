@@ -138,7 +138,7 @@ def incident_durations(
     is_under_way = nw.col("_state") == OPEN
     is_end = is_under_way & ~nw.col("_next_state").is_null()
     is_restart = (nw.col("action").cast(nw.String) == "restart").fill_null(value=False)
-    had_ended = nw.col("_is_first") & (~is_under_way | is_restart) & nw.col("_created_at").is_null()
+    had_ended = nw.col("_is_first") & (~is_under_way | is_restart) & nw.col("_created_us").is_null()
     until_us = nw.col("_until_us")
 
     def flag(condition: nw.Expr) -> nw.Expr:
@@ -157,14 +157,13 @@ def incident_durations(
     ends = stretches.group_by(*INCIDENT).agg(
         nw.col("n_ends", "n_restarts", "_open_us").sum(),
         nw.col("_is_open", "_had_ended", "num_stages", "_until_us", *ATTRIBUTES).max(),
-        nw.col("_start_us", "_first_us").min(),
-        _created_at=nw.col("_created_at").min(),
+        nw.col("_start_us", "_first_us", "_created_us").min(),
         first_ended_at=nw.col("_ended_at").min(),
         last_ended_at=nw.col("_ended_at").max(),
         _first_end_us=nw.col("_ended_us").min(),
         _last_end_us=nw.col("_ended_us").max(),
     )
-    is_censored, from_start = nw.col("_is_open") == 1, ~nw.col("_created_at").is_null()
+    is_censored, from_start = nw.col("_is_open") == 1, ~nw.col("_created_us").is_null()
     last_us = nw.when(is_censored).then(until_us).otherwise(nw.col("_last_end_us"))
 
     def seconds(length_us: nw.Expr) -> nw.Expr:

@@ -268,7 +268,7 @@ def _tell(*, last: nw.Expr) -> dict[str, nw.Expr]:
         "next_stage": nw.when(after > UNSEEN).then(after.cast(nw.Int64)),
         "is_censored": is_open,
         "is_left_truncated": ~is_known,
-        "from_start": ~nw.col("_created_at").is_null(),
+        "from_start": ~nw.col("_created_us").is_null(),
         "is_last_stage": stage >= last,
         "cutoff": nw.col("_until_at"),
     }
