@@ -7,6 +7,7 @@ number of parts is then asked everything, with the memory that is the default, b
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -134,9 +135,8 @@ def _memory(session: int) -> float:
 def _disk(folder: Path) -> float:
     """Return how many MB lie below a folder."""
     total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.lstat().st_blocks * 512
-        except OSError:
-            continue
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with contextlib.suppress(OSError):
+                total += os.lstat(Path(root) / name).st_blocks * 512
     return total / 1e6

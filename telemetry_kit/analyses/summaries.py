@@ -161,7 +161,9 @@ def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS) -> p
 def _grouped(totals: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, pd.DataFrame, npt.NDArray[np.int64]]:
     """Return the totals group by group, their columns ``by``, and with which row each group begins."""
     groups = group_rows(totals, by)
-    totals = totals.iloc[order_by_group(groups)].reset_index(drop=True)
+    if groups.n > 1:
+        totals = totals.iloc[order_by_group(groups)]
+    totals = totals.reset_index(drop=True)
     n_rows = np.bincount(groups.of, minlength=groups.n)
     return totals, totals[list(by)], np.cumsum(n_rows) - n_rows
 

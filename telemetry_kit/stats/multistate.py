@@ -18,6 +18,10 @@ STAYS = -1
 """Where a piece leads that ends with the observation, and not with a move."""
 MOST_TIMES = 500
 """How many moments are told at most where no times were asked for."""
+_TURN = 15_000
+"""How many products take as long as one turn of all stretches by a moment."""
+_AT_ONCE = 100
+"""How many stretches go on together: what is known of all their steps is in memory at once."""
 _ROUNDING = 1e-12
 """What rounding may leave where there is nothing."""
 
@@ -92,7 +96,7 @@ def occupancy(
            [0.5 , 0.25, 0.25]]))
     """
     begin, end = np.asarray(start, np.float64), np.asarray(stop, np.float64)
-    of, goes, place = (np.asarray(values, np.int64) for values in (state, to, clusters))
+    of, goes, place = (np.asarray(values, np.int32) for values in (state, to, clusters))
     moves = np.flatnonzero((goes != STAYS) & (goes != of))
     moves = moves[np.lexsort((goes[moves], of[moves], end[moves]))]
     moments = np.unique(end[moves])
@@ -126,9 +130,9 @@ class _Pieces(NamedTuple):
 
     begin: NDArray[np.float64]
     end: NDArray[np.float64]
-    state: NDArray[np.int64]
-    to: NDArray[np.int64]
-    cluster: NDArray[np.int64]
+    state: NDArray[np.int32]
+    to: NDArray[np.int32]
+    cluster: NDArray[np.int32]
 
 
 class _Steps(NamedTuple):
@@ -138,12 +142,12 @@ class _Steps(NamedTuple):
     """
 
     moment: NDArray[np.int64]
-    of: NDArray[np.int64]
-    to: NDArray[np.int64]
+    of: NDArray[np.int32]
+    to: NDArray[np.int32]
     rate: NDArray[np.float64]
     n_at_risk: NDArray[np.int64]
     move: NDArray[np.int64]
-    mover: NDArray[np.int64]
+    mover: NDArray[np.int32]
     n_moments: int
 
 
@@ -169,17 +173,17 @@ def _steps(pieces: _Pieces, moves: NDArray[np.int64], moments: NDArray[np.float6
 class _Changes(NamedTuple):
     """Where pieces begin (1) and where they end (-1), by the first moment that this concerns."""
 
-    cluster: NDArray[np.int64]
-    state: NDArray[np.int64]
-    moment: NDArray[np.int64]
-    sign: NDArray[np.int64]
+    cluster: NDArray[np.int32]
+    state: NDArray[np.int32]
+    moment: NDArray[np.int32]
+    sign: NDArray[np.int8]
 
 
 def _changes(pieces: _Pieces, moments: NDArray[np.float64]) -> _Changes:
     # Who begins at a moment is not at risk there yet, who ends at one still is.
-    moment = np.searchsorted(moments, np.concatenate([pieces.begin, pieces.end]), "right")
+    moment = np.searchsorted(moments, np.concatenate([pieces.begin, pieces.end]), "right").astype(np.int32)
     order = np.argsort(moment, kind="stable")
-    sign = np.repeat(np.array([1, -1]), pieces.begin.size)
+    sign = np.repeat(np.array([1, -1], np.int8), pieces.begin.size)
     return _Changes(np.tile(pieces.cluster, 2)[order], np.tile(pieces.state, 2)[order], moment[order], sign[order])
 
 
@@ -188,45 +192,56 @@ def _walk(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r"""Return the shares of the states after so many moments each, and their variances.
 
-    The moments are cut into stretches, where they are told and so that one has no more moments than there are
-    stretches. With :math:`R(s)` the product of all that happens in a stretch behind :math:`s`, the move of a unit from
-    :math:`h` to :math:`j` adds :math:`p_h / Y_h\, (R_j - R_h)` to the influence of its cluster, and every unit at risk
-    takes that much times the rate from its own. The latter is summed up along the stretch, so that a piece costs
-    something where it begins and where it ends, and nothing between: to go through all clusters at every moment would
-    take time that grows with the square of the events.
+    The moments are cut into stretches, where they are told and as ``_n_stretches`` says. With :math:`R(s)` the product
+    of all that happens in a stretch behind :math:`s`, the move of a unit from :math:`h` to :math:`j` adds
+    :math:`p_h / Y_h\, (R_j - R_h)` to the influence of its cluster, and every unit at risk takes that much times the
+    rate from its own. The latter is summed up along the stretch, so that a piece costs something where it begins and
+    where it ends, and nothing between: to go through all clusters at every moment would take time that grows with the
+    square of the events.
     """
     n_states, n = first.shape[1], max(float(sizes.n_units[0]), 1.0)
-    length = max(math.isqrt(steps.n_moments), 1)
-    cuts = np.unique([*range(0, steps.n_moments, length), *after, 0, steps.n_moments])
-    stretches = _stretches(steps, cuts, first.sum(axis=0) / n)
-    gains = (stretches.before / steps.n_at_risk)[:, None] * stretches.gain
-    states = [steps.of == state for state in range(n_states)]
-    moments = [steps.moment[mine] for mine in states]
-    losses = [_summed(gains[mine] * steps.rate[mine, None]) for mine in states]
-    influence, at_risk = (first - sizes.n[:, None] * stretches.shares[0]) / n, np.zeros(first.shape)
-    told, is_told = {}, np.isin(cuts, after)
+    length = math.ceil(steps.n_moments / _n_stretches(steps.n_moments, first.size * n_states))
+    cuts = np.unique([*range(0, steps.n_moments, max(length, 1)), *after, 0, steps.n_moments])
+    shares = first.sum(axis=0) / n
+    influence, at_risk = (first - sizes.n[:, None] * shares) / n, np.zeros(first.shape)
+    wanted, told = set(after.tolist()), {}
     moved, changed = np.searchsorted(steps.moment[steps.move], cuts), np.searchsorted(changes.moment, cuts)
-    for number, cut in enumerate(cuts):
-        if is_told[number]:
-            told[cut] = stretches.shares[number], sizes.correction @ influence**2
-        if number + 1 == cuts.size:
-            break
-        cluster, state, moment, sign = (values[changed[number] : changed[number + 1]] for values in changes)
-        lost, lost_by_all = np.empty((cluster.size, n_states)), np.empty((n_states, n_states))
-        for h in range(n_states):
-            begin, end = np.searchsorted(moments[h], [cut, cuts[number + 1]])
-            mine = state == h
-            lost_by_all[h] = losses[h][end] - losses[h][begin]
-            lost[mine] = losses[h][end] - losses[h][np.searchsorted(moments[h], moment[mine])]
-        influence = influence @ stretches.product[number] - at_risk @ lost_by_all
-        moves = slice(moved[number], moved[number + 1])
-        np.add.at(influence, steps.mover[moves], gains[steps.move[moves]])
-        np.add.at(influence, cluster, -sign[:, None] * lost)
-        np.add.at(at_risk, (cluster, state), sign)
-    shares, variances = np.empty((2, after.size, n_states))
-    for number, cut in enumerate(after):
-        shares[number], variances[number] = told[cut]
-    return shares, variances
+    for begin in range(0, cuts.size, _AT_ONCE):
+        some = cuts[begin : begin + _AT_ONCE + 1]
+        stretches = _stretches(steps, some, shares)
+        moments = [steps.moment[mine] for mine in stretches.leaving]
+        for number, (cut, next_cut) in enumerate(itertools.pairwise(some)):
+            if cut in wanted:
+                told[int(cut)] = stretches.shares[number], sizes.correction @ influence**2
+            these = slice(changed[begin + number], changed[begin + number + 1])
+            cluster, state, moment, sign = (values[these] for values in changes)
+            lost, lost_by_all = np.empty((cluster.size, n_states)), np.empty((n_states, n_states))
+            for h in range(n_states):
+                here, mine = slice(*np.searchsorted(moments[h], [cut, next_cut])), state == h
+                leaving = stretches.leaving[h][here]
+                summed = _summed(stretches.gain[leaving - stretches.first] * steps.rate[leaving, None])
+                lost_by_all[h] = summed[-1]
+                lost[mine] = summed[-1] - summed[np.searchsorted(moments[h][here], moment[mine])]
+            influence = influence @ stretches.product[number] - at_risk @ lost_by_all
+            moves = slice(moved[begin + number], moved[begin + number + 1])
+            np.add.at(influence, steps.mover[moves], stretches.gain[steps.move[moves] - stretches.first])
+            lost *= -sign[:, None]
+            np.add.at(influence, cluster, lost)
+            np.add.at(at_risk, (cluster, state), sign)
+        shares = stretches.shares[-1]
+    told[steps.n_moments] = shares, sizes.correction @ influence**2
+    estimates, variances = np.empty((2, after.size, n_states))
+    for number, cut in enumerate(after.tolist()):
+        estimates[number], variances[number] = told[cut]
+    return estimates, variances
+
+
+def _n_stretches(n_moments: int, n_products: int) -> int:
+    """Return into how many stretches to cut moments, where each takes so many products to carry the influences on.
+
+    More of them means fewer turns in which all go on by one moment, of which one takes as long as ``_TURN`` products.
+    """
+    return max(math.isqrt(_TURN * n_moments // max(n_products, 1)), 1)
 
 
 def _summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -235,7 +250,7 @@ def _summed(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class _Stretches(NamedTuple):
-    """What happens along each stretch of moments between two cuts.
+    """What happens along each of some stretches of moments between two cuts.
 
     Attributes
     ----------
@@ -243,44 +258,53 @@ class _Stretches(NamedTuple):
         Per stretch, the share of what was in each state (rows) that is in each at its end (columns).
     shares
         The shares of the states at the cuts.
-    before
-        Per step, the share of units in the state that they leave, before it.
+    first
+        The first of the steps.
+    leaving
+        Per state, the steps that leave it.
     gain
-        Per step and state, how much more of it there is at the end of the stretch for a unit that makes the step.
+        Per step and state, what each move of the step adds to the influence of its cluster, as the end of the stretch
+        has it.
     """
 
     product: NDArray[np.float64]
     shares: NDArray[np.float64]
-    before: NDArray[np.float64]
+    first: int
+    leaving: list[NDArray[np.int64]]
     gain: NDArray[np.float64]
 
 
 def _stretches(steps: _Steps, cuts: NDArray[np.int64], shares: NDArray[np.float64]) -> _Stretches:
-    """Go along all stretches at once, backward for the products and forward for the shares."""
+    """Go along stretches at once, backward for the products and forward for the shares."""
     n_stretches, n_states = cuts.size - 1, shares.size
-    stretch = np.searchsorted(cuts, steps.moment, "right") - 1
-    place = steps.moment - cuts[stretch]
+    first, end = (int(row) for row in np.searchsorted(steps.moment, cuts[[0, -1]]))
+    source, to, rate = steps.of[first:end], steps.to[first:end], steps.rate[first:end]
+    stretch = np.searchsorted(cuts, steps.moment[first:end], "right") - 1
+    place = steps.moment[first:end] - cuts[stretch]
     order = np.argsort(place, kind="stable")
     bounds = np.searchsorted(place[order], np.arange(int(place.max(initial=-1)) + 2))
-    turns = [order[first:after] for first, after in itertools.pairwise(bounds)]
+    turns = [order[begin:after] for begin, after in itertools.pairwise(bounds)]
     product = np.tile(np.eye(n_states), (n_stretches, 1, 1))
-    gain = np.empty((steps.of.size, n_states))
+    gain = np.empty((source.size, n_states))
     for turn in reversed(turns):
-        where, of = stretch[turn], steps.of[turn]
-        gain[turn] = product[where, steps.to[turn]] - product[where, of]
-        np.add.at(product, (where, of), steps.rate[turn, None] * gain[turn])
+        where, of = stretch[turn], source[turn]
+        gain[turn] = product[where, to[turn]] - product[where, of]
+        np.add.at(product, (where, of), rate[turn, None] * gain[turn])
     at_cuts = np.empty((cuts.size, n_states))
     at_cuts[0] = shares
     for number in range(n_stretches):
         at_cuts[number + 1] = at_cuts[number] @ product[number]
-    now, before = at_cuts[:-1].copy(), np.empty(steps.of.size)
+    # The share of units in the state that a step leaves, before it.
+    now, before = at_cuts[:-1].copy(), np.empty(source.size)
     for turn in turns:
-        where, of = stretch[turn], steps.of[turn]
+        where, of = stretch[turn], source[turn]
         before[turn] = now[where, of]
-        flow = before[turn] * steps.rate[turn]
+        flow = before[turn] * rate[turn]
         np.subtract.at(now, (where, of), flow)
-        np.add.at(now, (where, steps.to[turn]), flow)
-    return _Stretches(product, at_cuts, before, gain)
+        np.add.at(now, (where, to[turn]), flow)
+    gain *= (before / steps.n_at_risk[first:end])[:, None]
+    leaving = [first + np.flatnonzero(source == state) for state in range(n_states)]
+    return _Stretches(product, at_cuts, first, leaving, gain)
 
 
 def _as_estimates(estimate: NDArray[np.float64], variance: NDArray[np.float64], sizes: Clusters) -> Estimates:

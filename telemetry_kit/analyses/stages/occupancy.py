@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -13,6 +13,7 @@ from telemetry_kit.analyses.stages.changes import INCIDENT
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import are_of_statuses
 from telemetry_kit.analyses.summaries import N_CLUSTERS, tabulate, warned
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.schemas import STATUSES
 from telemetry_kit.stats.multistate import STAYS, occupancy
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
+    import numpy.typing as npt
     from narwhals.stable.v2.typing import IntoFrame
 
 CLOSED = "closed"
@@ -127,7 +129,7 @@ def stage_occupancy(
     of_statuses = are_of_statuses(visits)
 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
-        return _occupancy(part, times, cluster, level, of_statuses=of_statuses)
+        return _occupancy(part, times, level, of_statuses=of_statuses)
 
     return warned(tabulate(rows, groups, columns, _OCCUPANCY, level=level), cluster)
 
@@ -166,64 +168,81 @@ def _collect(frame: nw.LazyFrame[Any], groups: Sequence[str], cluster: str, unti
     if "cutoff" in frame.columns:
         times["_end_us"] = "cutoff"
     visits = engine.add_epoch_us(frame.filter(known.fill_null(value=False)), **times)
-    plain = dict.fromkeys([*groups, *INCIDENT, cluster, "visit", "stage", "exit"])
-    rows = engine.collect(visits.select(*plain, *times))
+    plain = dict.fromkeys([*groups, *INCIDENT, cluster, "visit", "stage"])
+    rows = engine.collect(visits.select(*plain, *times, _is_open=nw.col("exit") == "open"))
     last_us = int(rows["_left_us"].max()) if len(rows) else 0
     if last_us > until_us:
         given, last = (str(pd.Timestamp(us, unit="us", tz="UTC")) for us in (until_us, last_us))
         raise ParameterError("cutoff", given, f"{last} or later, when a visit was left")
+    # Numbers from here on: of visits there can be so many that their ids would take most of the memory.
+    rows["_unit"] = rows.groupby(list(dict.fromkeys([*groups, *INCIDENT])), sort=False, dropna=False).ngroup()
+    rows = number_servers(rows, groups, cluster=cluster)
+    rows = rows.drop(columns=[] if "incident_id" in groups else ["incident_id"], errors="ignore")
     rows["_end_us"] = rows["_end_us"].clip(upper=until_us) if "_end_us" in rows else until_us
-    keys = list(dict.fromkeys([*groups, *INCIDENT]))
-    rows["_unit"] = rows.groupby(keys, sort=False, dropna=False).ngroup()
-    rows = rows.sort_values(["_unit", "visit"], ignore_index=True)
+    unit, visit = rows["_unit"].to_numpy(np.int64), rows["visit"].to_numpy(np.int64)
+    order = np.lexsort((visit, unit))
+    begins = np.flatnonzero(np.diff(unit[order], prepend=-1))
     # Where the first visit is missing, nobody knows when the incident started.
-    first = rows.groupby("_unit")["visit"].transform("min")
-    return rows[first == 0].reset_index(drop=True)
+    is_whole = np.repeat(visit[order[begins]] == 0, np.diff(begins, append=len(rows)))
+    kept: pd.DataFrame = rows.iloc[order[is_whole]].reset_index(drop=True)
+    return kept
 
 
 def _occupancy(
-    rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, cluster: str, level: float, *, of_statuses: bool
+    rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, level: float, *, of_statuses: bool
 ) -> dict[str, Any]:
-    unit, entered, left, end = (
-        rows[name].to_numpy(np.int64) for name in ("_unit", "_entered_us", "_left_us", "_end_us")
-    )
     states, stage = np.unique(rows["stage"].to_numpy(np.int64), return_inverse=True)
     closed, names = len(states), [STATUSES[n] if of_statuses else str(n) for n in states]
-    first = np.flatnonzero(np.diff(unit, prepend=-1))
-    n_visits = np.diff(first, append=len(rows))
-    begin = np.repeat(entered[first], n_visits)
-    after = np.append(entered[1:], 0)[: len(rows)]
-    after[first + n_visits - 1] = end[first + n_visits - 1]
-    is_open = (rows["exit"] == "open").to_numpy(bool)
-    # A visit, and the time in which the incident is closed after it; pieces of no length are none.
-    start, stop = np.column_stack([entered, left]).ravel(), np.column_stack([left, after]).ravel()
-    of = np.column_stack([stage, np.full(len(rows), closed)]).ravel()
-    is_piece = (stop > start) & np.column_stack([np.ones(len(rows), bool), ~is_open]).ravel()
-    start, stop, of = start[is_piece], stop[is_piece], of[is_piece]
-    row = np.repeat(np.arange(len(rows)), 2)[is_piece]
-    goes_on = np.append(unit[row][1:] == unit[row][:-1], [False])[: len(row)]
-    to = np.where(goes_on, np.append(of[1:], STAYS)[: len(row)], STAYS)
-    codes, _ = pd.factorize(rows[cluster])
+    pieces = _pieces(rows, stage.astype(np.int32), closed)
+    codes, _ = pd.factorize(rows[CLUSTER])
     curve = occupancy(
-        (start - begin[row]) / engine.MICROSECONDS,
-        (stop - begin[row]) / engine.MICROSECONDS,
-        of,
-        to,
-        codes[row],
-        n_states=closed + 1,
-        times=times,
+        pieces.start, pieces.stop, pieces.state, pieces.to, codes[pieces.row], n_states=closed + 1, times=times
     )
     lower, upper = stats.share_limits(curve.shares, level=level)
-    n_times, seen = len(curve.time), rows.iloc[np.unique(row)]
+    n_times, seen = len(curve.time), np.unique(pieces.row)
+    n_seen = {name: np.unique(rows[name].to_numpy(np.int64)[seen]).size for name in ("_unit", SERVER, CLUSTER)}
     return {
         "time_s": np.repeat(curve.time, closed + 1),
         "state": np.tile(np.array([*names, CLOSED], object), n_times),
-        "n_incidents": np.full(n_times * (closed + 1), seen["_unit"].nunique()),
-        "n_servers": np.full(n_times * (closed + 1), seen["server_id"].nunique()),
+        "n_incidents": np.full(n_times * (closed + 1), n_seen["_unit"]),
+        "n_servers": np.full(n_times * (closed + 1), n_seen[SERVER]),
         "n_at_risk": np.repeat(curve.n_at_risk, closed + 1),
         "estimate": curve.shares.estimate,
         "df": curve.shares.df,
         "lower": lower,
         "upper": upper,
-        N_CLUSTERS: np.full(n_times * (closed + 1), seen[cluster].nunique(dropna=False)),
+        N_CLUSTERS: np.full(n_times * (closed + 1), n_seen[CLUSTER]),
     }
+
+
+class _Pieces(NamedTuple):
+    """Stretches of incidents' lives, in their order: seconds since the start, states, and the visit of each."""
+
+    start: npt.NDArray[np.float64]
+    stop: npt.NDArray[np.float64]
+    state: npt.NDArray[np.int32]
+    to: npt.NDArray[np.int32]
+    row: npt.NDArray[np.int32]
+
+
+def _pieces(rows: pd.DataFrame, stage: npt.NDArray[np.int32], closed: int) -> _Pieces:
+    """Return each visit, and the time in which its incident is closed after it; pieces of no length are none."""
+    unit, entered, left, end = (
+        rows[name].to_numpy(np.int64) for name in ("_unit", "_entered_us", "_left_us", "_end_us")
+    )
+    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    n_visits = np.diff(first, append=len(rows))
+    begin = np.repeat(entered[first], n_visits)
+    after = np.append(entered[1:], 0)[: len(rows)]
+    after[first + n_visits - 1] = end[first + n_visits - 1]
+    is_closed = (after > left) & ~rows["_is_open"].to_numpy(bool)
+    is_piece = np.column_stack([left > entered, is_closed]).ravel()
+    start, stop = (
+        (np.column_stack(both).ravel()[is_piece] / engine.MICROSECONDS)
+        for both in ([entered - begin, left - begin], [left - begin, after - begin])
+    )
+    of = np.column_stack([stage, np.full_like(stage, closed)]).ravel()[is_piece]
+    row = np.repeat(np.arange(len(rows), dtype=np.int32), 2)[is_piece]
+    goes_on = np.append(unit[row][1:] == unit[row][:-1], [False])[: len(row)]
+    to = np.where(goes_on, np.append(of[1:], np.int32(STAYS))[: len(row)], np.int32(STAYS))
+    return _Pieces(start, stop, of, to, row)
