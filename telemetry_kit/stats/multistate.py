@@ -22,6 +22,8 @@ _TURN = 15_000
 """How many products take as long as one turn of all stretches by a moment."""
 _AT_ONCE = 100
 """How many stretches go on together: what is known of all their steps is in memory at once."""
+_CHANGES_AT_ONCE = 100_000
+"""Of how many pieces it is told at once what they lose: all of them begin together where times count from a start."""
 _ROUNDING = 1e-12
 """What rounding may leave where there is nothing."""
 
@@ -141,12 +143,12 @@ class _Steps(NamedTuple):
     ``move`` tells the row of every move, ``mover`` its cluster, and ``rate`` which share of those at risk moves.
     """
 
-    moment: NDArray[np.int64]
+    moment: NDArray[np.int32]
     of: NDArray[np.int32]
     to: NDArray[np.int32]
     rate: NDArray[np.float64]
     n_at_risk: NDArray[np.int64]
-    move: NDArray[np.int64]
+    move: NDArray[np.int32]
     mover: NDArray[np.int32]
     n_moments: int
 
@@ -157,7 +159,7 @@ def _steps(pieces: _Pieces, moves: NDArray[np.int64], moments: NDArray[np.float6
     key = (at * n_states + of) * n_states + to
     is_new = np.diff(key, prepend=-1) != 0
     begins = np.flatnonzero(is_new)
-    moment, source = at[begins], of[begins]
+    moment, source = at[begins].astype(np.int32), of[begins]
     n_moved = np.diff(begins, append=key.size)
     n_at_risk = np.zeros(begins.size, np.int64)
     for state in range(n_states):
@@ -165,7 +167,7 @@ def _steps(pieces: _Pieces, moves: NDArray[np.int64], moments: NDArray[np.float6
         when = moments[moment[mine]]
         n_begun = np.searchsorted(np.sort(pieces.begin[here]), when)
         n_at_risk[mine] = n_begun - np.searchsorted(np.sort(pieces.end[here]), when)
-    row = np.cumsum(is_new) - 1
+    row = np.cumsum(is_new, dtype=np.int32) - 1
     mover = pieces.cluster[moves]
     return _Steps(moment, source, to[begins], n_moved / n_at_risk, n_at_risk, row, mover, moments.size)
 
@@ -213,21 +215,28 @@ def _walk(
         for number, (cut, next_cut) in enumerate(itertools.pairwise(some)):
             if cut in wanted:
                 told[int(cut)] = stretches.shares[number], sizes.correction @ influence**2
-            these = slice(changed[begin + number], changed[begin + number + 1])
-            cluster, state, moment, sign = (values[these] for values in changes)
-            lost, lost_by_all = np.empty((cluster.size, n_states)), np.empty((n_states, n_states))
+            lost_by_all, here = np.empty((n_states, n_states)), []
             for h in range(n_states):
-                here, mine = slice(*np.searchsorted(moments[h], [cut, next_cut])), state == h
-                leaving = stretches.leaving[h][here]
+                inside = slice(*np.searchsorted(moments[h], [cut, next_cut]))
+                leaving = stretches.leaving[h][inside]
                 summed = _summed(stretches.gain[leaving - stretches.first] * steps.rate[leaving, None])
                 lost_by_all[h] = summed[-1]
-                lost[mine] = summed[-1] - summed[np.searchsorted(moments[h][here], moment[mine])]
+                here.append((moments[h][inside], summed[-1] - summed))
             influence = influence @ stretches.product[number] - at_risk @ lost_by_all
             moves = slice(moved[begin + number], moved[begin + number + 1])
             np.add.at(influence, steps.mover[moves], stretches.gain[steps.move[moves] - stretches.first])
-            lost *= -sign[:, None]
-            np.add.at(influence, cluster, lost)
-            np.add.at(at_risk, (cluster, state), sign)
+            ends = changed[begin + number + 1]
+            # All units begin at time 0.
+            for place in range(changed[begin + number], ends, _CHANGES_AT_ONCE):
+                these = slice(place, min(place + _CHANGES_AT_ONCE, ends))
+                cluster, state, moment, sign = (values[these] for values in changes)
+                lost = np.empty((cluster.size, n_states))
+                for h, (leave, still_lost) in enumerate(here):
+                    mine = state == h
+                    lost[mine] = still_lost[np.searchsorted(leave, moment[mine])]
+                lost *= -sign[:, None]
+                np.add.at(influence, cluster, lost)
+                np.add.at(at_risk, (cluster, state), sign)
         shares = stretches.shares[-1]
     told[steps.n_moments] = shares, sizes.correction @ influence**2
     estimates, variances = np.empty((2, after.size, n_states))

@@ -177,14 +177,14 @@ def _collect(frame: nw.LazyFrame[Any], groups: Sequence[str], cluster: str, unti
     # Numbers from here on: of visits there can be so many that their ids would take most of the memory.
     rows["_unit"] = rows.groupby(list(dict.fromkeys([*groups, *INCIDENT])), sort=False, dropna=False).ngroup()
     rows = number_servers(rows, groups, cluster=cluster)
-    rows = rows.drop(columns=[] if "incident_id" in groups else ["incident_id"], errors="ignore")
+    rows = rows.drop(columns={"incident_id"}.difference(groups), errors="ignore")
     rows["_end_us"] = rows["_end_us"].clip(upper=until_us) if "_end_us" in rows else until_us
     unit, visit = rows["_unit"].to_numpy(np.int64), rows["visit"].to_numpy(np.int64)
     order = np.lexsort((visit, unit))
     begins = np.flatnonzero(np.diff(unit[order], prepend=-1))
     # Where the first visit is missing, nobody knows when the incident started.
     is_whole = np.repeat(visit[order[begins]] == 0, np.diff(begins, append=len(rows)))
-    kept: pd.DataFrame = rows.iloc[order[is_whole]].reset_index(drop=True)
+    kept: pd.DataFrame = rows.drop(columns={"visit"}.difference(groups)).iloc[order[is_whole]].reset_index(drop=True)
     return kept
 
 
