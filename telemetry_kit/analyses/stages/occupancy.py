@@ -169,7 +169,7 @@ def _collect(frame: nw.LazyFrame[Any], groups: Sequence[str], cluster: str, unti
         times["_end_us"] = "cutoff"
     visits = engine.add_epoch_us(frame.filter(known.fill_null(value=False)), **times)
     plain = dict.fromkeys([*groups, *INCIDENT, cluster, "visit", "stage"])
-    rows = engine.collect(visits.select(*plain, *times, _is_open=nw.col("exit") == "open"))
+    rows = engine.collect(visits.select(*plain, *times, _is_open=(nw.col("exit") == "open").fill_null(value=False)))
     last_us = int(rows["_left_us"].max()) if len(rows) else 0
     if last_us > until_us:
         given, last = (str(pd.Timestamp(us, unit="us", tz="UTC")) for us in (until_us, last_us))
