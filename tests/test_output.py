@@ -378,9 +378,12 @@ def test_a_pipe_in_a_folder_is_not_waited_for(tmp_path, lines):
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT])
 def test_a_signal_ends_a_command_and_leaves_nothing(tmp_path, number):
-    folder, out = tmp_path / "temporary", tmp_path / "log"
+    folder, out, events = tmp_path / "temporary", tmp_path / "log", tmp_path / "in.jsonl"
     folder.mkdir()
-    words = [sys.executable, "-m", "telemetry_kit", "convert", str(tk.samples() / "recorded-autumn"), "--out", str(out)]
+    # So many that the command is still at them when the signal comes, also on a machine that is busy.
+    line = '{{"event": "tasks", "messageId": "{}", "properties": {{}}}}\n'
+    events.write_text("".join(map(line.format, range(100_000))))
+    words = [sys.executable, "-m", "telemetry_kit", "convert", str(events), "--out", str(out)]
     environment = os.environ | {"TMPDIR": str(folder)}
     with subprocess.Popen(words, env=environment, stderr=subprocess.PIPE, text=True) as process:
         while not any(folder.iterdir()) and process.poll() is None:
