@@ -18,7 +18,7 @@ from telemetry_kit.ingest.formats.csv_records import begins_table, first_lines, 
 from telemetry_kit.ingest.formats.json_documents import begins_wrapper, read_documents
 from telemetry_kit.ingest.formats.json_tables import rows_of
 from telemetry_kit.ingest.formats.tables import TableFile
-from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_rows, has_long_line, read_lines
+from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_lines, has_long_line, read_lines
 from telemetry_kit.ingest.opening import copy, open_regular, own_disk, why
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class _Spool:
                     with own_disk():
                         self.out = self.lines.path.open("wb")
                     self.count, self.n_rows = self.count + 1, 0
-                n_rows = count_rows(part)
+                n_lines, n_rows = count_lines(part)
                 last = self.lines.segments[-1] if self.lines.segments else None
                 if last is not None and last.source == source:
                     self.lines.segments[-1] = replace(last, n_rows=(last.n_rows or 0) + n_rows)
@@ -143,7 +143,7 @@ class _Spool:
                 with own_disk():
                     self.out.write(part)
                 self.n_rows += n_rows
-                first_line += part.count(b"\n")
+                first_line += n_lines
                 if self.out.tell() >= UNIT:
                     yield from self.flush()
 

@@ -131,11 +131,12 @@ def too_long(length: int) -> str:
     return f"record: a line of {length} bytes, expected at most {LINE_LIMIT}"
 
 
-def count_rows(data: bytes) -> int:
-    """Count the lines of ``data`` that are not blank."""
+def count_lines(data: bytes) -> tuple[int, int]:
+    """Count the lines of ``data``, which ends with a line end, and those that are not blank."""
+    n_lines = data.count(b"\n")
     if data[:1].isspace() or _BEGINS_BLANK.search(data):
-        return sum(1 for line in data.split(b"\n") if line and not line.isspace())
-    return data.count(b"\n") + (not data.endswith(b"\n") and len(data) > 0)
+        return n_lines, sum(1 for line in data.split(b"\n") if line and not line.isspace())
+    return n_lines, n_lines
 
 
 def as_text(raw: bytes) -> str:

@@ -19,11 +19,11 @@ STAYS = -1
 MOST_TIMES = 500
 """How many moments are told at most where no times were asked for."""
 _TURN = 15_000
-"""How many products take as long as one turn of all stretches by a moment."""
+"""About how many products take as long as one turn of all stretches by a moment."""
 _AT_ONCE = 100
 """How many stretches go on together: what is known of all their steps is in memory at once."""
 _CHANGES_AT_ONCE = 100_000
-"""Of how many pieces it is told at once what they lose: all of them begin together where times count from a start."""
+"""Of how many pieces it is told at once what they lose."""
 _ROUNDING = 1e-12
 """What rounding may leave where there is nothing."""
 
@@ -208,7 +208,7 @@ def _walk(
     influence, at_risk = (first - sizes.n[:, None] * shares) / n, np.zeros(first.shape)
     wanted, told = set(after.tolist()), {}
     moved, changed = np.searchsorted(steps.moment[steps.move], cuts), np.searchsorted(changes.moment, cuts)
-    for begin in range(0, cuts.size, _AT_ONCE):
+    for begin in range(0, cuts.size - 1, _AT_ONCE):
         some = cuts[begin : begin + _AT_ONCE + 1]
         stretches = _stretches(steps, some, shares)
         moments = [steps.moment[mine] for mine in stretches.leaving]
@@ -226,7 +226,7 @@ def _walk(
             moves = slice(moved[begin + number], moved[begin + number + 1])
             np.add.at(influence, steps.mover[moves], stretches.gain[steps.move[moves] - stretches.first])
             ends = changed[begin + number + 1]
-            # All units begin at time 0.
+            # In parts: where times count from a start, all units begin at one moment.
             for place in range(changed[begin + number], ends, _CHANGES_AT_ONCE):
                 these = slice(place, min(place + _CHANGES_AT_ONCE, ends))
                 cluster, state, moment, sign = (values[these] for values in changes)
@@ -248,7 +248,7 @@ def _walk(
 def _n_stretches(n_moments: int, n_products: int) -> int:
     """Return into how many stretches to cut moments, where each takes so many products to carry the influences on.
 
-    More of them means fewer turns in which all go on by one moment, of which one takes as long as ``_TURN`` products.
+    More of them means fewer turns in which all go on by one moment.
     """
     return max(math.isqrt(_TURN * n_moments // max(n_products, 1)), 1)
 

@@ -18,6 +18,7 @@ from telemetry_kit.ingest.lines import (
     Damage,
     Lines,
     Segment,
+    count_lines,
     fetch_lines,
     has_long_line,
     read_lines,
@@ -221,6 +222,24 @@ def test_an_archive_in_an_archive_without_end_is_no_endless_loop(read):
 def test_the_last_line_is_given_its_end(read):
     assert read(b"one\n\ntwo") == (b"one\n\ntwo\n", {})
     assert read(b"") == (b"", {})
+
+
+@pytest.mark.parametrize(
+    ("data", "n_lines", "n_rows"),
+    [
+        (b"", 0, 0),
+        (b"{}\n{}\n", 2, 2),
+        (b"{}\r\n{}\r\n", 2, 2),
+        (b"\n{}\n", 2, 1),
+        (b"{}\n\n", 2, 1),
+        (b"{}\n \t\n{}\n", 3, 2),
+        (b"{}\n\r\n", 2, 1),
+        (b"  {}\n{}\n", 2, 2),
+        (b"{}\n\t{}\n", 2, 2),
+    ],
+)
+def test_lines_are_counted_with_those_that_are_blank(data, n_lines, n_rows):
+    assert count_lines(data) == (n_lines, n_rows)
 
 
 @pytest.mark.parametrize("length", [LINE_LIMIT, LINE_LIMIT + 1, LINE_LIMIT + 5_000_000])

@@ -82,7 +82,11 @@ def step_by_step(start, stop, state, to, clusters, *, n_states, times):
 
 
 @pytest.mark.parametrize("rounded", [False, True])
-def test_long_stretches_give_what_each_step_does(rounded):
+@pytest.mark.parametrize(("turn", "at_once", "changes_at_once"), [(1, 100, 100_000), (1, 2, 7), (15_000, 3, 1)])
+def test_long_stretches_give_what_each_step_does(rounded, turn, at_once, changes_at_once, monkeypatch):
+    monkeypatch.setattr(multistate, "_TURN", turn)
+    monkeypatch.setattr(multistate, "_AT_ONCE", at_once)
+    monkeypatch.setattr(multistate, "_CHANGES_AT_ONCE", changes_at_once)
     rng = np.random.default_rng(5)
     pieces = []
     for unit in range(150):

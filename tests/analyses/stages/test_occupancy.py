@@ -98,6 +98,22 @@ def test_one_server_has_no_limits_unless_its_incidents_are_the_clusters(incident
     assert own["lower"].notna().all()
 
 
+def test_columns_that_tell_incidents_and_visits_apart_are_groups_and_clusters_as_others_are(oct2020):
+    visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
+    whole = tk.stage_occupancy(visits, cutoff=oct2020.cutoff, at="1D", cluster="incident_id")
+    each = tk.stage_occupancy(visits, cutoff=oct2020.cutoff, at="1D", by="incident_id", cluster="incident_id")
+    assert (each["n_incidents"] == 1).all()
+    assert each["incident_id"].nunique() == whole["n_incidents"].iloc[0]
+    assert tk.stage_occupancy(visits, cutoff=oct2020.cutoff, at="1D", by="visit")["visit"].tolist()[0] == 0
+
+
+def test_a_visit_whose_exit_is_unknown_counts_as_closed(incident_log):
+    visits = tk.stage_visits(incident_log("a1 0 create 0/2"), cutoff=minute(10))
+    unknown = visits.assign(exit=visits["exit"].where(visits["exit"] != "open"), left_at=minute(5))
+    where = tk.stage_occupancy(unknown, cutoff=minute(10), at="8min").set_index("state")
+    assert where["estimate"].to_dict() == {"0": 0.0, "closed": 1.0}
+
+
 def test_no_visits_give_a_table_without_rows(incident_log):
     visits = tk.stage_visits(incident_log(), cutoff=minute(1))
     where = tk.stage_occupancy(visits, cutoff=minute(1), at="1h")
