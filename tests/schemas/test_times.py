@@ -72,6 +72,38 @@ def test_nothing_else_is_a_time(text):
     assert read(text)[0] is None
 
 
+def near(text):
+    """Give what differs from a text in one character, or lacks it, or has one more."""
+    for at in range(len(text) + 1):
+        yield text[:at] + text[at + 1 :]
+        for character in "0159 :+-.,TZa":
+            yield text[:at] + character + text[at + 1 :]
+            yield text[:at] + character + text[at:]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2020-11-03T09:00:01.125Z", "2020-11-03T09:00:01Z", "2020-11-03T09:00:01.125+05:30",
+        "2020-11-03T09:00:01.123456-11:00", "2020-11-03T09:00:01-03:30", "2020-11-03T09:00:01+14:00",
+    ],
+)  # fmt: skip
+def test_what_is_read_in_the_short_way_has_the_same_grammar(text):
+    # A day or a minute alone is an argument, and no time of an event.
+    texts = [each for each in {text, *near(text)} if len(each) > len("2020-11-03T09:00Z")]
+    query = (
+        f"SELECT x, epoch_us({time_sql('x')}), {offset_s_sql('x')} FROM (SELECT unnest($1::VARCHAR[]) AS x) AS given"
+    )
+    for each, us, offset in connections.connect().execute(query, [texts]).fetchall():
+        wanted = parse_time(each)
+        assert us == (wanted and (wanted - dt.datetime(1970, 1, 1, tzinfo=dt.UTC)) // dt.timedelta(microseconds=1)), (
+            each
+        )
+        if wanted is not None and offset is not None:
+            clock = dt.datetime.fromisoformat(f"{each[:19]}+00:00")
+            assert clock - dt.timedelta(seconds=offset) == wanted.replace(microsecond=0), each
+
+
 @pytest.mark.parametrize(
     ("text", "wanted"), [("2020-12-01", (2020, 12, 1)), ("2020-12-01T08:30", (2020, 12, 1, 8, 30)), ("20201201", None)]
 )
