@@ -3,6 +3,7 @@
 from telemetry_kit.engine.checks import check_frame
 from telemetry_kit.engine.frames import (
     ARRIVAL,
+    MANY_ROWS,
     RECEIVED,
     arrow_to_pandas,
     check_cluster,
@@ -18,6 +19,8 @@ from telemetry_kit.engine.frames import (
     open_frame,
     parts,
     persist_rows,
+    pieces,
+    row_parts,
     to_arrow,
 )
 from telemetry_kit.engine.times import (
@@ -39,6 +42,7 @@ from telemetry_kit.engine.times import (
 __all__ = [
     "ARRIVAL",
     "DAY_US",
+    "MANY_ROWS",
     "MICROSECONDS",
     "NO_TIME",
     "RECEIVED",
@@ -65,6 +69,8 @@ __all__ = [
     "open_frame",
     "parts",
     "persist_rows",
+    "pieces",
+    "row_parts",
     "span_us",
     "time_like",
     "to_arrow",

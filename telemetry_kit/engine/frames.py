@@ -20,6 +20,7 @@ from telemetry_kit.engine.checks import check_columns, check_frame, check_times,
 from telemetry_kit.engine.connections import shared_connection, within_memory
 from telemetry_kit.engine.times import as_lazy, is_spark
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.quoting import quote_identifier
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -30,6 +31,10 @@ ARRIVAL = "arrival"
 """The column of whole numbers, each another, by which a frame that keeps no order of its rows can tell it."""
 RECEIVED = "received_us"
 """The column by which ties in time follow where rows have no order: when an event was received. It can tie as well."""
+MANY_ROWS = 200_000
+"""How many rows of numbers and ids come at a time where there can be very many."""
+PIECE_ROWS = 12_000_000
+"""About how many rows a DuckDB with 2 GB groups and sorts without going to disk."""
 _persisted = itertools.count(1)
 
 
@@ -215,14 +220,20 @@ def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
 
 def collect_rows(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> pd.DataFrame:
     """Collect columns of a frame as ``collect`` does; those of one in memory without passing through an engine."""
+    return pd.concat(row_parts(frame, columns, opened=opened), ignore_index=True)
+
+
+def row_parts(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> Iterator[pd.DataFrame]:
+    """Collect columns of a frame as ``parts`` does; those of one in memory without passing through an engine."""
     given: Any = nw.from_native(frame)
     if given.implementation.is_pandas():
-        return arrow_to_pandas(to_arrow(given.select(*columns).to_native()))
-    return collect(opened.select(*columns))
+        yield arrow_to_pandas(to_arrow(given.select(*columns).to_native()))
+    else:
+        yield from parts(opened.select(*columns).to_native(), MANY_ROWS)
 
 
 def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
-    """Collect a frame; of DuckDB part by part, so that its rows never are in memory together."""
+    """Collect a frame; of DuckDB part by part, so that its rows never are in memory together. There is one at least."""
     native: Any = frame
     if not nw.from_native(native).implementation.is_duckdb():
         yield native if isinstance(native, pd.DataFrame) else collect(open_frame(frame, [], parameter="frame"))
@@ -230,8 +241,26 @@ def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
     import pyarrow as pa
 
     with within_memory(native):
-        for batch in native.to_arrow_reader(n_rows):
+        reader = native.to_arrow_reader(n_rows)
+        batch = next(reader, None)
+        yield arrow_to_pandas(pa.Table.from_batches([] if batch is None else [batch], reader.schema))
+        for batch in reader:
             yield arrow_to_pandas(pa.Table.from_batches([batch]))
+
+
+def pieces(frame: nw.LazyFrame[Any], column: str) -> Iterator[nw.LazyFrame[Any]]:
+    """Give a lazy frame of DuckDB in pieces of about ``PIECE_ROWS``, each with all rows of some values of a column.
+
+    What is grouped within such values is grouped faster piece by piece where it would go to disk as a whole. Other
+    engines cut a frame themselves, and it is given to them as it is.
+    """
+    if not frame.implementation.is_duckdb():
+        yield frame
+        return
+    n_pieces = int(collect(frame.select(n=nw.len()))["n"].iloc[0]) // PIECE_ROWS + 1
+    for piece in range(n_pieces):
+        some = f"hash({quote_identifier(column)}) % {n_pieces} = {piece}"
+        yield as_lazy(frame.to_native().filter(some)) if n_pieces > 1 else frame
 
 
 def collect_arrow(result: nw.LazyFrame[Any]) -> pa.Table:

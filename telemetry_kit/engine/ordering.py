@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -11,7 +11,7 @@ from telemetry_kit.engine.grouping import Groups, number_codes, order_by_group
 from telemetry_kit.schemas.names import natural_key
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import NDArray
 
@@ -60,15 +60,41 @@ def number_servers(frame: pd.DataFrame, groups: Sequence[str], *, cluster: str =
 
     They are in the order of what they stand for. A column that is one of the ``groups`` stays beside its numbers.
     """
-    servers = _number(frame["server_id"])
-    clusters = servers if cluster == "server_id" else _number(frame[cluster])
-    dropped = [column for column in {"server_id": None, cluster: None} if column not in groups]
-    return frame.drop(columns=dropped).assign(**{SERVER: servers, CLUSTER: clusters})
+    return join_numbered([frame], groups, cluster=cluster)
 
 
-def _number(column: pd.Series) -> NDArray[np.int64]:
+def join_numbered(parts: Iterable[pd.DataFrame], groups: Sequence[str], *, cluster: str = "server_id") -> pd.DataFrame:
+    """Join parts of a frame as ``number_servers`` returns it as a whole: the ids of all are never in memory together.
+
+    There is one part at least.
+    """
+    known: dict[str, dict[Any, int]] = {"server_id": {}, cluster: {}}
+    joined = pd.concat([_numbered(part, groups, known, cluster) for part in parts], ignore_index=True)
+    ranks = {column: _ranks(numbers) for column, numbers in known.items()}
+    joined[SERVER] = ranks["server_id"][joined[SERVER]]
+    joined[CLUSTER] = ranks[cluster][joined[CLUSTER]]
+    return joined
+
+
+def _numbered(
+    part: pd.DataFrame, groups: Sequence[str], known: dict[str, dict[Any, int]], cluster: str
+) -> pd.DataFrame:
+    servers = number_values(part["server_id"], known["server_id"])
+    clusters = servers if cluster == "server_id" else number_values(part[cluster], known[cluster])
+    dropped = [column for column in known if column not in groups]
+    return part.drop(columns=dropped).assign(**{SERVER: servers, CLUSTER: clusters})
+
+
+def number_values(column: pd.Series, known: dict[Any, int]) -> NDArray[np.int32]:
+    """Return the numbers of values, counted from 0; one that is not ``known`` yet gets the next, and is known then."""
     codes, distinct = column.factorize(use_na_sentinel=False)
-    numbers = np.empty(len(distinct), dtype=np.int64)
-    numbers[distinct.argsort()] = np.arange(len(distinct))
-    of_rows: NDArray[np.int64] = numbers[codes]
+    values = [None if pd.isna(value) else value for value in distinct]
+    of_rows: NDArray[np.int32] = np.array([known.setdefault(each, len(known)) for each in values], np.int32)[codes]
     return of_rows
+
+
+def _ranks(numbers: dict[Any, int]) -> NDArray[np.int64]:
+    """Return the place of each numbered value among all in their order, null last."""
+    ranks = np.empty(len(numbers), np.int64)
+    ranks[pd.array(list(numbers)).argsort()] = np.arange(len(numbers))
+    return ranks

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
@@ -12,6 +12,8 @@ from telemetry_kit.engine.grouping import Groups
 from telemetry_kit.stats.influence import Clusters, Estimates, as_shares, count_clusters, one_group
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import ArrayLike, NDArray
 
 STAYS = -1
@@ -20,8 +22,8 @@ MOST_TIMES = 500
 """How many moments are told at most where no times were asked for."""
 _TURN = 15_000
 """About how many products take as long as one turn of all stretches by a moment."""
-_AT_ONCE = 100
-"""How many stretches go on together: what is known of all their steps is in memory at once."""
+_MOVES_AT_ONCE = 1_000_000
+"""About how many moves are gone through together: what is known of each is in memory at once."""
 _CHANGES_AT_ONCE = 100_000
 """Of how many pieces it is told at once what they lose."""
 _ROUNDING = 1e-12
@@ -51,12 +53,12 @@ class Occupancy(NamedTuple):
 
 
 def occupancy(
-    start: ArrayLike,
     stop: ArrayLike,
     state: ArrayLike,
     to: ArrayLike,
     clusters: ArrayLike,
     *,
+    is_first: ArrayLike,
     n_states: int,
     times: ArrayLike | None = None,
 ) -> Occupancy:
@@ -69,13 +71,16 @@ def occupancy(
 
     Parameters
     ----------
-    start, stop
-        Of each piece, from when until when it lasts; the first piece of a unit begins at 0, and ``stop`` is later.
+    stop
+        Of each piece, until when it lasts, above 0. A unit's next piece begins where one ends, unless it moves to a
+        state in which no piece is: there it is observed no longer.
     state, to
         Of each piece, the state and the one that follows, whole numbers from 0; ``STAYS`` where the unit was observed
         no longer. A move to the same state is none.
     clusters
         The cluster of each piece, whole numbers from 0.
+    is_first
+        Whether a piece is the first of its unit, which begins at 0.
     n_states
         How many states there are.
     times
@@ -92,27 +97,25 @@ def occupancy(
     --------
     Two of four units leave state 0 at 1 and 2, one each to state 1 and 2; a third is seen until 3, the last until 5.
 
-    >>> curve = occupancy([0, 0, 0, 0], [1, 2, 3, 5], [0, 0, 0, 0], [1, 2, -1, -1], [0, 0, 1, 1], n_states=3)
+    >>> curve = occupancy([1, 2, 3, 5], [0] * 4, [1, 2, -1, -1], [0, 0, 1, 1], is_first=[True] * 4, n_states=3)
     >>> curve.time, curve.shares.estimate.reshape(2, 3)
     (array([1., 2.]), array([[0.75, 0.25, 0.  ],
            [0.5 , 0.25, 0.25]]))
     """
-    begin, end = np.asarray(start, np.float64), np.asarray(stop, np.float64)
-    of, goes, place = (np.asarray(values, np.int32) for values in (state, to, clusters))
-    moves = np.flatnonzero((goes != STAYS) & (goes != of))
-    moves = moves[np.lexsort((goes[moves], of[moves], end[moves]))]
-    moments = np.unique(end[moves])
-    told = _some(moments) if times is None else np.asarray(times, np.float64)
+    of, place, begins = np.asarray(state, np.int16), np.asarray(clusters, np.int32), np.asarray(is_first, np.bool_)
     n_clusters = int(place.max(initial=-1)) + 1
-    first = np.bincount((place * n_states + of)[begin == 0], minlength=n_clusters * n_states)
+    first = np.bincount(place[begins] * n_states + of[begins], minlength=n_clusters * n_states)
     first = first.reshape(n_clusters, n_states)
     sizes = count_clusters(first.sum(axis=1), one_group(n_clusters))
-    pieces = _Pieces(begin, end, of, goes, place)
-    steps = _steps(pieces, moves, moments, n_states)
-    changes = _changes(pieces, moments)
+    changes = _changes(np.asarray(stop, np.float64), of, np.asarray(to, np.int16), place)
+    is_move = changes.to != STAYS
+    moments = changes.end[is_move]
+    moments = moments[np.diff(moments, prepend=-1.0) > 0]
+    told = _some(moments) if times is None else np.asarray(times, np.float64)
     after = np.searchsorted(moments, told, "right")
-    probability, variance = _walk(steps, changes, first, sizes, after)
-    n_at_risk = np.searchsorted(np.sort(begin), told) - np.searchsorted(np.sort(end), told)
+    probability, variance = _walk(changes, moments, first, sizes, after)
+    has_pieces = np.append(np.bincount(of, minlength=n_states) > 0, [False])
+    n_at_risk = int(first.sum()) - np.searchsorted(changes.end[~has_pieces[changes.to]], told)
     # Rounding leaves a little of what is nothing, and a share of a little less than one.
     probability = np.clip(np.where(np.abs(probability) < _ROUNDING, 0.0, probability), 0.0, 1.0)
     probability = np.where(probability > 1 - _ROUNDING, 1.0, probability)
@@ -127,70 +130,85 @@ def _some(moments: NDArray[np.float64]) -> NDArray[np.float64]:
     return moments[np.linspace(0, moments.size - 1, MOST_TIMES).round().astype(np.int64)]
 
 
-class _Pieces(NamedTuple):
-    """Pieces of lives: from when until when, in which state and to which other, of which cluster."""
+class _Changes(NamedTuple):
+    """When units leave a state, in the order of time: which, for which other or ``STAYS``, and their clusters."""
 
-    begin: NDArray[np.float64]
     end: NDArray[np.float64]
-    state: NDArray[np.int32]
-    to: NDArray[np.int32]
+    of: NDArray[np.int16]
+    to: NDArray[np.int16]
     cluster: NDArray[np.int32]
+
+    def part(self, begin: int, end: int) -> _Changes:
+        """Return those from one place to another."""
+        these = slice(begin, end)
+        return _Changes(self.end[these], self.of[these], self.to[these], self.cluster[these])
+
+
+def _changes(
+    end: NDArray[np.float64], of: NDArray[np.int16], to: NDArray[np.int16], cluster: NDArray[np.int32]
+) -> _Changes:
+    """Return what happens where pieces end."""
+    order = np.flatnonzero(of != to)
+    order = order[np.argsort(end[order], kind="stable")]
+    return _Changes(end[order], of[order], to[order], cluster[order])
 
 
 class _Steps(NamedTuple):
-    """What happens at the moments: a row for each pair of states between which units move at one, in their order.
+    """What happens at moments: a row for each pair of states between which units move at one, in their order.
 
-    ``move`` tells the row of every move, ``mover`` its cluster, and ``rate`` which share of those at risk moves.
+    ``rate`` tells which share of those at risk moves. ``move`` is the row of every move, ``mover`` its cluster.
     """
 
-    moment: NDArray[np.int32]
-    of: NDArray[np.int32]
-    to: NDArray[np.int32]
+    moment: NDArray[np.int64]
+    of: NDArray[np.int64]
+    to: NDArray[np.int64]
     rate: NDArray[np.float64]
     n_at_risk: NDArray[np.int64]
-    move: NDArray[np.int32]
+    move: NDArray[np.int64]
     mover: NDArray[np.int32]
-    n_moments: int
 
 
-def _steps(pieces: _Pieces, moves: NDArray[np.int64], moments: NDArray[np.float64], n_states: int) -> _Steps:
-    """Return the steps of the pieces that end with a move, which are sorted by moment and states."""
-    of, to, at = pieces.state[moves], pieces.to[moves], np.searchsorted(moments, pieces.end[moves])
-    key = (at * n_states + of) * n_states + to
+class _Counts(NamedTuple):
+    """How units left and entered each state, by the first moment that this concerns, and how many were there before."""
+
+    n_before: NDArray[np.int64]
+    left: list[NDArray[np.int64]]
+    entered: list[NDArray[np.int64]]
+
+    def at(self, state: int, moment: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return how many units are in a state right before moments."""
+        n_entered, n_left = (np.searchsorted(of[state], moment, "right") for of in (self.entered, self.left))
+        n: NDArray[np.int64] = self.n_before[state] + n_entered - n_left
+        return n
+
+
+def _steps(changes: _Changes, moments: NDArray[np.float64], counts: _Counts) -> _Steps:
+    """Return the steps of the changes that are moves."""
+    n_states = counts.n_before.size
+    is_move = changes.to != STAYS
+    at = np.searchsorted(moments, changes.end[is_move])
+    key = (at * n_states + changes.of[is_move]) * n_states + changes.to[is_move]
+    order = np.argsort(key, kind="stable")
+    key = key[order]
     is_new = np.diff(key, prepend=-1) != 0
     begins = np.flatnonzero(is_new)
-    moment, source = at[begins].astype(np.int32), of[begins]
-    n_moved = np.diff(begins, append=key.size)
+    pair, to = np.divmod(key[begins], n_states)
+    moment, of = np.divmod(pair, n_states)
     n_at_risk = np.zeros(begins.size, np.int64)
     for state in range(n_states):
-        mine, here = source == state, pieces.state == state
-        when = moments[moment[mine]]
-        n_begun = np.searchsorted(np.sort(pieces.begin[here]), when)
-        n_at_risk[mine] = n_begun - np.searchsorted(np.sort(pieces.end[here]), when)
-    row = np.cumsum(is_new, dtype=np.int32) - 1
-    mover = pieces.cluster[moves]
-    return _Steps(moment, source, to[begins], n_moved / n_at_risk, n_at_risk, row, mover, moments.size)
-
-
-class _Changes(NamedTuple):
-    """Where pieces begin (1) and where they end (-1), by the first moment that this concerns."""
-
-    cluster: NDArray[np.int32]
-    state: NDArray[np.int32]
-    moment: NDArray[np.int32]
-    sign: NDArray[np.int8]
-
-
-def _changes(pieces: _Pieces, moments: NDArray[np.float64]) -> _Changes:
-    # Who begins at a moment is not at risk there yet, who ends at one still is.
-    moment = np.searchsorted(moments, np.concatenate([pieces.begin, pieces.end]), "right").astype(np.int32)
-    order = np.argsort(moment, kind="stable")
-    sign = np.repeat(np.array([1, -1], np.int8), pieces.begin.size)
-    return _Changes(np.tile(pieces.cluster, 2)[order], np.tile(pieces.state, 2)[order], moment[order], sign[order])
+        mine = of == state
+        n_at_risk[mine] = counts.at(state, moment[mine])
+    n_moved = np.diff(begins, append=key.size)
+    mover = changes.cluster[is_move][order]
+    return _Steps(moment, of, to, n_moved / n_at_risk, n_at_risk, np.cumsum(is_new) - 1, mover)
 
 
 def _walk(
-    steps: _Steps, changes: _Changes, first: NDArray[np.int64], sizes: Clusters, after: NDArray[np.int64]
+    changes: _Changes,
+    moments: NDArray[np.float64],
+    first: NDArray[np.int64],
+    sizes: Clusters,
+    after: NDArray[np.int64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     r"""Return the shares of the states after so many moments each, and their variances.
 
@@ -202,47 +220,89 @@ def _walk(
     square of the events.
     """
     n_states, n = first.shape[1], max(float(sizes.n_units[0]), 1.0)
-    length = math.ceil(steps.n_moments / _n_stretches(steps.n_moments, first.size * n_states))
-    cuts = np.unique([*range(0, steps.n_moments, max(length, 1)), *after, 0, steps.n_moments])
-    shares = first.sum(axis=0) / n
-    influence, at_risk = (first - sizes.n[:, None] * shares) / n, np.zeros(first.shape)
+    length = math.ceil(moments.size / _n_stretches(moments.size, first.size * n_states))
+    cuts = np.unique([*range(0, moments.size, max(length, 1)), *after, 0, moments.size])
+    # Who leaves at a moment is still at risk there, and is gone from the next one on.
+    n_moved, n_changed = (_before_cuts(changes, moments, cuts, side) for side in ("right", "left"))
+    shares, n_in = first.sum(axis=0) / n, first.sum(axis=0)
+    influence, at_risk = (first - sizes.n[:, None] * shares) / n, first.astype(np.float64)
     wanted, told = set(after.tolist()), {}
-    moved, changed = np.searchsorted(steps.moment[steps.move], cuts), np.searchsorted(changes.moment, cuts)
-    for begin in range(0, cuts.size - 1, _AT_ONCE):
-        some = cuts[begin : begin + _AT_ONCE + 1]
+    begin = 0
+    while begin < cuts.size - 1:
+        end = max(int(np.searchsorted(n_moved, n_moved[begin] + _MOVES_AT_ONCE, "right")) - 1, begin + 1)
+        some = cuts[begin : end + 1]
+        gone = changes.part(n_changed[begin], n_changed[end])
+        concerns = np.searchsorted(moments, gone.end, "right")
+        counts = _Counts(
+            n_in,
+            [concerns[gone.of == state] for state in range(n_states)],
+            [concerns[gone.to == state] for state in range(n_states)],
+        )
+        steps = _steps(changes.part(n_moved[begin], n_moved[end]), moments, counts)
         stretches = _stretches(steps, some, shares)
-        moments = [steps.moment[mine] for mine in stretches.leaving]
         for number, (cut, next_cut) in enumerate(itertools.pairwise(some)):
             if cut in wanted:
                 told[int(cut)] = stretches.shares[number], sizes.correction @ influence**2
-            lost_by_all, here = np.empty((n_states, n_states)), []
-            for h in range(n_states):
-                inside = slice(*np.searchsorted(moments[h], [cut, next_cut]))
-                leaving = stretches.leaving[h][inside]
-                summed = _summed(stretches.gain[leaving - stretches.first] * steps.rate[leaving, None])
-                lost_by_all[h] = summed[-1]
-                here.append((moments[h][inside], summed[-1] - summed))
-            influence = influence @ stretches.product[number] - at_risk @ lost_by_all
-            moves = slice(moved[begin + number], moved[begin + number + 1])
-            np.add.at(influence, steps.mover[moves], stretches.gain[steps.move[moves] - stretches.first])
-            ends = changed[begin + number + 1]
-            # In parts: where times count from a start, all units begin at one moment.
-            for place in range(changed[begin + number], ends, _CHANGES_AT_ONCE):
-                these = slice(place, min(place + _CHANGES_AT_ONCE, ends))
-                cluster, state, moment, sign = (values[these] for values in changes)
-                lost = np.empty((cluster.size, n_states))
-                for h, (leave, still_lost) in enumerate(here):
-                    mine = state == h
-                    lost[mine] = still_lost[np.searchsorted(leave, moment[mine])]
-                lost *= -sign[:, None]
-                np.add.at(influence, cluster, lost)
-                np.add.at(at_risk, (cluster, state), sign)
+            lost = _lost(steps, stretches, cut, next_cut)
+            influence = influence @ stretches.product[number] - at_risk @ np.array([summed[0] for _, summed in lost])
+            moves = slice(*np.searchsorted(steps.moment[steps.move], [cut, next_cut]))
+            np.add.at(influence, steps.mover[moves], stretches.gain[steps.move[moves]])
+            for place in _parts(*np.searchsorted(concerns, [cut, next_cut])):
+                part = gone.part(place.start, place.stop)
+                # Who enters a state loses from then on what all in it lose; who leaves it has lost too much before.
+                for state, sign in ((part.of, -1), (part.to, 1)):
+                    goes = state != STAYS
+                    of, cluster = state[goes], part.cluster[goes]
+                    np.subtract.at(influence, cluster, sign * _lost_from(lost, of, concerns[place][goes]))
+                    np.add.at(at_risk, (cluster, of), sign)
         shares = stretches.shares[-1]
-    told[steps.n_moments] = shares, sizes.correction @ influence**2
+        n_in = n_in + np.array([at.size for at in counts.entered]) - np.array([at.size for at in counts.left])
+        begin = end
+    told[moments.size] = shares, sizes.correction @ influence**2
     estimates, variances = np.empty((2, after.size, n_states))
     for number, cut in enumerate(after.tolist()):
         estimates[number], variances[number] = told[cut]
     return estimates, variances
+
+
+def _before_cuts(
+    changes: _Changes, moments: NDArray[np.float64], cuts: NDArray[np.int64], side: Literal["left", "right"]
+) -> NDArray[np.int64]:
+    """Return how many changes come before, or with ``right`` at, the last moment before each cut."""
+    if not moments.size:
+        return np.zeros(cuts.size, np.int64)
+    n_before = np.searchsorted(changes.end, moments[np.maximum(cuts, 1) - 1], side)
+    return np.where(cuts > 0, n_before, 0)
+
+
+def _parts(begin: int, end: int) -> Iterator[slice]:
+    """Cut a range into parts: at one moment very many can change."""
+    for place in range(begin, end, _CHANGES_AT_ONCE):
+        yield slice(place, min(place + _CHANGES_AT_ONCE, end))
+
+
+def _lost(
+    steps: _Steps, stretches: _Stretches, cut: int, next_cut: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
+    """Return, per state, when units leave it in a stretch, and what one in it loses from each such moment on."""
+    found = []
+    for leaving in stretches.leaving:
+        moments = steps.moment[leaving]
+        inside = slice(*np.searchsorted(moments, [cut, next_cut]))
+        summed = _summed(stretches.gain[leaving[inside]] * steps.rate[leaving[inside], None])
+        found.append((moments[inside], summed[-1] - summed))
+    return found
+
+
+def _lost_from(
+    lost: list[tuple[NDArray[np.int64], NDArray[np.float64]]], state: NDArray[np.int16], moment: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Return what units in states lose from moments on to the end of the stretch."""
+    found = np.empty((state.size, len(lost)))
+    for h, (leave, still_lost) in enumerate(lost):
+        mine = state == h
+        found[mine] = still_lost[np.searchsorted(leave, moment[mine])]
+    return found
 
 
 def _n_stretches(n_moments: int, n_products: int) -> int:
@@ -267,8 +327,6 @@ class _Stretches(NamedTuple):
         Per stretch, the share of what was in each state (rows) that is in each at its end (columns).
     shares
         The shares of the states at the cuts.
-    first
-        The first of the steps.
     leaving
         Per state, the steps that leave it.
     gain
@@ -278,7 +336,6 @@ class _Stretches(NamedTuple):
 
     product: NDArray[np.float64]
     shares: NDArray[np.float64]
-    first: int
     leaving: list[NDArray[np.int64]]
     gain: NDArray[np.float64]
 
@@ -286,10 +343,9 @@ class _Stretches(NamedTuple):
 def _stretches(steps: _Steps, cuts: NDArray[np.int64], shares: NDArray[np.float64]) -> _Stretches:
     """Go along stretches at once, backward for the products and forward for the shares."""
     n_stretches, n_states = cuts.size - 1, shares.size
-    first, end = (int(row) for row in np.searchsorted(steps.moment, cuts[[0, -1]]))
-    source, to, rate = steps.of[first:end], steps.to[first:end], steps.rate[first:end]
-    stretch = np.searchsorted(cuts, steps.moment[first:end], "right") - 1
-    place = steps.moment[first:end] - cuts[stretch]
+    source, to, rate = steps.of, steps.to, steps.rate
+    stretch = np.searchsorted(cuts, steps.moment, "right") - 1
+    place = steps.moment - cuts[stretch]
     order = np.argsort(place, kind="stable")
     bounds = np.searchsorted(place[order], np.arange(int(place.max(initial=-1)) + 2))
     turns = [order[begin:after] for begin, after in itertools.pairwise(bounds)]
@@ -311,9 +367,9 @@ def _stretches(steps: _Steps, cuts: NDArray[np.int64], shares: NDArray[np.float6
         flow = before[turn] * rate[turn]
         np.subtract.at(now, (where, of), flow)
         np.add.at(now, (where, to[turn]), flow)
-    gain *= (before / steps.n_at_risk[first:end])[:, None]
-    leaving = [first + np.flatnonzero(source == state) for state in range(n_states)]
-    return _Stretches(product, at_cuts, first, leaving, gain)
+    gain *= (before / steps.n_at_risk)[:, None]
+    leaving = [np.flatnonzero(source == state) for state in range(n_states)]
+    return _Stretches(product, at_cuts, leaving, gain)
 
 
 def _as_estimates(estimate: NDArray[np.float64], variance: NDArray[np.float64], sizes: Clusters) -> Estimates:

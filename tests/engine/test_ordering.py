@@ -2,7 +2,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from telemetry_kit.engine.ordering import SERVER, group_rows, number_servers, sort_rows
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, group_rows, join_numbered, number_servers, sort_rows
 
 
 def test_text_is_sorted_as_people_read_it_and_nulls_come_last():
@@ -61,3 +61,22 @@ def test_servers_are_numbered_in_the_order_of_their_ids_and_a_null_is_the_last()
     assert list(number_servers(frame, [])[SERVER]) == [1, 2, 0, 1]
     assert list(number_servers(frame, []).columns) == ["n", SERVER, "_cluster"]
     assert list(number_servers(frame, ["server_id"]).columns) == ["server_id", "n", SERVER, "_cluster"]
+
+
+@pytest.mark.parametrize(
+    "teams",
+    [
+        pd.array(["t2", "t10", None, "t2", "t1"], dtype="str"),
+        pd.array([3, None, 1, 3, 2], dtype="Int64"),
+        pd.Categorical(["y", "x", "x", None, "y"], ["y", "x"]),
+    ],
+    ids=lambda values: str(values.dtype),
+)
+def test_parts_are_numbered_as_the_whole_is(teams):
+    frame = pd.DataFrame({"server_id": pd.array(["b", "a", "c", "a", "b"], dtype="str"), "team": teams, "n": range(5)})
+    whole = number_servers(frame, ["team"], cluster="team")
+    parts = join_numbered([frame[:2], frame[2:2], frame[2:]], ["team"], cluster="team")
+    pd.testing.assert_frame_equal(parts, whole)
+    assert whole[SERVER].tolist() == [1, 0, 2, 0, 1]
+    assert whole.columns.tolist() == ["team", "n", SERVER, CLUSTER]
+    assert whole[CLUSTER].nunique() == frame["team"].nunique(dropna=False)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -57,6 +57,13 @@ def _calendar(log: Log, freq: Freq) -> Calendar:
     neighbours.
     """
     events = open_log(log, ["server_id", "user_actual_id"]).with_columns(_day=nw.col("_us") // engine.DAY_US)
+    daily = pd.concat([_add_up(piece, freq) for piece in engine.pieces(events, "server_id")], ignore_index=True)
+    cutoff = getattr(log, "cutoff", None)
+    return _fill_days(daily, freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
+
+
+def _add_up(events: nw.LazyFrame[Any], freq: Freq) -> pd.DataFrame:
+    """Count the events of each day of a server, and the users whose stretches begin and end there."""
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}
     user, day = ("server_id", "user_actual_id"), nw.col("_day")
     user_days = events.with_columns(**kinds).group_by(*user, "_day").agg(nw.col(*COUNTS).sum())
@@ -75,8 +82,7 @@ def _calendar(log: Log, freq: Freq) -> Calendar:
         .group_by("server_id", "_day")
         .agg(nw.col(*COUNTS, *steps).sum())
     )
-    cutoff = getattr(log, "cutoff", None)
-    return _fill_days(engine.collect(daily), freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
+    return engine.collect(daily)
 
 
 def _fill_days(daily: pd.DataFrame, freq: Freq, cutoff: int | None) -> Calendar:
@@ -175,7 +181,8 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
     frame["n_days_active"] = (frame["active_1"] > 0).astype(np.int64)
     added, latest = [*COUNTS, "n_users", "n_days_active"], [f"active_{window}" for window in WINDOWS]
     how = dict.fromkeys(added, "sum") | dict.fromkeys(latest, "last")
-    table = frame.groupby(["server_id", "_period"], sort=False, as_index=False).agg(how)
+    # Days are the periods themselves.
+    table = frame if freq == "D" else frame.groupby(["server_id", "_period"], sort=False, as_index=False).agg(how)
     begins = first_days(table["_period"].to_numpy(np.int64), freq)
     ends = last_days(table["_period"].to_numpy(np.int64), freq)
     is_complete = (begins >= calendar.day.min(initial=calendar.last_day)) & (ends < calendar.last_day)

@@ -14,7 +14,7 @@ from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import N_VISITED, are_of_statuses, name_statuses
 from telemetry_kit.analyses.stages.steps import NONE_BEFORE, STAGES_LISTED, find_steps
 from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, tabulate, warned
-from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, join_numbered
 from telemetry_kit.stats import check_open_unit
 
 if TYPE_CHECKING:
@@ -235,11 +235,12 @@ def _collect_steps(
     groups = engine.group_columns(by, frame, reserved=reserved)
     engine.check_cluster(cluster, frame)
     steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT, cluster])))
-    collected = engine.collect(steps.select(*dict.fromkeys([*groups, "server_id", cluster, *_COUNTS, *_TIMES])))
+    columns = steps.select(*dict.fromkeys([*groups, "server_id", cluster, *_COUNTS, *_TIMES]))
+    collected = join_numbered(engine.parts(columns.to_native(), engine.MANY_ROWS), groups, cluster=cluster)
     if are_of_statuses(visits):
         # Nobody visits the last status: it is the end.
         collected["_n_stages"] = collected["_n_stages"].clip(upper=N_VISITED)
-    return number_servers(collected, groups, cluster=cluster), groups
+    return collected, groups
 
 
 def _by_stage(steps: pd.DataFrame) -> Iterator[_Arrivals]:

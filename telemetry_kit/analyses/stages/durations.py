@@ -17,7 +17,7 @@ from telemetry_kit.analyses.stages.changes import (
 )
 from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS, curve_of, points_of, quartiles_of
 from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, tabulate, warned
-from telemetry_kit.engine.ordering import number_servers
+from telemetry_kit.engine.ordering import join_numbered
 from telemetry_kit.stats import check_open_unit
 
 if TYPE_CHECKING:
@@ -344,7 +344,8 @@ def _collect_ends(
     groups = engine.group_columns(by, frame, reserved=reserved)
     entry = [name for name in ("entry_s",) if name in frame.columns]
     columns = dict.fromkeys([*groups, *_TO_END, engine.check_cluster(cluster, frame), *entry])
-    lengths = engine.collect_rows(durations, columns, opened=frame)
+    parts = engine.row_parts(durations, columns, opened=frame)
+    lengths = join_numbered(parts, groups, cluster=cluster)
     if not entry:
         lengths["entry_s"] = 0.0
-    return number_servers(lengths.assign(_is_censored=lengths["n_ends"] == 0), groups, cluster=cluster), groups
+    return lengths.assign(_is_censored=lengths["n_ends"] == 0), groups

@@ -9,7 +9,7 @@ from telemetry_kit.analyses.stages.curves import CURVE_COLUMNS, QUARTILE_COLUMNS
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.summaries import N_CLUSTERS, summarise, tabulate, warned
-from telemetry_kit.engine.ordering import number_servers
+from telemetry_kit.engine.ordering import join_numbered
 from telemetry_kit.stats import check_open_unit
 
 if TYPE_CHECKING:
@@ -187,5 +187,5 @@ def _collect_dwells(
     frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster])
     groups = engine.group_columns(by, frame, reserved=reserved)
     columns = dict.fromkeys([*groups, *_NEEDED, engine.check_cluster(cluster, frame)])
-    dwells = engine.collect_rows(visits, columns, opened=frame)
-    return number_servers(dwells, groups, cluster=cluster), groups
+    dwells = engine.row_parts(visits, columns, opened=frame)
+    return join_numbered(dwells, groups, cluster=cluster), groups

@@ -6,24 +6,27 @@ from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
-import pandas as pd
 
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.occupancy import check_cluster, read_times
 from telemetry_kit.analyses.stages.statuses import name_statuses
-from telemetry_kit.analyses.stages.visits import EXITS
+from telemetry_kit.analyses.stages.visits import EXITS, choose
 from telemetry_kit.analyses.summaries import N_CLUSTERS, tabulate, warned
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, join_numbered
 from telemetry_kit.stats.multistate import STAYS, occupancy
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Sequence
 
+    import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame
 
 _NEEDED = ("server_id", "stage", "dwell_s", "exit")
 _WAYS = EXITS[:3]
+_NUMBERS = {way: number for number, way in enumerate(_WAYS, start=1)}
+"""The states to which visits lead; 0 is that of being in the stage."""
 _EXITS = {
     "exit": "str",
     "time_s": "float64",
@@ -126,22 +129,21 @@ def stage_exits(
     check_cluster(cluster, frame)
     # A dwell time that is not known is no length either.
     lasting = frame.filter((nw.col("dwell_s") > 0).fill_null(value=False))
-    rows = engine.collect(lasting.select(*dict.fromkeys([*groups, *_NEEDED, cluster])))
+    plain = dict.fromkeys([*groups, "server_id", "stage", "dwell_s", cluster])
+    told = lasting.select(*plain, _to=choose(nw.col("exit").cast(nw.String), _NUMBERS))
+    rows = join_numbered(engine.parts(told.to_native(), engine.MANY_ROWS), [*groups, "stage"], cluster=cluster)
 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
-        return _exits(part, times, cluster, level)
+        return _exits(part, times, level)
 
     return warned(name_statuses(tabulate(rows, [*groups, "stage"], columns, _EXITS, level=level), visits), cluster)
 
 
-def _exits(rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, cluster: str, level: float) -> dict[str, Any]:
-    ways = {way: number for number, way in enumerate(_WAYS, start=1)}
-    to = rows["exit"].map(ways).fillna(STAYS).to_numpy(np.int64)
-    codes, _ = pd.factorize(rows[cluster])
-    nothing = np.zeros(len(rows))
-    curve = occupancy(
-        nothing, rows["dwell_s"].to_numpy(np.float64), nothing, to, codes, n_states=1 + len(_WAYS), times=times
-    )
+def _exits(rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, level: float) -> dict[str, Any]:
+    dwell_s, codes = rows["dwell_s"].to_numpy(np.float64), rows[CLUSTER].to_numpy()
+    to = rows["_to"].to_numpy(np.int16, na_value=STAYS)
+    is_first, in_stage = np.full(len(rows), fill_value=True), np.zeros(len(rows), np.int16)
+    curve = occupancy(dwell_s, in_stage, to, codes, is_first=is_first, n_states=1 + len(_WAYS), times=times)
     lower, upper = stats.share_limits(curve.shares, level=level)
     n_times = len(curve.time)
 
@@ -153,11 +155,11 @@ def _exits(rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, cluster: str,
         "exit": np.repeat(np.array(_WAYS, object), n_times),
         "time_s": np.tile(curve.time, len(_WAYS)),
         "n_visits": np.full(n_times * len(_WAYS), len(rows)),
-        "n_servers": np.full(n_times * len(_WAYS), rows["server_id"].nunique()),
+        "n_servers": np.full(n_times * len(_WAYS), rows[SERVER].nunique()),
         "n_at_risk": np.tile(curve.n_at_risk, len(_WAYS)),
         "estimate": by_way(curve.shares.estimate),
         "df": by_way(curve.shares.df),
         "lower": by_way(lower),
         "upper": by_way(upper),
-        N_CLUSTERS: np.full(n_times * len(_WAYS), rows[cluster].nunique(dropna=False)),
+        N_CLUSTERS: np.full(n_times * len(_WAYS), rows[CLUSTER].nunique()),
     }

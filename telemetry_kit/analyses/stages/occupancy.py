@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 import numpy as np
@@ -13,7 +13,7 @@ from telemetry_kit.analyses.stages.changes import INCIDENT
 from telemetry_kit.analyses.stages.given import open_visits
 from telemetry_kit.analyses.stages.statuses import are_of_statuses
 from telemetry_kit.analyses.summaries import N_CLUSTERS, tabulate, warned
-from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_servers
+from telemetry_kit.engine.ordering import CLUSTER, SERVER, number_values
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.schemas import STATUSES
 from telemetry_kit.stats.multistate import STAYS, occupancy
@@ -125,13 +125,14 @@ def stage_occupancy(
     frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster, "cutoff"], are_whole=True)
     groups = engine.group_columns(by, frame, reserved=_OCCUPANCY)
     check_cluster(cluster, frame)
-    rows = _collect(frame, groups, cluster, until_us)
+    pieces, stages = _collect(frame, groups, cluster, until_us)
     of_statuses = are_of_statuses(visits)
+    names = {stages.index(stage) + 1: STATUSES[stage] if of_statuses else str(stage) for stage in sorted(stages)}
 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
-        return _occupancy(part, times, level, of_statuses=of_statuses)
+        return _occupancy(part, names, times, level)
 
-    return warned(tabulate(rows, groups, columns, _OCCUPANCY, level=level), cluster)
+    return warned(tabulate(pieces, groups, columns, _OCCUPANCY, level=level), cluster)
 
 
 def read_times(at: str | dt.timedelta | Sequence[str | dt.timedelta] | None) -> np.ndarray[Any, Any] | None:
@@ -161,88 +162,135 @@ def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> None:
         raise ParameterError("cluster", cluster, frame.columns)
 
 
-def _collect(frame: nw.LazyFrame[Any], groups: Sequence[str], cluster: str, until_us: int) -> pd.DataFrame:
-    """Collect the visits of incidents that are known from their start, in the order of time, times in seconds."""
+def _collect(
+    frame: nw.LazyFrame[Any], groups: Sequence[str], cluster: str, until_us: int
+) -> tuple[pd.DataFrame, list[int]]:
+    """Collect the pieces of the lives of incidents that are known from their start, and the stages by their numbers.
+
+    Visits come incident by incident, part by part, and leave numbers: of visits there can be so many that their ids
+    would take most of the memory.
+    """
     known = nw.col("from_start") & ~nw.col("is_left_truncated")
     times = {"_entered_us": "entered_at", "_left_us": "left_at"}
     if "cutoff" in frame.columns:
         times["_end_us"] = "cutoff"
     visits = engine.add_epoch_us(frame.filter(known.fill_null(value=False)), **times)
-    plain = dict.fromkeys([*groups, *INCIDENT, cluster, "visit", "stage"])
-    rows = engine.collect(visits.select(*plain, *times, _is_open=(nw.col("exit") == "open").fill_null(value=False)))
-    last_us = int(rows["_left_us"].max()) if len(rows) else 0
+    unit = list(dict.fromkeys([*INCIDENT, *groups]))
+    plain = dict.fromkeys([*unit, cluster, "visit", "stage"])
+    wanted = visits.select(*plain, *times, _is_open=(nw.col("exit") == "open").fill_null(value=False))
+    numbers: dict[str, dict[Any, int]] = {"server_id": {}, cluster: {}, "stage": {}}
+    made: list[pd.DataFrame] = []
+    last_us = n_units = 0
+    rest = pd.DataFrame()
+    for part in engine.parts(wanted.sort(*dict.fromkeys([*unit, "visit"])).to_native(), engine.MANY_ROWS):
+        last_us = max(last_us, int(part["_left_us"].fillna(0).max()) if len(part) else 0)
+        part["_end_us"] = part["_end_us"].clip(upper=until_us) if "_end_us" in part else until_us
+        rows = pd.concat([rest, part], ignore_index=True) if len(rest) else part
+        of = _units(rows, unit)
+        # The last incident may go on in the next part.
+        n_whole = int(np.searchsorted(of, of.max(initial=0)))
+        made.append(_pieces(rows[:n_whole], of[:n_whole] + n_units, groups, cluster, numbers))
+        rest, n_units = rows[n_whole:], n_units + int(of.max(initial=0))
+    made.append(_pieces(rest, np.full(len(rest), n_units), groups, cluster, numbers))
     if last_us > until_us:
         given, last = (str(pd.Timestamp(us, unit="us", tz="UTC")) for us in (until_us, last_us))
         raise ParameterError("cutoff", given, f"{last} or later, when a visit was left")
-    # Numbers from here on: of visits there can be so many that their ids would take most of the memory.
-    rows["_unit"] = rows.groupby(list(dict.fromkeys([*groups, *INCIDENT])), sort=False, dropna=False).ngroup()
-    rows = number_servers(rows, groups, cluster=cluster)
-    rows = rows.drop(columns={"incident_id"}.difference(groups), errors="ignore")
-    rows["_end_us"] = rows["_end_us"].clip(upper=until_us) if "_end_us" in rows else until_us
-    unit, visit = rows["_unit"].to_numpy(np.int64), rows["visit"].to_numpy(np.int64)
-    order = np.lexsort((visit, unit))
-    begins = np.flatnonzero(np.diff(unit[order], prepend=-1))
+    return pd.concat(made, ignore_index=True), list(numbers["stage"])
+
+
+def _units(rows: pd.DataFrame, unit: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return the number of each row's unit, from 0; the rows of a unit stand together."""
+    begins = np.zeros(len(rows), np.bool_)
+    for column in unit:
+        codes, _ = rows[column].factorize(use_na_sentinel=False)
+        begins |= np.diff(codes, prepend=-1) != 0
+    return np.cumsum(begins) - 1
+
+
+def _pieces(
+    rows: pd.DataFrame,
+    unit: npt.NDArray[np.int64],
+    groups: Sequence[str],
+    cluster: str,
+    numbers: dict[str, dict[Any, int]],
+) -> pd.DataFrame:
+    """Return each visit, and the time in which its incident is closed after it: pieces, unless they have no length.
+
+    Columns
+    -------
+    groups
+        As in ``rows``.
+    _stop, _state, _to, _is_first
+        As ``stats.multistate.occupancy`` has them, in seconds; state 0 is that of being closed, any other the number of
+        a stage and 1.
+    _is_piece
+        False for a visit of no length, which is here for its stage.
+    _unit, SERVER, CLUSTER
+        Numbers of the incident, its server and its cluster.
+    """
+    begins = np.flatnonzero(np.diff(unit, prepend=-1))
     # Where the first visit is missing, nobody knows when the incident started.
-    is_whole = np.repeat(visit[order[begins]] == 0, np.diff(begins, append=len(rows)))
-    kept: pd.DataFrame = rows.drop(columns={"visit"}.difference(groups)).iloc[order[is_whole]].reset_index(drop=True)
-    return kept
+    is_whole = rows["visit"].to_numpy(np.int64)[begins] == 0
+    kept = np.repeat(is_whole, np.diff(begins, append=len(rows)))
+    rows, unit = rows[kept], unit[kept]
+    entered, left, end = (rows[name].to_numpy(np.int64) for name in ("_entered_us", "_left_us", "_end_us"))
+    first = np.flatnonzero(np.diff(unit, prepend=-1))
+    n_visits = np.diff(first, append=len(rows))
+    after = np.append(entered[1:], 0)[: len(rows)]
+    after[first + n_visits - 1] = end[first + n_visits - 1]
+    is_closed = (after > left) & ~rows["_is_open"].to_numpy(bool)
+    is_row = np.column_stack([np.full_like(is_closed, fill_value=True), is_closed]).ravel()
+    row = np.repeat(np.arange(len(rows)), 2)[is_row]
+    is_piece = np.column_stack([left > entered, is_closed]).ravel()[is_row]
+    since = np.column_stack([left, after]).ravel()[is_row] - np.repeat(entered[first], n_visits)[row]
+    stage = number_values(rows["stage"], numbers["stage"])
+    state = np.column_stack([stage + 1, np.zeros_like(stage)]).ravel()[is_row]
+    piece = np.flatnonzero(is_piece)
+    goes_on = np.diff(unit[row[piece]]) == 0
+    to, is_first = np.full(row.size, STAYS), is_piece.copy()
+    to[piece[:-1][goes_on]] = state[piece[1:][goes_on]]
+    is_first[piece[1:][goes_on]] = False
+    ids = {SERVER: "server_id", CLUSTER: cluster}
+    made = {
+        "_stop": since / engine.MICROSECONDS,
+        "_state": state.astype(np.int16),
+        "_to": to.astype(np.int16),
+        "_is_first": is_first,
+        "_is_piece": is_piece,
+        "_unit": unit[row].astype(np.int32),
+        **{name: number_values(rows[column], numbers[column])[row] for name, column in ids.items()},
+    }
+    pieces: pd.DataFrame = rows[list(groups)].iloc[row].assign(**made)
+    return pieces
 
 
 def _occupancy(
-    rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, level: float, *, of_statuses: bool
+    rows: pd.DataFrame, names: dict[int, str], times: np.ndarray[Any, Any] | None, level: float
 ) -> dict[str, Any]:
-    states, stage = np.unique(rows["stage"].to_numpy(np.int64), return_inverse=True)
-    closed, names = len(states), [STATUSES[n] if of_statuses else str(n) for n in states]
-    pieces = _pieces(rows, stage.astype(np.int32), closed)
-    codes, _ = pd.factorize(rows[CLUSTER])
-    curve = occupancy(
-        pieces.start, pieces.stop, pieces.state, pieces.to, codes[pieces.row], n_states=closed + 1, times=times
+    """Return the columns of a group; ``names`` are those of the states but that of being closed, in their order."""
+    occurring = set(np.unique(rows["_state"].to_numpy()).tolist())
+    states = [state for state in names if state in occurring]
+    place = np.full(max(names, default=0) + 1, len(states), np.int16)
+    place[states] = np.arange(len(states))
+    of_pieces = rows["_is_piece"].to_numpy()
+    stop, state, to, is_first, unit, server, cluster = (
+        rows[name].to_numpy()[of_pieces] for name in ("_stop", "_state", "_to", "_is_first", "_unit", SERVER, CLUSTER)
     )
+    to = np.where(to == STAYS, to, place[to])
+    curve = occupancy(stop, place[state], to, cluster, is_first=is_first, n_states=len(states) + 1, times=times)
     lower, upper = stats.share_limits(curve.shares, level=level)
-    n_times, seen = len(curve.time), np.unique(pieces.row)
-    n_seen = {name: np.unique(rows[name].to_numpy(np.int64)[seen]).size for name in ("_unit", SERVER, CLUSTER)}
+    n_times = len(curve.time)
+    n_incidents, n_servers, n_clusters = (np.unique(numbers).size for numbers in (unit, server, cluster))
+    size = n_times * (len(states) + 1)
     return {
-        "time_s": np.repeat(curve.time, closed + 1),
-        "state": np.tile(np.array([*names, CLOSED], object), n_times),
-        "n_incidents": np.full(n_times * (closed + 1), n_seen["_unit"]),
-        "n_servers": np.full(n_times * (closed + 1), n_seen[SERVER]),
-        "n_at_risk": np.repeat(curve.n_at_risk, closed + 1),
+        "time_s": np.repeat(curve.time, len(states) + 1),
+        "state": np.tile(np.array([*(names[state] for state in states), CLOSED], object), n_times),
+        "n_incidents": np.full(size, n_incidents),
+        "n_servers": np.full(size, n_servers),
+        "n_at_risk": np.repeat(curve.n_at_risk, len(states) + 1),
         "estimate": curve.shares.estimate,
         "df": curve.shares.df,
         "lower": lower,
         "upper": upper,
-        N_CLUSTERS: np.full(n_times * (closed + 1), n_seen[CLUSTER]),
+        N_CLUSTERS: np.full(size, n_clusters),
     }
-
-
-class _Pieces(NamedTuple):
-    """Stretches of incidents' lives, in their order: seconds since the start, states, and the visit of each."""
-
-    start: npt.NDArray[np.float64]
-    stop: npt.NDArray[np.float64]
-    state: npt.NDArray[np.int32]
-    to: npt.NDArray[np.int32]
-    row: npt.NDArray[np.int32]
-
-
-def _pieces(rows: pd.DataFrame, stage: npt.NDArray[np.int32], closed: int) -> _Pieces:
-    """Return each visit, and the time in which its incident is closed after it; pieces of no length are none."""
-    unit, entered, left, end = (
-        rows[name].to_numpy(np.int64) for name in ("_unit", "_entered_us", "_left_us", "_end_us")
-    )
-    first = np.flatnonzero(np.diff(unit, prepend=-1))
-    n_visits = np.diff(first, append=len(rows))
-    begin = np.repeat(entered[first], n_visits)
-    after = np.append(entered[1:], 0)[: len(rows)]
-    after[first + n_visits - 1] = end[first + n_visits - 1]
-    is_closed = (after > left) & ~rows["_is_open"].to_numpy(bool)
-    is_piece = np.column_stack([left > entered, is_closed]).ravel()
-    start, stop = (
-        (np.column_stack(both).ravel()[is_piece] / engine.MICROSECONDS)
-        for both in ([entered - begin, left - begin], [left - begin, after - begin])
-    )
-    of = np.column_stack([stage, np.full_like(stage, closed)]).ravel()[is_piece]
-    row = np.repeat(np.arange(len(rows), dtype=np.int32), 2)[is_piece]
-    goes_on = np.append(unit[row][1:] == unit[row][:-1], [False])[: len(row)]
-    to = np.where(goes_on, np.append(of[1:], np.int32(STAYS))[: len(row)], np.int32(STAYS))
-    return _Pieces(start, stop, of, to, row)

@@ -223,7 +223,7 @@ def status_visits(
     # Archived is the end, and so no state of an incident that is under way.
     changes = find_changes(
         events.filter(status.is_in(STATUSES)),
-        _choose(status, {name: place for place, name in enumerate(STATUSES[:_ARCHIVED])}),
+        choose(status, {name: place for place, name in enumerate(STATUSES[:_ARCHIVED])}),
         until,
         order_by=engine.in_time(incidents, "_us", "_order"),
         entering=("create",),
@@ -231,13 +231,13 @@ def status_visits(
     names = {**dict(enumerate(STATUSES[:_ARCHIVED])), NONE: STATUSES[_ARCHIVED]}
     told = _tell(last=nw.lit(_RESOLVED)) | {
         "num_stages": nw.lit(len(STATUSES)).cast(nw.Int64),
-        "status": _choose(nw.col("_state"), names),
-        "next_status": _choose(nw.col("_next_state"), names),
+        "status": choose(nw.col("_state"), names),
+        "next_status": choose(nw.col("_next_state"), names),
     }
     return _give_visits(changes, told, _STATUS_RESULT, like=incidents)
 
 
-def _choose(column: nw.Expr, choices: dict[Any, Any]) -> nw.Expr:
+def choose(column: nw.Expr, choices: dict[Any, Any]) -> nw.Expr:
     """Return what stands for the values of a column; null for any other."""
     (first, made), *others = choices.items()
     chosen: Any = nw.when(column == first).then(nw.lit(made))

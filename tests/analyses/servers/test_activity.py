@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
 
 TYPES = ("incident", "tasks", "playbook")
@@ -152,3 +153,12 @@ def test_frames_of_two_engines_do_not_mix():
     log = a_log(("tasks", "s", "ann", 1))
     with pytest.raises(ParameterError, match=r"log: got 'frames on duckdb and polars', expected frames on one engine"):
         tk.server_activity(log | {"tasks": pl.from_pandas(log["tasks"])})
+
+
+@pytest.mark.parametrize("freq", ["D", "W"])
+def test_many_events_are_counted_in_pieces_of_servers(oct2020, monkeypatch, freq):
+    at_once = tk.server_activity(oct2020, freq=freq)
+    n_events = sum(len(getattr(oct2020, name)) for name in TYPES)
+    monkeypatch.setattr(engine.frames, "PIECE_ROWS", n_events // 5)
+    pd.testing.assert_frame_equal(tk.server_activity(oct2020, freq=freq), at_once)
+    pd.testing.assert_frame_equal(tk.server_activity(frames(oct2020), freq=freq), at_once)

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
 
 START = pd.Timestamp("2020-11-02T00:00:00Z")
@@ -89,6 +90,22 @@ def test_the_shares_of_a_time_add_up_to_one(oct2020):
     inside = where.dropna(subset="lower")
     assert (inside["lower"] <= inside["estimate"] + 1e-9).all()
     assert (inside["estimate"] <= inside["upper"] + 1e-9).all()
+
+
+@pytest.mark.parametrize("by", [None, "public", ["plugin_version", "visit"]])
+def test_visits_that_come_in_many_parts_give_what_they_give_at_once(oct2020, monkeypatch, by):
+    visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
+    at_once = tk.stage_occupancy(visits, cutoff=oct2020.cutoff, by=by)
+    collect = engine.parts
+
+    def in_small_parts(frame, n_rows):
+        for part in collect(frame, n_rows):
+            for first in range(0, len(part), 7):
+                yield part[first : first + 7].reset_index(drop=True)
+
+    monkeypatch.setattr(engine, "parts", in_small_parts)
+    in_parts = tk.stage_occupancy(visits, cutoff=oct2020.cutoff, by=by)
+    pd.testing.assert_frame_equal(in_parts, at_once)
 
 
 def test_one_server_has_no_limits_unless_its_incidents_are_the_clusters(incident_log):
