@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import duckdb
+    import pyarrow as pa
 
 ANALYSIS_MEMORY = "2GB"
 """How much memory analyses of a log on disk, and reports, may use where nothing else is asked."""
 
 _local = threading.local()
+_arrow = threading.Lock()
+_arrow_before: list[pa.MemoryPool] = []
 
 
 def connect(path: Path | None = None) -> duckdb.DuckDBPyConnection:
@@ -126,3 +129,25 @@ def own_resources() -> Iterator[None]:
         if place not in fault:
             raise ResourceError(f"disk: {fault}") from None
         raise ResourceError(f"temporary files in {place!r}: {fault}; TMPDIR names another") from None
+
+
+@contextlib.contextmanager
+def arrow_from_system() -> Iterator[None]:
+    """Let Arrow take memory from the system while it makes what is as large as a log.
+
+    Its own allocator asks for huge pages and gives them back, each of which the kernel clears anew: of a million events
+    that took as long as everything else that makes frames. Threads that are in here at once share the setting, which
+    the last of them takes back.
+    """
+    import pyarrow as pa
+
+    with _arrow:
+        _arrow_before.append(pa.default_memory_pool())
+        pa.set_memory_pool(pa.system_memory_pool())
+    try:
+        yield
+    finally:
+        with _arrow:
+            before = _arrow_before.pop()
+            if not _arrow_before:
+                pa.set_memory_pool(before)

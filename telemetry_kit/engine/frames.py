@@ -8,8 +8,8 @@ integers only, so that a sum does not depend on its order. What is collected is 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
+from contextlib import closing, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
@@ -23,7 +23,7 @@ from telemetry_kit.errors import ParameterError
 from telemetry_kit.quoting import quote_identifier
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
 
     import pyarrow as pa
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -220,10 +220,11 @@ def collect(result: nw.LazyFrame[Any]) -> pd.DataFrame:
 
 def collect_rows(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> pd.DataFrame:
     """Collect columns of a frame as ``collect`` does; those of one in memory without passing through an engine."""
-    return pd.concat(row_parts(frame, columns, opened=opened), ignore_index=True)
+    with closing(row_parts(frame, columns, opened=opened)) as found:
+        return pd.concat(found, ignore_index=True)
 
 
-def row_parts(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> Iterator[pd.DataFrame]:
+def row_parts(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[Any]) -> Generator[pd.DataFrame]:
     """Collect columns of a frame as ``parts`` does; those of one in memory without passing through an engine."""
     given: Any = nw.from_native(frame)
     if given.implementation.is_pandas():
@@ -232,16 +233,18 @@ def row_parts(frame: IntoFrame, columns: Iterable[str], *, opened: nw.LazyFrame[
         yield from parts(opened.select(*columns).to_native(), MANY_ROWS)
 
 
-def parts(frame: IntoFrame, n_rows: int = 10_000) -> Iterator[pd.DataFrame]:
-    """Collect a frame; of DuckDB part by part, so that its rows never are in memory together. There is one at least."""
+def parts(frame: IntoFrame, n_rows: int = 10_000) -> Generator[pd.DataFrame]:
+    """Collect a frame; of DuckDB part by part, so that its rows never are in memory together. There is one at least.
+
+    Until it ends or is closed, its connection takes no other query.
+    """
     native: Any = frame
     if not nw.from_native(native).implementation.is_duckdb():
         yield native if isinstance(native, pd.DataFrame) else collect(open_frame(frame, [], parameter="frame"))
         return
     import pyarrow as pa
 
-    with within_memory(native):
-        reader = native.to_arrow_reader(n_rows)
+    with within_memory(native), closing(native.to_arrow_reader(n_rows)) as reader:
         batch = next(reader, None)
         yield arrow_to_pandas(pa.Table.from_batches([] if batch is None else [batch], reader.schema))
         for batch in reader:
@@ -265,7 +268,7 @@ def pieces(frame: nw.LazyFrame[Any], column: str) -> Iterator[nw.LazyFrame[Any]]
 
 def collect_arrow(result: nw.LazyFrame[Any]) -> pa.Table:
     """Collect a lazy result as an Arrow table, with the types that its engine gives it."""
-    with within_memory(result.to_native()) if result.implementation.is_duckdb() else contextlib.nullcontext():
+    with within_memory(result.to_native()) if result.implementation.is_duckdb() else nullcontext():
         table: pa.Table = result.collect("pyarrow").to_native()
     return table
 

@@ -146,11 +146,12 @@ def _load(
     if on_error not in ("quarantine", "raise"):
         raise ParameterError("on_error", on_error, ("quarantine", "raise"))
     first, until = engine.moments(since, cutoff)
-    if is_saved(source):
-        log = read_saved(Path(source), first, until)
-    else:
-        with _taken(source) as intake:
-            log = _log(intake, first, until)
+    with connections.arrow_from_system():
+        if is_saved(source):
+            log = read_saved(Path(source), first, until)
+        else:
+            with _taken(source) as intake:
+                log = _log(intake, first, until)
     if on_error == "raise" and len(log.quarantine):
         rows = log.quarantine.head(_FAULTS_SHOWN).itertuples()
         raise RejectedEventsError(

@@ -10,23 +10,29 @@ import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.analyses.servers.logs import open_log
-from telemetry_kit.engine.ordering import sort_rows
+from telemetry_kit.engine.ordering import group_rows, number_values, sort_rows
 from telemetry_kit.engine.periods import add_period_number, check_freq, dates, first_days, last_days, periods_of
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from telemetry_kit.analyses.servers.logs import Log
-    from telemetry_kit.engine.periods import Freq, Numbers
+    from telemetry_kit.engine.periods import Freq
 
 COUNTS = tuple(f"n_{event_type}" for event_type in schemas.EVENT_TYPES)
 WINDOWS = (1, 7, 30)
 
 
 class Calendar(NamedTuple):
-    """Every day of every server, server after server, with what happened on it; and the last day of the log."""
+    """Every day of every server, server after server, with what happened on it; and the last day of the log.
 
-    server_id: pd.Series
-    day: Numbers
-    counts: dict[str, Numbers]
+    ``server`` is a place among the ``names``. There can be very many days, so that numbers are as small as they can be.
+    """
+
+    names: pd.Series
+    server: NDArray[np.int32]
+    day: NDArray[np.int32]
+    counts: dict[str, NDArray[np.int32]]
     last_day: int
 
 
@@ -57,9 +63,18 @@ def _calendar(log: Log, freq: Freq) -> Calendar:
     neighbours.
     """
     events = open_log(log, ["server_id", "user_actual_id"]).with_columns(_day=nw.col("_us") // engine.DAY_US)
-    daily = pd.concat([_add_up(piece, freq) for piece in engine.pieces(events, "server_id")], ignore_index=True)
+    known: dict[Any, int] = {}
+    parts = []
+    for piece in engine.pieces(events, "server_id"):
+        part = _add_up(piece, freq)
+        servers = number_values(part.pop("server_id"), known)
+        parts.append(pd.DataFrame({name: part[name].to_numpy(np.int32) for name in part}).assign(_server=servers))
     cutoff = getattr(log, "cutoff", None)
-    return _fill_days(daily, freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
+    names = pd.DataFrame({"server_id": pd.array(list(known), dtype="str")})
+    daily = pd.concat(parts, ignore_index=True)
+    daily["_server"] = group_rows(names, ["server_id"]).of[daily["_server"]].astype(np.int32)
+    sorted_names = sort_rows(names, ["server_id"])["server_id"]
+    return _fill_days(daily, sorted_names, freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
 
 
 def _add_up(events: nw.LazyFrame[Any], freq: Freq) -> pd.DataFrame:
@@ -85,33 +100,33 @@ def _add_up(events: nw.LazyFrame[Any], freq: Freq) -> pd.DataFrame:
     return engine.collect(daily)
 
 
-def _fill_days(daily: pd.DataFrame, freq: Freq, cutoff: int | None) -> Calendar:
-    days = daily["_day"].to_numpy(np.int64)
+def _fill_days(daily: pd.DataFrame, names: pd.Series, freq: Freq, cutoff: int | None) -> Calendar:
+    days, of = daily["_day"].to_numpy(np.int64), daily["_server"].to_numpy()
     final = max(int(days.max(initial=0)), (cutoff or 0) // engine.DAY_US)
-    spans = daily.assign(day=days).groupby("server_id")["day"].agg(["min", "max"]).reset_index()
-    spans = sort_rows(spans, ["server_id"])
-    first = spans["min"].to_numpy(np.int64)
-    last = np.minimum(last_days(periods_of(spans["max"].to_numpy(np.int64), freq), freq), final)
+    first, latest = np.full(len(names), final), np.zeros(len(names), np.int64)
+    np.minimum.at(first, of, days)
+    np.maximum.at(latest, of, days)
+    last = np.minimum(last_days(periods_of(latest, freq), freq), final)
     lengths = last - first + 1
     ends = lengths.cumsum()
     begins = ends - lengths
-    server = pd.Index(spans["server_id"]).get_indexer(daily["server_id"])
-    place = begins[server] + days - first[server]
+    place = (begins - first)[of] + days
 
-    def spread(column: str) -> Numbers:
-        filled = np.zeros(lengths.sum(), np.int64)
-        filled[place] = daily[column].to_numpy(np.int64)
+    def spread(column: str) -> NDArray[np.int32]:
+        filled = np.zeros(lengths.sum(), np.int32)
+        filled[place] = daily[column].to_numpy()
         return filled
 
     counts = {name: spread(name) for name in (*COUNTS, "n_users")}
     for window in WINDOWS:
         change = spread(f"_begins_{window}")
-        is_inside = place + window < ends[server]
-        change[place[is_inside] + window] -= daily[f"_ends_{window}"].to_numpy(np.int64)[is_inside]
-        running = change.cumsum()
-        counts[f"active_{window}"] = running - np.repeat((running - change)[begins], lengths)
-    day = np.arange(lengths.sum()) - np.repeat(begins - first, lengths)
-    return Calendar(spans["server_id"].repeat(lengths).reset_index(drop=True), day, counts, final)
+        is_inside = place + window < ends[of]
+        change[place[is_inside] + window] -= daily[f"_ends_{window}"].to_numpy()[is_inside]
+        running = change.cumsum(dtype=np.int64)
+        running -= np.repeat((running[begins] - change[begins]), lengths)
+        counts[f"active_{window}"] = running.astype(np.int32)
+    day = np.arange(lengths.sum(), dtype=np.int32) - np.repeat(begins - first, lengths).astype(np.int32)
+    return Calendar(names, np.repeat(np.arange(len(names), dtype=np.int32), lengths), day, counts, final)
 
 
 def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
@@ -175,26 +190,29 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
     2           1    1    2    2
     """
     check_freq(freq)
-    calendar = _calendar(log, freq)
-    period = periods_of(calendar.day, freq)
-    frame = pd.DataFrame({"server_id": calendar.server_id, "_period": period, **calendar.counts})
-    frame["n_days_active"] = (frame["active_1"] > 0).astype(np.int64)
-    added, latest = [*COUNTS, "n_users", "n_days_active"], [f"active_{window}" for window in WINDOWS]
-    how = dict.fromkeys(added, "sum") | dict.fromkeys(latest, "last")
-    # Days are the periods themselves.
-    table = frame if freq == "D" else frame.groupby(["server_id", "_period"], sort=False, as_index=False).agg(how)
-    begins = first_days(table["_period"].to_numpy(np.int64), freq)
-    ends = last_days(table["_period"].to_numpy(np.int64), freq)
-    is_complete = (begins >= calendar.day.min(initial=calendar.last_day)) & (ends < calendar.last_day)
-    distinct = zip(("dau", "wau", "mau"), latest, strict=True)
-    return pd.DataFrame(
-        {
-            "server_id": table["server_id"],
-            "date": dates(np.minimum(ends, calendar.last_day)),
-            **{name: table[name].astype("Int64") for name in COUNTS},
-            **{name: table[column].astype("Int64") for name, column in distinct},
-            "n_users": table["n_users"].astype("Int64"),
-            "n_days_active": table["n_days_active"].astype("Int64"),
-            "is_complete": pd.array(is_complete, dtype="boolean"),
-        }
-    )
+    names, server, day, counts, last_day = _calendar(log, freq)
+    period, first_day = periods_of(day.astype(np.int64), freq), int(day.min(initial=last_day))
+    counts["n_days_active"] = (counts["active_1"] > 0).astype(np.int32)
+    if freq != "D":
+        # The days of a server's period stand together.
+        begins = np.flatnonzero((np.diff(server, prepend=-1) != 0) | (np.diff(period, prepend=-1) != 0))
+        ends = np.append(begins[1:], period.size)[: begins.size] - 1
+        latest = {name: counts[name][ends] for name in (f"active_{window}" for window in WINDOWS)}
+        counts = {name: np.add.reduceat(counts[name], begins) for name in counts} | latest
+        server, period = server[begins], period[begins]
+    ends = last_days(period, freq)
+    is_complete = (first_days(period, freq) >= first_day) & (ends < last_day)
+
+    def whole(name: str) -> pd.api.extensions.ExtensionArray:
+        return pd.array(counts.pop(name), dtype="Int64")
+
+    columns = {
+        "server_id": names.array.take(server),
+        "date": dates(np.minimum(ends, last_day)),
+        **{name: whole(name) for name in COUNTS},
+        **{name: whole(f"active_{window}") for name, window in zip(("dau", "wau", "mau"), WINDOWS, strict=True)},
+        "n_users": whole("n_users"),
+        "n_days_active": whole("n_days_active"),
+        "is_complete": pd.array(is_complete, dtype="boolean"),
+    }
+    return pd.DataFrame(columns, copy=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -236,7 +237,8 @@ def _collect_steps(
     engine.check_cluster(cluster, frame)
     steps = find_steps(frame, list(dict.fromkeys([*groups, *INCIDENT, cluster])))
     columns = steps.select(*dict.fromkeys([*groups, "server_id", cluster, *_COUNTS, *_TIMES]))
-    collected = join_numbered(engine.parts(columns.to_native(), engine.MANY_ROWS), groups, cluster=cluster)
+    with closing(engine.parts(columns.to_native(), engine.MANY_ROWS)) as parts:
+        collected = join_numbered(parts, groups, cluster=cluster)
     if are_of_statuses(visits):
         # Nobody visits the last status: it is the end.
         collected["_n_stages"] = collected["_n_stages"].clip(upper=N_VISITED)

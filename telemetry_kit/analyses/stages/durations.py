@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
@@ -344,8 +345,8 @@ def _collect_ends(
     groups = engine.group_columns(by, frame, reserved=reserved)
     entry = [name for name in ("entry_s",) if name in frame.columns]
     columns = dict.fromkeys([*groups, *_TO_END, engine.check_cluster(cluster, frame), *entry])
-    parts = engine.row_parts(durations, columns, opened=frame)
-    lengths = join_numbered(parts, groups, cluster=cluster)
+    with closing(engine.row_parts(durations, columns, opened=frame)) as parts:
+        lengths = join_numbered(parts, groups, cluster=cluster)
     if not entry:
         lengths["entry_s"] = 0.0
     return lengths.assign(_is_censored=lengths["n_ends"] == 0), groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import engine
@@ -187,5 +188,5 @@ def _collect_dwells(
     frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster])
     groups = engine.group_columns(by, frame, reserved=reserved)
     columns = dict.fromkeys([*groups, *_NEEDED, engine.check_cluster(cluster, frame)])
-    dwells = engine.row_parts(visits, columns, opened=frame)
-    return join_numbered(dwells, groups, cluster=cluster), groups
+    with closing(engine.row_parts(visits, columns, opened=frame)) as parts:
+        return join_numbered(parts, groups, cluster=cluster), groups

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
@@ -131,7 +132,8 @@ def stage_exits(
     lasting = frame.filter((nw.col("dwell_s") > 0).fill_null(value=False))
     plain = dict.fromkeys([*groups, "server_id", "stage", "dwell_s", cluster])
     told = lasting.select(*plain, _to=choose(nw.col("exit").cast(nw.String), _NUMBERS))
-    rows = join_numbered(engine.parts(told.to_native(), engine.MANY_ROWS), [*groups, "stage"], cluster=cluster)
+    with closing(engine.parts(told.to_native(), engine.MANY_ROWS)) as parts:
+        rows = join_numbered(parts, [*groups, "stage"], cluster=cluster)
 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
         return _exits(part, times, level)
