@@ -240,12 +240,13 @@ def _walk(
         )
         steps = _steps(changes.part(n_moved[begin], n_moved[end]), moments, counts)
         stretches = _stretches(steps, some, shares)
+        moments_of_moves = steps.moment[steps.move]
         for number, (cut, next_cut) in enumerate(itertools.pairwise(some)):
             if cut in wanted:
                 told[int(cut)] = stretches.shares[number], sizes.correction @ influence**2
             lost = _lost(steps, stretches, cut, next_cut)
             influence = influence @ stretches.product[number] - at_risk @ np.array([summed[0] for _, summed in lost])
-            moves = slice(*np.searchsorted(steps.moment[steps.move], [cut, next_cut]))
+            moves = slice(*np.searchsorted(moments_of_moves, [cut, next_cut]))
             np.add.at(influence, steps.mover[moves], stretches.gain[steps.move[moves]])
             for place in _parts(*np.searchsorted(concerns, [cut, next_cut])):
                 part = gone.part(place.start, place.stop)
@@ -286,8 +287,7 @@ def _lost(
 ) -> list[tuple[NDArray[np.int64], NDArray[np.float64]]]:
     """Return, per state, when units leave it in a stretch, and what one in it loses from each such moment on."""
     found = []
-    for leaving in stretches.leaving:
-        moments = steps.moment[leaving]
+    for leaving, moments in zip(stretches.leaving, stretches.moments, strict=True):
         inside = slice(*np.searchsorted(moments, [cut, next_cut]))
         summed = _summed(stretches.gain[leaving[inside]] * steps.rate[leaving[inside], None])
         found.append((moments[inside], summed[-1] - summed))
@@ -327,8 +327,8 @@ class _Stretches(NamedTuple):
         Per stretch, the share of what was in each state (rows) that is in each at its end (columns).
     shares
         The shares of the states at the cuts.
-    leaving
-        Per state, the steps that leave it.
+    leaving, moments
+        Per state, the steps that leave it, and their moments.
     gain
         Per step and state, what each move of the step adds to the influence of its cluster, as the end of the stretch
         has it.
@@ -337,6 +337,7 @@ class _Stretches(NamedTuple):
     product: NDArray[np.float64]
     shares: NDArray[np.float64]
     leaving: list[NDArray[np.int64]]
+    moments: list[NDArray[np.int64]]
     gain: NDArray[np.float64]
 
 
@@ -369,7 +370,7 @@ def _stretches(steps: _Steps, cuts: NDArray[np.int64], shares: NDArray[np.float6
         np.add.at(now, (where, to[turn]), flow)
     gain *= (before / steps.n_at_risk)[:, None]
     leaving = [np.flatnonzero(source == state) for state in range(n_states)]
-    return _Stretches(product, at_cuts, leaving, gain)
+    return _Stretches(product, at_cuts, leaving, [steps.moment[rows] for rows in leaving], gain)
 
 
 def _as_estimates(estimate: NDArray[np.float64], variance: NDArray[np.float64], sizes: Clusters) -> Estimates:
