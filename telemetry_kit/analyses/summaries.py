@@ -53,8 +53,12 @@ def summarise(
     """
     totals, keys, begins = _grouped(totals, by)
     parts = [list(rows(totals.iloc[begin:end])) for begin, end in pairwise([*begins, len(totals)])]
-    own = {name: [row.get(name) for part in parts for row in part] for name in dtypes}
-    return _tidy(keys.iloc[np.repeat(begins, [len(part) for part in parts])], own, dtypes, level)
+    lengths = [len(part) for part in parts]
+
+    def column(name: str) -> list[Any]:
+        return [row.get(name) for part in parts for row in part]
+
+    return _tidy(keys.iloc[np.repeat(begins, lengths)], column, dtypes, level)
 
 
 def tabulate(
@@ -80,10 +84,15 @@ def tabulate(
         As ``summarise`` returns it.
     """
     rows, keys, begins = _grouped(rows, by)
-    made = [columns(rows.iloc[begin:end]) for begin, end in pairwise([*begins, len(rows)])]
-    own = {name: np.concatenate([np.empty(0), *(part[name] for part in made)]) for name in dtypes}
+    made = [dict(columns(rows.iloc[begin:end])) for begin, end in pairwise([*begins, len(rows)])]
     lengths = [len(part[name]) for part in made for name in list(dtypes)[:1]]
-    return _tidy(keys.iloc[np.repeat(begins, lengths)], own, dtypes, level)
+
+    def column(name: str) -> npt.NDArray[Any]:
+        # Such tables can be as long as what they are made of: a column of the parts goes when it is made.
+        found = [part.pop(name) for part in made]
+        return np.concatenate(found) if found else np.empty(0)
+
+    return _tidy(keys.iloc[np.repeat(begins, lengths)], column, dtypes, level)
 
 
 def summarise_at_once(
@@ -117,7 +126,7 @@ def summarise_at_once(
     spread = {
         name: np.ravel(values) if np.ndim(values) > 1 else np.repeat(values, n_rows) for name, values in made.items()
     }
-    return _tidy(totals[list(by)].iloc[np.repeat(first, n_rows)], spread, dtypes, level)
+    return _tidy(totals[list(by)].iloc[np.repeat(first, n_rows)], spread.__getitem__, dtypes, level)
 
 
 def share_columns(
@@ -170,7 +179,7 @@ def _grouped(totals: pd.DataFrame, by: Sequence[str]) -> tuple[pd.DataFrame, pd.
 
 def _tidy(
     groups: pd.DataFrame,
-    own: Mapping[str, Sequence[Any] | npt.NDArray[Any]],
+    column: Callable[[str], Sequence[Any] | npt.NDArray[Any]],
     dtypes: Mapping[str, str],
     level: float | None,
 ) -> pd.DataFrame:
@@ -179,8 +188,8 @@ def _tidy(
     kinds: Mapping[str, Any] = dtypes
     for name, dtype in kinds.items():
         is_float = dtype == "float64"
-        columns[name] = np.asarray(own[name], dtype=np.float64) if is_float else pd.array(own[name], dtype=dtype)
-    table = pd.DataFrame(columns)
+        columns[name] = np.asarray(column(name), np.float64) if is_float else pd.array(column(name), dtype=dtype)
+    table = pd.DataFrame(columns, copy=False)
     if level is not None:
         table.attrs["level"] = level
     return table

@@ -71,7 +71,7 @@ def points_of(
 ) -> dict[str, np.ndarray]:
     """Return the curve of the durations that are known, point by point, as ``CURVE_COLUMNS``."""
     curve, counts = curve_of(durations, duration=duration, is_censored=is_censored, level=level, entry=entry)
-    same = (np.full(curve.time.size, n) for n in (counts.n_servers, counts.n_clusters))
+    same = (np.broadcast_to(n, curve.time.size) for n in (counts.n_servers, counts.n_clusters))
     return dict(zip(CURVE_COLUMNS, (*curve, *same), strict=True))
 
 
