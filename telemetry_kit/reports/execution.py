@@ -6,8 +6,10 @@ import asyncio
 import atexit
 import os
 import re
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telemetry_kit import temporary
@@ -15,7 +17,6 @@ from telemetry_kit.errors import ReportError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-    from pathlib import Path
     from subprocess import Popen
 
     from jupyter_client.manager import KernelManager
@@ -107,25 +108,29 @@ def execute_notebook(
         )
         executing = client.async_execute(cleanup_kc=True, cwd=str(folder), env=_environment(folder))
         # In a thread of its own, nbclient leaves the signals alone: an interrupt arrives here, and ends the kernel.
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            execution = thread.submit(asyncio.run, executing)
-            try:
-                execution.result()
-            except CellExecutionError as error:
-                raise ReportError(name, f"{_failed_cell(notebook)}: {_told(error.ename, error.evalue)}") from None
-            except (CellControlSignal, DeadKernelError) as error:
-                raise ReportError(name, f"the kernel died ({error})") from None
-            except RuntimeError as error:
-                # That of a kernel that is not ready in time; what cells raise comes as one of the above. nbclient would
-                # clean up once more when Python ends, what is no longer there.
-                atexit.unregister(client._cleanup_kernel)  # noqa: SLF001
-                raise ReportError(name, f"the kernel did not start ({error})") from None
-            except BaseException:
-                # An interrupt, or a signal that ends the command.
-                while not execution.done():
-                    _kill_kernel(manager)
-                    time.sleep(0.1)
-                raise
+        try:
+            with ThreadPoolExecutor(max_workers=1) as thread:
+                execution = thread.submit(asyncio.run, executing)
+                try:
+                    execution.result()
+                except CellExecutionError as error:
+                    raise ReportError(name, f"{_failed_cell(notebook)}: {_told(error.ename, error.evalue)}") from None
+                except (CellControlSignal, DeadKernelError) as error:
+                    raise ReportError(name, f"the kernel died ({error})") from None
+                except RuntimeError as error:
+                    # That of a kernel that is not ready in time; what cells raise comes as one of the above. nbclient
+                    # would clean up once more, when Python ends, what is no longer there.
+                    atexit.unregister(client._cleanup_kernel)  # noqa: SLF001
+                    raise ReportError(name, f"the kernel did not start ({error})") from None
+                except BaseException:
+                    # An interrupt, or a signal that ends the command.
+                    while not execution.done():
+                        _kill_kernel(manager)
+                        time.sleep(0.1)
+                    raise
+        finally:
+            # A kernel is ended without a word, and leaves what it put on the disk.
+            temporary.remove_dead(Path(tempfile.gettempdir()), temporary.PREFIX)
 
 
 def _kill_kernel(manager: KernelManager) -> None:

@@ -241,6 +241,22 @@ def test_a_kernel_that_dies_is_told(source, tmp_path):
 
 
 @pytest.mark.slow
+def test_what_a_kernel_left_on_the_disk_is_gone_before_the_next_begins(source, tmp_path):
+    told = tmp_path / "told"
+    leaving = new_code_cell(
+        "import pathlib, tempfile\nfrom telemetry_kit.temporary import PREFIX, owned\n"
+        f"pathlib.Path({str(told)!r}).write_text(tempfile.mkdtemp(prefix=owned(PREFIX)))"
+    )
+    looking = new_code_cell(
+        f"import pathlib\nassert not pathlib.Path(pathlib.Path({str(told)!r}).read_text()).exists()"
+    )
+    folder = write_notebook(tmp_path / "n", "00_leaving", parameters(), leaving)
+    write_notebook(folder, "01_looking", parameters(), looking)
+    write_report(source, tmp_path / "out", notebooks=folder)
+    assert told.exists()
+
+
+@pytest.mark.slow
 def test_a_kernel_that_does_not_start_is_told(source, tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "STARTUP_S", 0)
     folder = write_notebook(tmp_path / "n", "00_slow", parameters())
