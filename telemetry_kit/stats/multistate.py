@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.engine.grouping import Groups
+from telemetry_kit.engine.grouping import Groups, number_labels
 from telemetry_kit.stats.influence import Clusters, Estimates, as_shares, count_clusters, one_group
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def occupancy(
         Of each piece, the state and the one that follows, whole numbers from 0; ``STAYS`` where the unit was observed
         no longer. A move to the same state is none.
     clusters
-        The cluster of each piece, whole numbers from 0.
+        The cluster of each piece.
     is_first
         Whether a piece is the first of its unit, which begins at 0.
     n_states
@@ -102,8 +102,9 @@ def occupancy(
     (array([1., 2.]), array([[0.75, 0.25, 0.  ],
            [0.5 , 0.25, 0.25]]))
     """
-    of, place, begins = np.asarray(state, np.int16), np.asarray(clusters, np.int32), np.asarray(is_first, np.bool_)
-    n_clusters = int(place.max(initial=-1)) + 1
+    of, begins = np.asarray(state, np.int16), np.asarray(is_first, np.bool_)
+    distinct, codes = number_labels(clusters)
+    place, n_clusters = codes.astype(np.int32), distinct.size
     first = np.bincount(place[begins] * n_states + of[begins], minlength=n_clusters * n_states)
     first = first.reshape(n_clusters, n_states)
     sizes = count_clusters(first.sum(axis=1), one_group(n_clusters))

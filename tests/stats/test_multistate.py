@@ -118,3 +118,11 @@ def test_of_very_many_moments_five_hundred_are_told(monkeypatch):
     is_told = np.isin(whole.time, curve.time)
     assert curve.shares.estimate.reshape(-1, 3) == pytest.approx(whole.shares.estimate.reshape(-1, 3)[is_told])
     assert curve.shares.variance.reshape(-1, 3) == pytest.approx(whole.shares.variance.reshape(-1, 3)[is_told])
+
+
+def test_clusters_may_have_any_numbers_for_groups_number_theirs_among_all():
+    given = [1, 2, 3, 5], [0] * 4, [1, 2, STAYS, STAYS]
+    few = occupancy(*given, [0, 0, 1, 1], is_first=[True] * 4, n_states=3)
+    among_many = occupancy(*given, [7, 7, 10**6, 10**6], is_first=[True] * 4, n_states=3)
+    assert among_many.shares.clusters.n_clusters.tolist() == few.shares.clusters.n_clusters.tolist() == [2] * 6
+    assert among_many.shares.variance.tolist() == few.shares.variance.tolist()
