@@ -88,7 +88,9 @@ def _numbered(
 def number_values(column: pd.Series, known: dict[Any, int]) -> NDArray[np.int32]:
     """Return the numbers of values, counted from 0; one that is not ``known`` yet gets the next, and is known then."""
     codes, distinct = column.factorize(use_na_sentinel=False)
-    values = [None if pd.isna(value) else value for value in distinct]
+    values: list[Any] = list(distinct)
+    for place in np.flatnonzero(pd.isna(distinct)):
+        values[place] = None
     of_rows: NDArray[np.int32] = np.array([known.setdefault(each, len(known)) for each in values], np.int32)[codes]
     return of_rows
 

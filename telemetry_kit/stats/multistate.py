@@ -102,13 +102,13 @@ def occupancy(
     (array([1., 2.]), array([[0.75, 0.25, 0.  ],
            [0.5 , 0.25, 0.25]]))
     """
-    of, begins = np.asarray(state, np.int16), np.asarray(is_first, np.bool_)
+    of, begins = np.asarray(state, np.int32), np.asarray(is_first, np.bool_)
     distinct, codes = number_labels(clusters)
     place, n_clusters = codes.astype(np.int32), distinct.size
     first = np.bincount(place[begins] * n_states + of[begins], minlength=n_clusters * n_states)
     first = first.reshape(n_clusters, n_states)
     sizes = count_clusters(first.sum(axis=1), one_group(n_clusters))
-    changes = _changes(np.asarray(stop, np.float64), of, np.asarray(to, np.int16), place)
+    changes = _changes(np.asarray(stop, np.float64), of, np.asarray(to, np.int32), place)
     is_move = changes.to != STAYS
     moments = changes.end[is_move]
     moments = moments[np.diff(moments, prepend=-1.0) > 0]
@@ -135,8 +135,8 @@ class _Changes(NamedTuple):
     """When units leave a state, in the order of time: which, for which other or ``STAYS``, and their clusters."""
 
     end: NDArray[np.float64]
-    of: NDArray[np.int16]
-    to: NDArray[np.int16]
+    of: NDArray[np.int32]
+    to: NDArray[np.int32]
     cluster: NDArray[np.int32]
 
     def part(self, begin: int, end: int) -> _Changes:
@@ -146,7 +146,7 @@ class _Changes(NamedTuple):
 
 
 def _changes(
-    end: NDArray[np.float64], of: NDArray[np.int16], to: NDArray[np.int16], cluster: NDArray[np.int32]
+    end: NDArray[np.float64], of: NDArray[np.int32], to: NDArray[np.int32], cluster: NDArray[np.int32]
 ) -> _Changes:
     """Return what happens where pieces end."""
     order = np.flatnonzero(of != to)
@@ -296,7 +296,7 @@ def _lost(
 
 
 def _lost_from(
-    lost: list[tuple[NDArray[np.int64], NDArray[np.float64]]], state: NDArray[np.int16], moment: NDArray[np.int64]
+    lost: list[tuple[NDArray[np.int64], NDArray[np.float64]]], state: NDArray[np.int32], moment: NDArray[np.int64]
 ) -> NDArray[np.float64]:
     """Return what units in states lose from moments on to the end of the stretch."""
     found = np.empty((state.size, len(lost)))

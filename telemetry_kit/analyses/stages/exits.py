@@ -143,8 +143,8 @@ def stage_exits(
 
 def _exits(rows: pd.DataFrame, times: np.ndarray[Any, Any] | None, level: float) -> dict[str, Any]:
     dwell_s, codes = rows["dwell_s"].to_numpy(np.float64), rows[CLUSTER].to_numpy()
-    to = rows["_to"].to_numpy(np.int16, na_value=STAYS)
-    is_first, in_stage = np.full(len(rows), fill_value=True), np.zeros(len(rows), np.int16)
+    to = rows["_to"].to_numpy(np.int32, na_value=STAYS)
+    is_first, in_stage = np.full(len(rows), fill_value=True), np.zeros(len(rows), np.int32)
     curve = occupancy(dwell_s, in_stage, to, codes, is_first=is_first, n_states=1 + len(_WAYS), times=times)
     lower, upper = stats.share_limits(curve.shares, level=level)
     n_times = len(curve.time)

@@ -126,6 +126,8 @@ def stage_occupancy(
     groups = engine.group_columns(by, frame, reserved=_OCCUPANCY)
     check_cluster(cluster, frame)
     pieces, stages = _collect(frame, groups, cluster, until_us)
+    if None in stages:
+        raise ParameterError("visits", "a visit whose stage is null", "the stage of each, as stage_visits tells it")
     of_statuses = are_of_statuses(visits)
     names = {stages.index(stage) + 1: STATUSES[stage] if of_statuses else str(stage) for stage in sorted(stages)}
 
@@ -164,7 +166,7 @@ def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> None:
 
 def _collect(
     frame: nw.LazyFrame[Any], groups: Sequence[str], cluster: str, until_us: int
-) -> tuple[pd.DataFrame, list[int]]:
+) -> tuple[pd.DataFrame, list[Any]]:
     """Collect the pieces of the lives of incidents that are known from their start, and the stages by their numbers.
 
     Visits come incident by incident, part by part, and leave numbers: of visits there can be so many that their ids
@@ -253,8 +255,8 @@ def _pieces(
     ids = {SERVER: "server_id", CLUSTER: cluster}
     made = {
         "_stop": since / engine.MICROSECONDS,
-        "_state": state.astype(np.int16),
-        "_to": to.astype(np.int16),
+        "_state": state.astype(np.int32),
+        "_to": to.astype(np.int32),
         "_is_first": is_first,
         "_is_piece": is_piece,
         "_unit": unit[row].astype(np.int32),
@@ -270,7 +272,7 @@ def _occupancy(
     """Return the columns of a group; ``names`` are those of the states but that of being closed, in their order."""
     occurring = set(np.unique(rows["_state"].to_numpy()).tolist())
     states = [state for state in names if state in occurring]
-    place = np.full(max(names, default=0) + 1, len(states), np.int16)
+    place = np.full(max(names, default=0) + 1, len(states), np.int32)
     place[states] = np.arange(len(states))
     of_pieces = rows["_is_piece"].to_numpy()
     stop, state, to, is_first, unit, server, cluster = (

@@ -29,6 +29,12 @@ def test_visits_of_no_or_of_unknown_length_are_left_out():
     assert exits["estimate"].to_list() == [0, 0, 0.5]
 
 
+def test_visits_whose_cluster_is_null_are_a_cluster():
+    visits = visits_of(("a", 0, 10, "ended"), ("b", 0, 20, "ended"), ("c", 0, 30, "open"))
+    named, unknown = (visits.assign(team=pd.array(["t", "t", last], dtype="str")) for last in ("u", None))
+    pd.testing.assert_frame_equal(tk.stage_exits(unknown, cluster="team"), tk.stage_exits(named, cluster="team"))
+
+
 def test_each_stage_and_group_is_a_sample_of_its_own(oct2020):
     visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
     exits = tk.stage_exits(visits, at=["1h", "1D"], by="public")

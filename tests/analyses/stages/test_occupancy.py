@@ -146,6 +146,8 @@ def test_mistakes_are_named(incident_log):
         tk.stage_occupancy(visits, cutoff=minute(10), at=["1h", "soon"])
     with pytest.raises(ParameterError, match="cluster: got 'server'"):
         tk.stage_occupancy(visits, cutoff=minute(10), cluster="server")
+    with pytest.raises(ParameterError, match="visits: got 'a visit whose stage is null', expected the stage of each"):
+        tk.stage_occupancy(visits.assign(stage=pd.array([None], dtype="Int64")), cutoff=minute(10))
 
 
 R_OCCUPANCY = {
