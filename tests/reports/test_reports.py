@@ -259,6 +259,9 @@ def test_what_a_kernel_left_on_the_disk_is_gone_before_the_next_begins(source, t
 @pytest.mark.slow
 def test_a_kernel_that_does_not_start_is_told(source, tmp_path, monkeypatch):
     monkeypatch.setattr(execution, "STARTUP_S", 0)
+    # A second passes before anything is given up: this kernel takes longer on every machine.
+    (tmp_path / "sitecustomize.py").write_text("import time\ntime.sleep(600)\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
     folder = write_notebook(tmp_path / "n", "00_slow", parameters())
     with pytest.raises(IncompleteReportError, match=r"00_slow: the kernel did not start .*0 seconds"):
         write_report(source, tmp_path / "out", notebooks=folder)
