@@ -37,7 +37,7 @@ OWN = {
     ),
 }
 BLOCK = 256 * 1024
-LONGEST_BODY = 64 * 1024 * 1024
+LONGEST_BODY = 4 * 1024 * 1024
 
 
 def flat_query(path: str, *, has_malformed: bool = False) -> str:

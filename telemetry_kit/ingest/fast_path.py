@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from telemetry_kit.ingest.bodies import POSITION, RECORD, SENT, SOURCE
 from telemetry_kit.ingest.compression import BLOCK
 from telemetry_kit.ingest.envelopes import may_be_envelope
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
@@ -50,6 +51,11 @@ class Keys(NamedTuple):
     top: list[str]
     properties: list[str]
     are_plain: bool
+
+    @property
+    def have_bodies(self) -> bool:
+        """Tell whether some line may be a body."""
+        return "batch" in self.top
 
     def within(self, other: Keys) -> bool:
         """Tell whether every line is one plain event with keys that ``other`` has."""
@@ -141,7 +147,10 @@ def read_query(lines: Lines, keys: Keys) -> str:
         [(key, quote_identifier(key)) for key in known],
         [(key, f"properties.{quote_identifier(key)}") for key in properties],
     )
-    return f"SELECT {raw_columns(made)}, {size} AS n_members FROM {reader}"
+    if SENT in keys.top:
+        made["received_at"] = f"COALESCE({made['received_at']}, {SENT})" if "received_at" in made else SENT
+    places = "".join(f"CAST({key} AS BIGINT) AS {key}, " for key in (SOURCE, RECORD, POSITION) if key in keys.top)
+    return f"SELECT {places}{raw_columns(made)}, {size} AS n_members FROM {reader}"
 
 
 def _bounded(forms: Forms | None) -> Forms | None:

@@ -12,8 +12,6 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import schemas
-from telemetry_kit.ingest import fast_path
 from telemetry_kit.ingest.envelopes import (
     any_holds_event,
     create_functions,
@@ -21,13 +19,13 @@ from telemetry_kit.ingest.envelopes import (
     pointer,
     properties_sql,
 )
+from telemetry_kit.ingest.events_table import create_events, insert_sql
 from telemetry_kit.ingest.formats.json_documents import documents_of
-from telemetry_kit.ingest.lines import fetch_lines
+from telemetry_kit.ingest.line_files import take_lines
 from telemetry_kit.ingest.records import (
     NAME_LIMIT,
     Text,
     elements,
-    is_broken,
     json_fault,
     kept,
     text_table,
@@ -36,38 +34,21 @@ from telemetry_kit.ingest.records import (
 )
 from telemetry_kit.ingest.rows import may_be_around_events, take_relation, take_rows
 from telemetry_kit.schemas import rules, spellings
-from telemetry_kit.schemas.names import quote_identifier, quote_literal
-from telemetry_kit.schemas.rules import OTHER, REJECTED, VALID, VOID
+from telemetry_kit.schemas.names import quote_literal
+from telemetry_kit.schemas.rules import REJECTED
 from telemetry_kit.schemas.spellings import expressions, is_known, raw_columns
-from telemetry_kit.schemas.values import VALUE_KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
     import duckdb
 
-    from telemetry_kit.ingest.fast_path import Keys
     from telemetry_kit.ingest.formats.csv import Rows
     from telemetry_kit.ingest.formats.tables import Table
     from telemetry_kit.ingest.lines import Damage, Lines
 
-BROKEN_LIMIT = 20_000
-"""How many lines may be no JSON, so that they are taken out of the count of a file."""
 CHUNK_BYTES = 32 * 1024 * 1024
 FETCH_ROWS = 50_000
-_COLUMNS = [field.column for field in schemas.FIELDS]
-
-
-def create_events(connection: duckdb.DuckDBPyConnection) -> None:
-    """Make the typed table ``events``, in which every record has its place and what became of it.
-
-    A connection to a file has it there, packed and never in memory as a whole, which a temporary table would be.
-    """
-    typed = ", ".join(f"{quote_identifier(f.column)} {VALUE_KINDS[f.kind].sql_type}" for f in schemas.FIELDS)
-    connection.execute(
-        "CREATE OR REPLACE TABLE events (source INTEGER, record BIGINT, place BIGINT, position INTEGER, "
-        f"status TINYINT, type_name VARCHAR, n_members INTEGER, is_late BOOLEAN, {typed})"
-    )
 
 
 class Intake:
@@ -116,72 +97,9 @@ class Intake:
         )
 
     def take_lines(self, lines: Lines) -> None:
-        """Take a file of JSON lines: the short way where it holds plain events of the wire."""
+        """Take a file of JSON lines."""
         self.n_files += 1
-        expected = fast_path.list_keys(self.connection, lines.path, sample=True)
-        if not expected.are_plain or not self._take_wire_lines(lines, expected):
-            keys = fast_path.list_keys(self.connection, lines.path)
-            if not keys.are_plain or not self._take_wire_lines(lines, keys, has_all_keys=True):
-                self._take_texts(Text(source, record, None, raw) for _, source, record, raw in fetch_lines(lines))
-
-    def _take_wire_lines(self, lines: Lines, keys: Keys, *, has_all_keys: bool = False) -> bool:
-        """Take lines with the keys that are expected; false, and nothing taken, where some have others."""
-        first = self._n_rows()
-        source = lines.segments[0].source if len(lines.segments) == 1 else "NULL"
-        insert = _insert(str(source), n_members="n_members")
-        self.read_at_once.append((first, self.n_files))
-        typed = rules.typed_query(fast_path.read_query(lines, keys), needs_id=True, loaded_us=self.loaded_us)
-        self.connection.execute(f"{insert} FROM ({typed}) AS typed")
-        rows = f"rowid >= {first}"
-        n, members = self.connection.execute(f"SELECT count(*), sum(n_members) FROM events WHERE {rows}").fetchall()[0]
-        marks = fast_path.count_marks(lines)
-        broken = self._broken(lines, first)
-        n_commas = marks.n_commas - sum(text.raw.count(b",") for text in broken.values())
-        # A line of n members has n - 1 commas at least; what is no JSON has no members.
-        is_proven = n and members == n_commas + n - len(broken)
-        if not (is_proven or has_all_keys or fast_path.list_keys(self.connection, lines.path).within(keys)):
-            self.connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
-            return False
-        # Such records are looked at once more, as all that are rejected here. Without escapes there are no control
-        # characters.
-        is_no_text = f"({rules.NO_TEXT} OR {rules.HAS_CONTROL})" if marks.has_escapes else rules.NO_TEXT
-        self.connection.execute(
-            f"UPDATE events SET status = {REJECTED} WHERE {rows} AND status = {VALID} AND {is_no_text}"
-        )
-        if source == "NULL":
-            self.segments += [(first + part.first_row, part.source) for part in lines.segments if part.n_rows]
-        doubtful = self.connection.execute(
-            f"SELECT rowid - {first} FROM events WHERE {rows} AND status = {REJECTED} ORDER BY 1"
-        ).fetchall()
-        others = [row for (row,) in doubtful if row not in broken]
-        self._take_texts(broken.values())
-        if others:
-            found = fetch_lines(lines, others)
-            self._take_texts(Text(source, record, first + row, line) for row, source, record, line in found)
-        if not all(map(spellings.is_property, keys.properties)):
-            self.note_unknown(fast_path.unknown_query(lines.path, keys.properties))
-        return True
-
-    def _broken(self, lines: Lines, first: int) -> dict[int, Text]:
-        """Return the lines that are no JSON, by their rows; none where they are too many to be held at once."""
-        empty = self.connection.execute(
-            f"SELECT rowid - {first} FROM events WHERE rowid >= {first} AND n_members = 0 LIMIT {BROKEN_LIMIT + 1}"
-        ).fetchall()
-        if not empty or len(empty) > BROKEN_LIMIT:
-            return {}
-        broken: dict[int, Text] = {}
-        size = 0
-        for row, source, record, line in fetch_lines(lines, [row for (row,) in empty]):
-            size += len(line)
-            if size > CHUNK_BYTES:
-                return {}
-            if is_broken(line):
-                broken[row] = Text(source, record, first + row, line)
-        return broken
-
-    def _n_rows(self) -> int:
-        (n,) = self.connection.execute("SELECT count(*) FROM events").fetchall()[0]
-        return int(n)
+        take_lines(self, lines)
 
     def note_unknown(self, query: str) -> None:
         """Count the keys that a query gives with the name of their event, where no field of ours has such a key.
@@ -196,7 +114,7 @@ class Intake:
             if event_type and not (spellings.is_property(key) if is_nested else is_known(key)):
                 self.unknown[event_type, (spellings.property_name(key) or key)[:NAME_LIMIT]] += int(n)
 
-    def _take_texts(self, texts: Iterable[Text]) -> None:
+    def take_texts(self, texts: Iterable[Text]) -> None:
         """Take lines the careful way, a bounded chunk at a time."""
         chunk: list[Text] = []
         size = 0
@@ -218,17 +136,17 @@ class Intake:
                 self.reject(text.source, text.record, None, json_fault(text.raw), text.raw.strip(b"\r\n"))
         open_envelopes(self.connection)
         # A body is its events; whatever stands around them is no record.
-        self.connection.execute("""
+        came = "number, source, record, place, is_noted"
+        self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE records AS
             WITH valid AS (SELECT * REPLACE (CAST(json AS JSON) AS json) FROM texts WHERE is_json),
             told AS MATERIALIZED (SELECT *, json_type(json, '$.batch') IS NOT DISTINCT FROM 'ARRAY'
                 AND len(list_filter(json_keys(json), lambda key: key = 'batch')) = 1 AS is_body FROM valid),
             bodies AS MATERIALIZED (
-                SELECT number, source, record, place, json -> '$.batch[*]' AS events, json ->> 'sentAt' AS sent
-                FROM told WHERE is_body)
-            SELECT number, source, record, place, -1 AS position, json, NULL AS sent FROM told WHERE NOT is_body
+                SELECT {came}, json -> '$.batch[*]' AS events, json ->> 'sentAt' AS sent FROM told WHERE is_body)
+            SELECT {came}, -1 AS position, json, NULL AS sent FROM told WHERE NOT is_body
             UNION ALL
-            SELECT number, source, record, place, unnest(range(len(events))), unnest(events), sent FROM bodies
+            SELECT {came}, unnest(range(len(events))), unnest(events), sent FROM bodies
             ORDER BY number, position
         """)
         top = self._keys("json", "records")
@@ -279,7 +197,7 @@ class Intake:
         made["received_at"] = f"COALESCE({made['received_at']}, sent)" if "received_at" in made else "sent"
         self.connection.execute(f"""
             CREATE OR REPLACE TEMP TABLE shaped AS
-            SELECT number, source, record, place, position, sent, json, properties,
+            SELECT number, source, record, place, is_noted, position, sent, json, properties,
                 {_cells("json", top)} AS cells, {_cells("properties", properties)} AS own_cells,
                 CASE WHEN json_type(json) <> 'OBJECT' THEN 'record: expected a JSON object with the fields of an event'
                 ELSE 'record: the key "' || COALESCE({twice("json_keys(json)")}, {twice("json_keys(properties)")})
@@ -301,9 +219,8 @@ class Intake:
             raw_text = events[position] if 0 <= position < len(events) else text.raw.strip(b"\r\n")
             told = fault or with_names(reason, unclear.get((number, position), ()))
             self.reject(text.source, text.record, event_type, told, raw_text)
-        # What was looked at once more has been noted before.
         type_name = made.get("type_name", "NULL")
-        counted = "json_type(json) = 'OBJECT' AND place IS NULL"
+        counted = "json_type(json) = 'OBJECT' AND NOT is_noted"
         self.note_unknown(f"""
             SELECT {type_name} AS type_name, unnest(json_keys(json)) AS key, false AS is_nested, 1 AS n
             FROM shaped WHERE {counted} AND properties IS NULL
@@ -324,7 +241,7 @@ class Intake:
     def take_careful(self, typed: str, *, source: str = "source", place: str = "place", position: str = "0") -> None:
         """Take the records that a query types, and leave them in ``careful``."""
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE careful AS {typed}")
-        insert = _insert(source, "record", place, position)
+        insert = insert_sql(source, "record", place, position)
         self.connection.execute(f"{insert} FROM careful WHERE status <> {REJECTED}")
 
     def faults(self, *columns: str) -> list[tuple[Any, ...]]:
@@ -341,7 +258,7 @@ class Intake:
         """Take rows of a delimited file, or the events that cells of theirs hold."""
         if may_be_around_events(rows.name, rows.header) and any_holds_event(rows.cells):
             texts = zip(rows.records, _json(rows), strict=True)
-            self._take_texts(Text(rows.source, record, None, text) for record, text in texts)
+            self.take_texts(Text(rows.source, record, None, text) for record, text in texts)
         else:
             take_rows(self, rows)
 
@@ -354,7 +271,7 @@ class Intake:
 
     def _take_documents(self, source: int, table: Table) -> None:
         self.connection.execute(f"CREATE OR REPLACE TEMP TABLE documents AS {table.query}")
-        self._take_texts(
+        self.take_texts(
             Text(source, table.first + number + 1, None, text.encode()) for number, text in self._documents()
         )
 
@@ -378,16 +295,6 @@ def _cells(column: str, keys: list[str]) -> str:
     """Return SQL for the values of an object's keys, as texts."""
     pointers = ", ".join(quote_literal(pointer(key)) for key in keys)
     return f"json_extract_string({column}, [{pointers}])" if keys else "NULL"
-
-
-def _insert(
-    source: str, record: str = "NULL", place: str = "NULL", position: str = "0", n_members: str = "NULL"
-) -> str:
-    columns = ", ".join(quote_identifier(column) for column in _COLUMNS)
-    return (
-        f"INSERT INTO events SELECT {source}, {record}, {place}, {position}, status, "
-        f"CASE WHEN status = {OTHER} THEN type_name END, {n_members}, is_late, {columns}"
-    )
 
 
 def _hold_objects(documents: list[tuple[bytes, str | None]]) -> bool:

@@ -21,12 +21,16 @@ _TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[\[\]{},:]|[^\s"\[\]{},:]+|"', re.DOTAL
 
 
 class Text(NamedTuple):
-    """One line or document as it came: where, and in whose place in the order of arrival."""
+    """One line or document as it came: where, and in whose place in the order of arrival.
+
+    ``is_noted`` tells that it was read with others before, and that what nobody knows of its keys was noted then.
+    """
 
     source: int
     record: int
     place: int | None
     raw: bytes
+    is_noted: bool = False
 
 
 def text_table(texts: list[Text]) -> pa.Table:
@@ -39,6 +43,7 @@ def text_table(texts: list[Text]) -> pa.Table:
             "source": pa.array([text.source for text in texts], pa.int32()),
             "record": pa.array([text.record for text in texts], pa.int64()),
             "place": pa.array([text.place for text in texts], pa.int64()),
+            "is_noted": pa.array([text.is_noted for text in texts], pa.bool_()),
             "json": pa.array([_decoded(text.raw) for text in texts], pa.large_string()),
         }
     )

@@ -8,7 +8,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.engine import connections
-from telemetry_kit.ingest import duplicates, fast_path, intake
+from telemetry_kit.ingest import duplicates, events_table, fast_path, intake
 
 
 @pytest.fixture
@@ -217,6 +217,6 @@ def test_an_event_of_another_type_is_counted_under_its_name(load, make_event):
 
 def test_the_events_of_a_database_in_a_file_lie_in_it(tmp_path):
     with contextlib.closing(connections.connect(tmp_path / "events.duckdb")) as connection:
-        intake.create_events(connection)
+        events_table.create_events(connection)
         told = connection.execute("SELECT temporary FROM duckdb_tables() WHERE table_name = 'events'").fetchall()
     assert told == [(False,)]

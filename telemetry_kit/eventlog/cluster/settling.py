@@ -13,7 +13,7 @@ import pyarrow as pa  # Spark looks at the hints of what it is to apply
 from telemetry_kit import schemas
 from telemetry_kit.engine import connections
 from telemetry_kit.ingest.duplicates import mark_duplicates
-from telemetry_kit.ingest.intake import create_events
+from telemetry_kit.ingest.events_table import create_events
 from telemetry_kit.ingest.ties import order_ties
 from telemetry_kit.schemas.names import quote_identifier
 from telemetry_kit.schemas.rules import VALID

@@ -1,0 +1,175 @@
+"""Files of JSON lines -> an ``Intake``: read at once where they hold plain events, alone or in bodies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from telemetry_kit import temporary
+from telemetry_kit.ingest import fast_path
+from telemetry_kit.ingest.bodies import POSITION, RECORD, SOURCE, may_hold_bodies, split_bodies
+from telemetry_kit.ingest.events_table import count_rows, insert_sql
+from telemetry_kit.ingest.lines import fetch_lines
+from telemetry_kit.ingest.records import Text, is_broken
+from telemetry_kit.schemas import rules, spellings
+from telemetry_kit.schemas.rules import REJECTED, VALID, VOID
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    import duckdb
+
+    from telemetry_kit.ingest.bodies import Split
+    from telemetry_kit.ingest.fast_path import Keys
+    from telemetry_kit.ingest.lines import Lines
+
+BROKEN_LIMIT = 20_000
+"""How many lines may be no JSON, so that they are taken out of the count of a file."""
+BROKEN_BYTES = 32 * 1024 * 1024
+"""How long these may be in all."""
+
+
+class LineTaker(Protocol):
+    """What takes lines: an ``Intake``."""
+
+    connection: duckdb.DuckDBPyConnection
+    loaded_us: int
+    n_files: int
+    read_at_once: list[tuple[int, int]]
+    segments: list[tuple[int, int]]
+
+    def take_texts(self, texts: Iterable[Text]) -> None:
+        """Take lines the careful way."""
+
+    def note_unknown(self, query: str) -> None:
+        """Count the keys that a query gives, where no field of ours has such a key."""
+
+
+class _Read(NamedTuple):
+    """What was read at once, and from which row of ``events`` on; rows of the file that are to be looked at again.
+
+    Those in ``broken`` are no JSON, and are there with their text.
+    """
+
+    first: int
+    broken: dict[int, Text]
+    doubtful: list[int]
+
+
+def take_lines(intake: LineTaker, lines: Lines) -> None:
+    """Take a file of JSON lines."""
+    if may_hold_bodies(lines):
+        _take_bodies(intake, lines)
+        return
+    expected = fast_path.list_keys(intake.connection, lines.path, sample=True)
+    if expected.are_plain and _take_plain(intake, lines, expected):
+        return
+    keys = fast_path.list_keys(intake.connection, lines.path)
+    if keys.are_plain and _take_plain(intake, lines, keys, has_all_keys=True):
+        return
+    if keys.have_bodies:
+        _take_bodies(intake, lines)
+    else:
+        _take_carefully(intake, lines)
+
+
+def _take_carefully(intake: LineTaker, lines: Lines) -> None:
+    intake.take_texts(Text(source, record, None, raw) for _, source, record, raw in fetch_lines(lines))
+
+
+def _take_plain(intake: LineTaker, lines: Lines, keys: Keys, *, has_all_keys: bool = False) -> bool:
+    """Take lines with the keys that are expected; false, and nothing taken, where some have others."""
+    source = lines.segments[0].source if len(lines.segments) == 1 else "NULL"
+    read = _read(intake, lines, keys, insert_sql(str(source), n_members="n_members"), has_all_keys=has_all_keys)
+    if read is None:
+        return False
+    intake.read_at_once.append((read.first, intake.n_files))
+    if source == "NULL":
+        intake.segments += [(read.first + part.first_row, part.source) for part in lines.segments if part.n_rows]
+    intake.take_texts(read.broken.values())
+    if read.doubtful:
+        found = fetch_lines(lines, read.doubtful)
+        intake.take_texts(Text(source, n, read.first + row, line, is_noted=True) for row, source, n, line in found)
+    return True
+
+
+def _take_bodies(intake: LineTaker, lines: Lines) -> None:
+    """Take lines of which some are bodies, some as many events at a time as have room on the disk."""
+    with temporary.scratch() as folder:
+        for split in split_bodies(lines, folder):
+            expected = fast_path.list_keys(intake.connection, split.lines.path, sample=True)
+            if expected.are_plain and _take_split(intake, split, expected):
+                continue
+            keys = fast_path.list_keys(intake.connection, split.lines.path)
+            if not (keys.are_plain and _take_split(intake, split, keys, has_all_keys=True)):
+                _take_carefully(intake, split.origin)
+
+
+def _take_split(intake: LineTaker, split: Split, keys: Keys, *, has_all_keys: bool = False) -> bool:
+    """Take the events of bodies, with the keys that are expected; false, and nothing taken, where some have others."""
+    insert = insert_sql(SOURCE, RECORD, position=POSITION, n_members="n_members")
+    read = _read(intake, split.lines, keys, insert, has_all_keys=has_all_keys)
+    if read is None:
+        return False
+    # A body with an event of doubt is looked at as a whole, for its text is one record.
+    origins = split.origins_of((*read.broken, *read.doubtful))
+    if origins:
+        _set_void(intake, read.first, [row for origin in origins for row in split.rows_of(origin)])
+        intake.take_texts(
+            Text(source, record, read.first + split.starts[row], line, is_noted=row not in split.left_out)
+            for row, source, record, line in fetch_lines(split.origin, origins)
+        )
+    return True
+
+
+def _set_void(intake: LineTaker, first: int, rows: list[int]) -> None:
+    import pyarrow as pa
+
+    intake.connection.register("anew", pa.table({"row": pa.array(rows, pa.int64())}))
+    intake.connection.execute(f"UPDATE events SET status = {VOID} FROM anew WHERE events.rowid = {first} + anew.row")
+    intake.connection.unregister("anew")
+
+
+def _read(intake: LineTaker, lines: Lines, keys: Keys, insert: str, *, has_all_keys: bool) -> _Read | None:
+    """Read lines with the keys that are expected at once; null, and nothing taken, where some have others."""
+    connection = intake.connection
+    first = count_rows(connection)
+    typed = rules.typed_query(fast_path.read_query(lines, keys), needs_id=True, loaded_us=intake.loaded_us)
+    connection.execute(f"{insert} FROM ({typed}) AS typed")
+    rows = f"rowid >= {first}"
+    n, members = connection.execute(f"SELECT count(*), sum(n_members) FROM events WHERE {rows}").fetchall()[0]
+    marks = fast_path.count_marks(lines)
+    broken = _broken(connection, lines, first)
+    n_commas = marks.n_commas - sum(text.raw.count(b",") for text in broken.values())
+    # A line of n members has n - 1 commas at least; what is no JSON has no members.
+    is_proven = n and members == n_commas + n - len(broken)
+    if not (is_proven or has_all_keys or fast_path.list_keys(connection, lines.path).within(keys)):
+        connection.execute(f"UPDATE events SET status = {VOID} WHERE {rows}")
+        return None
+    # Such records are looked at once more, as all that are rejected here. Without escapes there are no control
+    # characters.
+    is_no_text = f"({rules.NO_TEXT} OR {rules.HAS_CONTROL})" if marks.has_escapes else rules.NO_TEXT
+    connection.execute(f"UPDATE events SET status = {REJECTED} WHERE {rows} AND status = {VALID} AND {is_no_text}")
+    doubtful = connection.execute(
+        f"SELECT rowid - {first} FROM events WHERE {rows} AND status = {REJECTED} ORDER BY 1"
+    ).fetchall()
+    if not all(map(spellings.is_property, keys.properties)):
+        intake.note_unknown(fast_path.unknown_query(lines.path, keys.properties))
+    return _Read(first, broken, [row for (row,) in doubtful if row not in broken])
+
+
+def _broken(connection: duckdb.DuckDBPyConnection, lines: Lines, first: int) -> dict[int, Text]:
+    """Return the lines that are no JSON, by their rows; none where they are too many to be held at once."""
+    empty = connection.execute(
+        f"SELECT rowid - {first} FROM events WHERE rowid >= {first} AND n_members = 0 LIMIT {BROKEN_LIMIT + 1}"
+    ).fetchall()
+    if not empty or len(empty) > BROKEN_LIMIT:
+        return {}
+    broken: dict[int, Text] = {}
+    size = 0
+    for row, source, record, line in fetch_lines(lines, [row for (row,) in empty]):
+        size += len(line)
+        if size > BROKEN_BYTES:
+            return {}
+        if is_broken(line):
+            broken[row] = Text(source, record, first + row, line, is_noted=True)
+    return broken
