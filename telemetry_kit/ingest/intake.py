@@ -19,7 +19,7 @@ from telemetry_kit.ingest.envelopes import (
     pointer,
     properties_sql,
 )
-from telemetry_kit.ingest.events_table import create_events, insert_sql
+from telemetry_kit.ingest.events_table import count_rows, create_events, insert_sql
 from telemetry_kit.ingest.formats.json_documents import documents_of
 from telemetry_kit.ingest.line_files import take_lines
 from telemetry_kit.ingest.records import (
@@ -206,12 +206,11 @@ class Intake:
             FROM nested
         """)
         raw = f"SELECT number, source, record, place, position, fault, {raw_columns(made)} FROM shaped"
-        typed = rules.typed_query(raw, needs_id=False, loaded_us=self.loaded_us)
-        refused = f"CASE WHEN fault IS NOT NULL AND event_type IS NOT NULL THEN {REJECTED} ELSE status END AS status"
-        self.take_careful(f"SELECT * REPLACE ({refused}) FROM ({typed}) AS typed", position="greatest(position, 0)")
+        wanted = ("position", "event_type", "fault", "reason")
+        faults = self.take_careful(raw, *wanted, position="greatest(given.position, 0)")
         bodies: dict[int, list[bytes]] = {}
-        unclear = self._not_understood()
-        for number, position, event_type, fault, reason in self.faults("position", "event_type", "fault", "reason"):
+        unclear = self._not_understood() if faults else {}
+        for number, position, event_type, fault, reason in faults:
             text = chunk[number]
             if position >= 0 and number not in bodies:
                 bodies = {number: elements(text.raw)}
@@ -230,29 +229,42 @@ class Intake:
 
     def _not_understood(self) -> dict[tuple[int, int], list[str]]:
         """Return, for the rejected records of ``careful``, the keys that no field of ours has."""
-        found = self.connection.execute(f"""
+        found = self.connection.execute("""
             SELECT number, position, json_keys(json), json_keys(properties) FROM shaped
-            SEMI JOIN (SELECT number, position FROM careful WHERE status = {REJECTED}) AS refused
-                USING (number, position)
+            SEMI JOIN careful USING (number, position)
             WHERE json_type(json) = 'OBJECT'
         """).fetchall()
         return {(n, position): spellings.not_understood(top, own or ()) for n, position, top, own in found}
 
-    def take_careful(self, typed: str, *, source: str = "source", place: str = "place", position: str = "0") -> None:
-        """Take the records that a query types, and leave them in ``careful``."""
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE careful AS {typed}")
-        insert = insert_sql(source, "record", place, position)
-        self.connection.execute(f"{insert} FROM careful WHERE status <> {REJECTED}")
+    def take_careful(
+        self, raw: str, *columns: str, source: str = "source", place: str = "place", position: str = "0"
+    ) -> list[tuple[Any, ...]]:
+        """Take the raw records that a query gives; return of each that is rejected its number, and what is wanted.
 
-    def faults(self, *columns: str) -> list[tuple[Any, ...]]:
-        """Return the rejected records of ``careful``: the number of each, and what is wanted of it."""
-        ((any_rejected,),) = self.connection.execute(f"SELECT bool_or(status = {REJECTED}) FROM careful").fetchall()
-        if not any_rejected:
+        A record is rejected for its ``fault`` as well, where it is of a type of ours. Those that are rejected are left
+        in the table ``careful``.
+        """
+        first = count_rows(self.connection)
+        # What is rejected is of no use where it lies; there, its place tells which it is.
+        insert = insert_sql(source, "record", f"CASE WHEN status = {REJECTED} THEN number ELSE {place} END", position)
+        self.connection.execute(f"{insert} FROM ({self._judged(raw)}) AS given")
+        refused = f"FROM events WHERE rowid >= {first} AND status = {REJECTED}"
+        if not self.connection.execute(f"SELECT count(*) {refused}").fetchall()[0][0]:
             return []
+        again = f"""
+            SELECT given.* FROM ({raw}) AS given SEMI JOIN (SELECT place, position AS at {refused}) AS refused
+            ON given.number = refused.place AND {position} = refused.at
+        """
+        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE careful AS {self._judged(again)}")
         order = "number, position" if "position" in columns else "number"
         told = rules.reason_query("careful")
         query = f"SELECT number, {', '.join(columns)} FROM ({told}) AS told ORDER BY {order}"
         return self.connection.execute(query).fetchall()
+
+    def _judged(self, raw: str) -> str:
+        typed = rules.typed_query(raw, needs_id=False, loaded_us=self.loaded_us)
+        refused = f"CASE WHEN fault IS NOT NULL AND event_type IS NOT NULL THEN {REJECTED} ELSE status END"
+        return f"SELECT * REPLACE ({refused} AS status) FROM ({typed}) AS typed"
 
     def take_rows(self, rows: Rows) -> None:
         """Take rows of a delimited file, or the events that cells of theirs hold."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from telemetry_kit.ingest.envelopes import names_event, properties_sql
+from telemetry_kit.ingest.formats.tables import in_batches
 from telemetry_kit.ingest.records import NAME_LIMIT, twice, with_names
-from telemetry_kit.schemas import rules, spellings
+from telemetry_kit.schemas import spellings
 from telemetry_kit.schemas.names import fold, quote_literal
-from telemetry_kit.schemas.rules import OTHER, REJECTED
+from telemetry_kit.schemas.rules import OTHER
 from telemetry_kit.schemas.spellings import expressions, raw_columns
 from telemetry_kit.schemas.values import NULL_WORDS
 
@@ -35,11 +36,8 @@ class RecordTaker(Protocol):
     def reject(self, source: int, record: int, event_type: str | None, reason: str, raw: bytes) -> None:
         """Put a record into the quarantine."""
 
-    def take_careful(self, typed: str, *, source: str = ..., place: str = ..., position: str = ...) -> None:
-        """Take the records that a query types, and leave them in ``careful``."""
-
-    def faults(self, *columns: str) -> list[tuple[Any, ...]]:
-        """Return the rejected records of ``careful``: the number of each, and what is wanted of it."""
+    def take_careful(self, raw: str, *columns: str, source: str = ..., place: str = ...) -> list[tuple[Any, ...]]:
+        """Take the raw records that a query gives; return of each that is rejected its number, and what is wanted."""
 
     def note_unknown(self, query: str) -> None:
         """Count the keys that a query gives, where no field of ours has such a key."""
@@ -59,7 +57,7 @@ def take_rows(intake: RecordTaker, rows: Rows) -> None:
     numbers = pa.array(range(len(rows.records)), pa.int64())
     names = ["number", "record", *(f"c{n}" for n in range(len(rows.header)))]
     table = pa.table([numbers, pa.array(rows.records, pa.int64()), *cells], names=names)
-    intake.connection.register("cells", table)
+    intake.connection.register("cells", in_batches(table))
     for number, event_type, reason in _take(intake, rows.source, rows.name, "SELECT * FROM cells", rows.header):
         intake.reject(rows.source, rows.records[number], event_type, reason, rows.raw[number])
     intake.connection.unregister("cells")
@@ -92,7 +90,7 @@ def take_relation(intake: RecordTaker, source: int, table: Table) -> None:
     faults = _take(intake, source, table.name, numbered, table.columns)
     if not faults:
         return
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE refused AS SELECT number FROM careful WHERE status = {REJECTED}")
+    connection.execute("CREATE OR REPLACE TEMP TABLE refused AS SELECT number FROM careful")
     raw = connection.execute(
         f"SELECT {row_json(table.columns)} FROM ({table.query}) AS given SEMI JOIN refused USING (number) "
         "ORDER BY number"
@@ -134,15 +132,10 @@ def _take(
     if our_type:
         made["type_name"] = f"COALESCE({made.get('type_name', 'NULL')}, {quote_literal(stem)})"
     raw = f"SELECT number, record, fault, {raw_columns(made)} FROM ({relation}) AS given"
-    typed = rules.typed_query(raw, needs_id=False, loaded_us=intake.loaded_us)
-    refused = f"CASE WHEN fault IS NOT NULL AND event_type IS NOT NULL THEN {REJECTED} ELSE status END AS status"
-    intake.take_careful(f"SELECT * REPLACE ({refused}) FROM ({typed}) AS typed", source=str(source), place="NULL")
+    faults = intake.take_careful(raw, "event_type", "fault", "reason", source=str(source), place="NULL")
     _note_unknown(intake, relation, made.get("type_name", "NULL"), columns, has_properties=bool(nested))
     names = unclear + [key for key in properties if not spellings.is_property(key)]
-    return [
-        (number, event_type, fault or with_names(reason, names))
-        for number, event_type, fault, reason in intake.faults("event_type", "fault", "reason")
-    ]
+    return [(number, event_type, fault or with_names(reason, names)) for number, event_type, fault, reason in faults]
 
 
 def _unnest(intake: RecordTaker, relation: str, nested: list[str]) -> tuple[str, list[str]]:

@@ -26,9 +26,9 @@ _WRITTEN = (
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([01][0-9]:[0-5][0-9]:[0-5][0-9]|2[0-3]:[0-5][0-9]:[0-5][0-9])"
     r"(?:[.,]([0-9]+))?(?: ?(Z|z|UTC|GMT|[+-](?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|[+-]18(?::?00)?)(?:\[[^\]]+\])?)?"
 )
-_WITH_OFFSET = (
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?[+-](?:0[0-9]|1[0-4]):"
-    "[0-5][0-9]"
+_USUAL = (
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[T ](?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:[.][0-9]{1,6})?"
+    r"(?:[+-](?:0[0-9]|1[0-4])(?::[0-5][0-9])?)?"
 )
 _COUNT = "([0-9]{1,19})(?:[.,]([0-9]*))?"
 # What a spreadsheet shows of a number are six digits at most: it has lost its seconds.
@@ -44,10 +44,10 @@ def time_sql(x: str) -> str:
 
 
 def usual_us_sql(x: str) -> str:
-    """Return SQL for the microseconds since 1970 of a time in one of the three forms that nearly all have.
+    """Return SQL for the microseconds since 1970 of a time in one of the forms that nearly all have.
 
-    These are told by their shape, and cost little to read: with ``Z`` or with an offset, and up to six digits of a
-    fraction, and as a count of milliseconds. Null for every other.
+    These are told by their shape, and cost little to read: with ``Z``, with an offset, or as databases and pandas write
+    times, with a blank; up to six digits of a fraction; and a count of milliseconds. Null for every other.
     """
     whole = f"TRY_CAST({x} AS BIGINT)"
     clock = "%Y-%m-%dT%H:%M:%S"
@@ -57,13 +57,13 @@ def usual_us_sql(x: str) -> str:
         f"CASE WHEN {x} LIKE '____-__-__T__:__:__.%Z' AND {x} >= '0' THEN epoch_us(try_strptime({x}, '{clock}.%fZ')) "
         f"WHEN {x} LIKE '____-__-__T__:__:__Z' AND {x} >= '0' THEN epoch_us(try_strptime({x}, '{clock}Z')) "
         f"WHEN strlen({x}) = {_USUAL_LENGTH} AND {x} = CAST({whole} AS VARCHAR) THEN {whole} * 1000 "
-        f"WHEN {_has_usual_offset(x)} THEN epoch_us(TRY_CAST({x} AS TIMESTAMPTZ)) END"
+        f"WHEN {_is_usual(x)} THEN epoch_us(TRY_CAST({x} AS TIMESTAMPTZ)) END"
     )
 
 
-def _has_usual_offset(x: str) -> str:
-    """Return SQL that tells a time with an offset, in the form that DuckDB's own cast reads as this grammar does."""
-    return f"{x} LIKE '%:__' AND regexp_full_match({x}, {quote_literal(_WITH_OFFSET)})"
+def _is_usual(x: str) -> str:
+    """Return SQL that tells a time in a form that DuckDB's own cast reads as this grammar does, its zone being UTC."""
+    return f"({x} LIKE '%:__' OR {x} LIKE '____-__-__ %') AND regexp_full_match({x}, {quote_literal(_USUAL)})"
 
 
 def written_us_sql(x: str) -> str:

@@ -10,9 +10,7 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from telemetry_kit.ingest.compression import BLOCK, read_some
 from telemetry_kit.ingest.formats.csv_records import (
@@ -27,11 +25,10 @@ from telemetry_kit.ingest.formats.csv_records import (
     json_dialect,
     read_record,
     separator_of,
-    split_escaped,
+    simply_quoted,
     split_line,
-    text_fault,
-    unprotected,
 )
+from telemetry_kit.ingest.formats.csv_rows import Gathered, wrong_count
 from telemetry_kit.ingest.lines import LINE_LIMIT, RAW_LIMIT, Damage, as_text, too_long
 
 if TYPE_CHECKING:
@@ -40,17 +37,15 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-ROWS = 100_000
-ROWS_BYTES = 64 * 1024 * 1024
-"""How many rows, and how much of them, are gathered before they are judged."""
 COLUMNS_LIMIT = 5000
 """How many columns a table may have."""
 _SHORT = 64 * 1024
 """Up to this length a line is given to Python's own reader, which takes no cell of more than twice as much."""
 _ROW_COLUMNS = 4
 """From how many columns on a line inside a quoted cell that has as many cells is taken for a row of its own."""
+LEAST_LOOKED_AT = 16 * 1024
+_MOST_FAILED = 6
 _LINE_END = re.compile(rb"\r\n|\n|\r")
-_PROTECTED = b'="'
 _FIRST_ROWS = ("0", "1")
 """What the first row is called by what gives rows names."""
 _BEFORE = "record: a line before the header, expected the names of columns such as event, user_id and timestamp"
@@ -92,14 +87,19 @@ class _Reader:
         self.is_first = self.is_told = False
         self.header: list[str] | None = None
         self.fault: str | None = None
-        self.gathered = _Gathered()
+        self.gathered = Gathered()
+        # How much is looked at for simple quotes, how often in vain, and how many records come before the next time.
+        self.n_to_look_at, self.n_failed, self.n_to_read = LEAST_LOOKED_AT, 0, 0
 
     def read(self) -> Iterator[Rows | Damage]:
         if self._has_more() and not begins_table(first_lines(self.data)) and (dialect := json_dialect(self.data)):
             self.delimiter, self.header = dialect
             self.is_told = True
         while self._has_more():
-            yield from self._lines_without_quotes() or self._next_record()
+            told = self._lines_without_quotes()
+            yield from told
+            if not told and not self._simply_quoted_lines():
+                yield from self._next_record()
             if self.gathered.is_full():
                 yield from self._flush()
         yield from self._flush()
@@ -127,15 +127,8 @@ class _Reader:
     def _lines_without_quotes(self) -> list[Rows | Damage]:
         """Take the lines up to the first that has a quote."""
         quote = self.data.find(b'"', self.at)
-        end = len(self.data) if quote < 0 else quote
-        cut = max(self.data.rfind(b"\n", self.at, end), self.data.rfind(b"\r", self.at, end)) + 1
-        if cut == len(self.data) and not self.is_all and self.data[-1:] == b"\r":
-            # The line end may go on in the next block.
-            cut = max(self.data.rfind(b"\n", self.at, cut - 1), self.data.rfind(b"\r", self.at, cut - 1)) + 1
-        if cut <= self.at:
-            return []
-        part = self.data[self.at : cut]
-        self.at = cut
+        part = self._whole_lines(len(self.data) if quote < 0 else quote)
+        self.at += len(part)
         told: list[Rows | Damage] = []
         # Most often no line of many is a header, or begins with a byte-order mark.
         is_plain = self.header is not None and self.fault is None and not self._may_hold_header(part)
@@ -147,6 +140,39 @@ class _Reader:
                     told += self._take(self.line, line, None)
             self.line += 1
         return told
+
+    def _whole_lines(self, end: int) -> bytes:
+        """Return the whole lines that are not yet taken, up to ``end``."""
+        cut = max(self.data.rfind(b"\n", self.at, end), self.data.rfind(b"\r", self.at, end)) + 1
+        if cut == len(self.data) and not self.is_all and self.data[-1:] == b"\r":
+            # The line end may go on in the next block.
+            cut = max(self.data.rfind(b"\n", self.at, cut - 1), self.data.rfind(b"\r", self.at, cut - 1)) + 1
+        return self.data[self.at : max(cut, self.at)]
+
+    def _simply_quoted_lines(self) -> bool:
+        """Take lines whose quotes are around whole cells, with nothing in these that would have to be told apart.
+
+        Where a line is of another kind, fewer are looked at the next time, and not before some records have been read.
+        """
+        if self.n_to_read or self.header is None or self.is_first or self.fault or len(self.delimiter) > 1:
+            self.n_to_read = max(self.n_to_read - 1, 0)
+            return False
+        part = self._whole_lines(min(self.at + self.n_to_look_at, len(self.data)))
+        if not part:
+            return False
+        n_simple = 0 if self._may_hold_header(part) else simply_quoted(part, self.delimiter)
+        if n_simple < len(part):
+            self.n_to_look_at, self.n_failed = LEAST_LOOKED_AT, min(self.n_failed + 1, _MOST_FAILED)
+            self.n_to_read = 2**self.n_failed
+        else:
+            self.n_to_look_at, self.n_failed = min(4 * self.n_to_look_at, BLOCK), 0
+        simple = part[:n_simple]
+        for raw, line in zip(simple.splitlines(), simple.replace(b'"', b"").splitlines(), strict=True):
+            if raw and not raw.isspace():
+                self.gathered.add_line(self.line, line, raw)
+            self.line += 1
+        self.at += n_simple
+        return n_simple > 0
 
     @staticmethod
     def _may_hold_header(part: bytes) -> bool:
@@ -236,7 +262,7 @@ class _Reader:
             n_wanted = len(self.header)
             is_header = self._may_hold_header(self.data[self.at : record.end])
             if len(record.cells) != n_wanted and not is_header:
-                return record._replace(fault=_wrong_count(len(record.cells), n_wanted))
+                return record._replace(fault=wrong_count(len(record.cells), n_wanted))
             if record.end > first_end and n_wanted >= _ROW_COLUMNS:
                 inside = self.data[first_end : record.end].splitlines()
                 if any(part.count(self.delimiter) == n_wanted - 1 for part in inside):
@@ -290,98 +316,10 @@ class _Reader:
             yield Damage(self.source, number, self.fault, raw)
 
     def _flush(self) -> Iterator[Rows | Damage]:
-        gathered, self.gathered = self.gathered, _Gathered()
+        gathered, self.gathered = self.gathered, Gathered()
         if self.header is None:
             return
         for number, raw, fault in gathered.check_lines(self.delimiter, len(self.header)):
             yield Damage(self.source, number, fault, raw)
         records, raws, cells = gathered.columns(self.delimiter, len(self.header))
         yield Rows(self.source, self.name, self.header, records, raws, cells)
-
-
-class _Gathered:
-    """Rows that were read: lines without quotes, whose cells are told apart together, and those that have quotes."""
-
-    def __init__(self) -> None:
-        self.numbers: list[int] = []
-        self.lines: list[bytes] = []
-        self.quoted_numbers: list[int] = []
-        self.quoted: list[bytes] = []
-        self.cells: list[list[str]] = []
-        self.size = 0
-
-    def is_full(self) -> bool:
-        return len(self.numbers) + len(self.quoted) >= ROWS or self.size >= ROWS_BYTES
-
-    def add_line(self, number: int, line: bytes) -> None:
-        self.numbers.append(number)
-        self.lines.append(line)
-        self.size += len(line)
-
-    def add_cells(self, number: int, raw: bytes, cells: list[str], n_wanted: int) -> str | None:
-        """Add a row, or return why it is none."""
-        if len(cells) != n_wanted:
-            return _wrong_count(len(cells), n_wanted)
-        if not raw.isascii() and (fault := text_fault(raw)) is not None:
-            return fault
-        self.quoted_numbers.append(number)
-        self.quoted.append(raw)
-        self.cells.append([unprotected(cell) for cell in cells] if _PROTECTED in raw else cells)
-        self.size += len(raw)
-        return None
-
-    def check_lines(self, delimiter: bytes, n_wanted: int) -> list[tuple[int, bytes, str]]:
-        """Take out the lines that are no rows, each with its number and the reason."""
-        faults: dict[int, str] = {}
-        for place, line in enumerate(self.lines):
-            n_cells = line.count(delimiter) + 1
-            if len(line) > LINE_LIMIT:
-                faults[place], self.lines[place] = too_long(len(line)), line[:RAW_LIMIT]
-            elif not line.isascii() and (fault := text_fault(line)) is not None:
-                faults[place] = fault
-            elif n_cells != n_wanted:
-                escaped = split_escaped(line, delimiter) if b"\\" + delimiter in line else []
-                wrong = self.add_cells(self.numbers[place], line, escaped, n_wanted) if escaped else ""
-                faults[place] = _wrong_count(n_cells, n_wanted) if wrong is not None else ""
-        if not faults:
-            return []
-        told = [(self.numbers[place], self.lines[place], fault) for place, fault in faults.items() if fault]
-        self.numbers = [number for place, number in enumerate(self.numbers) if place not in faults]
-        self.lines = [line for place, line in enumerate(self.lines) if place not in faults]
-        return told
-
-    def columns(self, delimiter: bytes, n_columns: int) -> tuple[list[int], list[bytes], list[Any]]:
-        """Return the numbers of the rows, how they came, and their cells column by column, in the order of the file."""
-        import pyarrow as pa
-
-        split = _columns_of_lines(self.lines, delimiter, n_columns)
-        quoted = [pa.array(column, pa.large_string()) for column in zip(*self.cells, strict=True)]
-        numbers, raws = self.numbers + self.quoted_numbers, self.lines + self.quoted
-        if self.quoted and (self.lines or self.quoted_numbers != sorted(self.quoted_numbers)):
-            order = np.argsort(numbers, kind="stable")
-            joined = [pa.concat_arrays(pair).take(pa.array(order)) for pair in zip(split, quoted, strict=True)]
-            numbers, raws = [numbers[n] for n in order], [raws[n] for n in order]
-        else:
-            joined = quoted or split
-        return numbers, raws, [_without_empty(column) for column in joined]
-
-
-def _columns_of_lines(lines: list[bytes], delimiter: bytes, n_columns: int) -> list[pa.Array]:
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    whole = pa.array(lines, pa.large_binary()).cast(pa.large_string())
-    cells = pc.split_pattern(whole, delimiter.decode()).flatten()
-    return [cells.take(pa.array(np.arange(n, len(cells), n_columns))) for n in range(n_columns)]
-
-
-def _without_empty(column: pa.Array) -> pa.Array:
-    """Make the empty text null."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    return pc.if_else(pc.equal(column, ""), pa.scalar(None, column.type), column)
-
-
-def _wrong_count(n_cells: int, n_wanted: int) -> str:
-    return f"record: {n_cells} cells, expected {n_wanted} as in the header"

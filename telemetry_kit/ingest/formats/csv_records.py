@@ -7,6 +7,8 @@ import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from telemetry_kit import schemas
 from telemetry_kit.ingest.envelopes import holds_event
 from telemetry_kit.ingest.lines import as_text
@@ -129,6 +131,30 @@ def split_line(line: bytes, delimiter: bytes, *, skips_blanks: bool = False) -> 
         return next(reader)
     except (UnicodeDecodeError, csv.Error, StopIteration):
         return None
+
+
+def simply_quoted(lines: bytes, delimiter: bytes) -> int:
+    """Return how much of whole lines, from their beginning, has quotes around whole cells alone, if it has any.
+
+    Between two quotes stand no delimiter, no line end and no quote, and no backslash before the second.
+    """
+    text = np.frombuffer(lines, np.uint8)
+    quotes = np.flatnonzero(text == ord('"'))
+    opens, closes = quotes[: len(quotes) // 2 * 2 : 2], quotes[1::2]
+    is_end = (text == ord(delimiter)) | (text == ord("\n")) | (text == ord("\r"))
+    ends = np.flatnonzero(is_end)
+    is_whole = (
+        (is_end[opens - 1] | (opens == 0))
+        # The last line has an end as well.
+        & is_end[np.minimum(closes + 1, len(text) - 1)]
+        & (text[closes - 1] != ord("\\"))
+        & (np.searchsorted(ends, opens) == np.searchsorted(ends, closes))
+    )
+    odd = np.flatnonzero(~is_whole)
+    if not len(odd) and len(quotes) % 2 == 0:
+        return len(lines)
+    first = int(opens[odd[0]]) if len(odd) else int(quotes[-1])
+    return max(lines.rfind(b"\n", 0, first), lines.rfind(b"\r", 0, first)) + 1
 
 
 def read_record(data: bytes, at: int, delimiter: bytes, *, has_backslashes: bool, skips_blanks: bool = False) -> Record:

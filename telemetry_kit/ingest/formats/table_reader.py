@@ -13,7 +13,7 @@ from telemetry_kit.errors import ResourceError
 from telemetry_kit.ingest.opening import why
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     import pyarrow as pa
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 TOLD_ROWS = 100_000
 """Up to how many rows that cannot be read are each a record; beyond, what a damaged file claims is not believed."""
+JOINED_ROWS = 250_000
+JOINED_BYTES = 64 * 1024 * 1024
+"""From how many rows, or bytes, on pieces are given on."""
 _CODE = "import json, sys; sys.path[:] = json.loads(sys.argv[1]); from {0} import serve; serve()"
 _MODULE = "telemetry_kit.ingest.formats.table_child"
 
@@ -122,10 +125,34 @@ class TableReader:
 
     def read(self, file: TableFile) -> Iterator[Part]:
         """Give the tables of a file, the rows that can be read and the records that cannot."""
+        yield from _joined(self._parts(file))
+
+    def _parts(self, file: TableFile) -> Iterator[Part]:
         told = _Told(file)
         for message, payload in self._messages(file):
             yield from told.parts(message, payload)
         yield from told.rest()
+
+
+def _joined(parts: Iterable[Part]) -> Iterator[Part]:
+    """Give pieces that follow each other as one, up to some size: to judge a few rows costs as much as many."""
+    import pyarrow as pa
+
+    held: list[pa.Table] = []
+    n_rows = n_bytes = 0
+    for part in parts:
+        rows = part.rows if isinstance(part, Piece) else None
+        is_full = n_rows >= JOINED_ROWS or n_bytes >= JOINED_BYTES
+        if held and (is_full or rows is None or rows.schema != held[0].schema):
+            yield Piece(pa.concat_tables(held))
+            held, n_rows, n_bytes = [], 0, 0
+        if rows is None:
+            yield part
+        else:
+            held.append(rows)
+            n_rows, n_bytes = n_rows + rows.num_rows, n_bytes + rows.nbytes
+    if held:
+        yield Piece(pa.concat_tables(held))
 
 
 def _ended(status: int | None) -> str:

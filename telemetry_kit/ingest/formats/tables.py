@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 EXACT_FLOAT_BELOW = 2**24
+BATCH_ROWS = 16_384
+"""How many rows of a table a thread of DuckDB takes at a time."""
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON", "VARIANT")
 
 
@@ -47,7 +49,7 @@ def arrow_table(
     """Give an Arrow table under a name; DuckDB reads it where it lies. ``as_json`` asks for each row as JSON."""
     if table.num_columns:
         plain = _plain(table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
-        connection.register("given_table", plain)
+        connection.register("given_table", in_batches(plain))
     return _as_text(connection, table_name, table.column_names, "row_number() OVER () - 1", as_json=as_json)
 
 
@@ -60,8 +62,15 @@ def numbered_table(
     as_json: bool = False,
 ) -> Table:
     """Give an Arrow table of which the last column is the ``number`` of each row, and the others have these names."""
-    connection.register("given_table", _plain(table))
+    connection.register("given_table", in_batches(_plain(table)))
     return _as_text(connection, table_name, columns, "number", as_json=as_json)
+
+
+def in_batches(table: pa.Table) -> pa.Table:
+    """Return a table in batches, which are what DuckDB hands out to its threads."""
+    import pyarrow as pa
+
+    return pa.Table.from_batches(table.to_batches(max_chunksize=BATCH_ROWS), table.schema)
 
 
 def _plain(table: pa.Table) -> pa.Table:

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from telemetry_kit.ingest.formats import csv
 from telemetry_kit.ingest.formats.csv import read_rows
-from telemetry_kit.ingest.formats.csv_records import delimiter_of
+from telemetry_kit.ingest.formats.csv_records import delimiter_of, simply_quoted
 from telemetry_kit.ingest.lines import LINE_LIMIT, Damage
 
 
@@ -189,6 +190,42 @@ def test_the_text_of_all_records_is_all_of_the_file_but_its_header(text):
             found[number] = raw
     pieces = [line for number in sorted(found) for line in found[number].splitlines() if line.strip()]
     assert pieces == [line for line in text.encode().splitlines() if line.strip()]
+
+
+_QUOTED = st.one_of(
+    st.sampled_from(["", "0", "é", '""', '"a"', '"é"', '" b "', '"="', "'"]),
+    st.sampled_from(['"a,b"', '"a""b"', '"a\nb"', '"a\\"', 'a"b', '"', '="7"', '"a"b', '"stamp"']),
+)
+_QUOTED_FILES = st.lists(st.lists(_QUOTED, min_size=3, max_size=5).map(",".join), max_size=20).map("\n".join)
+
+
+@settings(max_examples=200)
+@given(_QUOTED_FILES, st.sampled_from([1, 20, 200]), st.sampled_from(["\n", "\r\n", "\r"]))
+def test_lines_whose_quotes_are_simple_give_what_each_gives_alone(text, least, line_end):
+    text = f"id,user_id,event,team_id\n{text}\n".replace("\n", line_end)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv, "LEAST_LOOKED_AT", least)
+        together = read(text)
+        patch.setattr(csv, "simply_quoted", lambda *_: 0)
+        assert together == read(text)
+
+
+@pytest.mark.parametrize(
+    ("lines", "n_simple"),
+    [
+        (b'a,"",b\n"c","d","e"\r\n', 2),
+        (b'a,b\n"a,b",c\n"x"\n', 1),
+        (b'"a"\n"b\nc"\n', 1),
+        (b'"a"\n"b""c"\n', 1),
+        (b'"a"\n"b\\"\n', 1),
+        (b'"a"\nb"c"\n', 1),
+        (b'"a"\n"b"c\n', 1),
+        (b'"a"\n"b\n', 1),
+        (b'"\n', 0),
+    ],
+)
+def test_quotes_around_whole_cells_are_simple(lines, n_simple):
+    assert simply_quoted(lines, b",") == len(b"".join(lines.splitlines(keepends=True)[:n_simple]))
 
 
 def test_what_a_query_leaves_around_names_is_no_delimiter():

@@ -1,5 +1,6 @@
 """Tables of every kind: files, databases and frames in memory, raw or canonical."""
 
+import contextlib
 import gzip
 import json
 import os
@@ -16,9 +17,12 @@ import pyarrow.parquet
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, SourceError
-from telemetry_kit.ingest.formats import table_reader
+from telemetry_kit.ingest.formats import table_reader, tables
 from telemetry_kit.ingest.formats.database import is_url
+from telemetry_kit.ingest.intake import Intake
+from telemetry_kit.ingest.sources import take
 
 ALL_VALID = {"read": 3, "valid": 3, "duplicate": 0, "rejected": 0, "other": 0}
 
@@ -179,6 +183,34 @@ def test_the_content_of_a_table_file_decides(tmp_path, events, account, form, na
     log = tk.load_events(tmp_path)
     assert account(log) == ALL_VALID
     assert log.audit["source"].to_list() == [name + "/events" * (form == "duckdb")]
+
+
+def many_rows(event, n):
+    """Return rows that differ in their ids alone."""
+    return flat([event]).loc[[0] * n].assign(messageId=[f"m{k}" for k in range(n)]).reset_index(drop=True)
+
+
+def test_rows_that_are_judged_together_keep_their_order(tmp_path, make_event):
+    many_rows(make_event(), 60_000).to_parquet(tmp_path / "a.parquet")
+    with contextlib.closing(connections.connect()) as connection:
+        intake = Intake(connection)
+        take(intake, tmp_path / "a.parquet", tmp_path)
+        records = connection.execute("SELECT record FROM events ORDER BY rowid").fetchnumpy()["record"]
+    assert records.tolist() == list(range(1, 60_001))
+
+
+@pytest.mark.parametrize("n_rows", [1, 150, 10**6])
+def test_however_many_rows_are_judged_together_each_has_its_place(tmp_path, make_event, account, monkeypatch, n_rows):
+    monkeypatch.setattr(table_reader, "JOINED_ROWS", n_rows)
+    monkeypatch.setattr(tables, "BATCH_ROWS", 7)
+    frame = many_rows(make_event(), 400)
+    frame.loc[[3, 250], "timestamp"] = "no time"
+    frame.loc[[120, 399], "messageId"] = "m0"
+    frame.to_parquet(tmp_path / "a.parquet", row_group_size=100)
+    log = tk.load_events(tmp_path)
+    assert account(log) == {"read": 400, "valid": 396, "duplicate": 2, "rejected": 2, "other": 0}
+    assert log.quarantine["record"].to_list() == [4, 251]
+    assert json.loads(log.quarantine["raw"].iloc[1])["messageId"] == "m250"
 
 
 def test_nested_columns_and_nan_in_parquet_are_read(tmp_path, events, account):
