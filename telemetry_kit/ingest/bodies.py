@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SPLIT_UNIT = 256 * 1024 * 1024
 """How much is written before it is read: what is on the disk stays bounded."""
-SOURCE, RECORD, POSITION, SENT = "tk_source", "tk_record", "tk_position", "tk_sent"
+BESIDE = SOURCE, RECORD, POSITION, SENT = "tk_source", "tk_record", "tk_position", "tk_sent"
 """The members that an event gets beside its own: where it came from, and when its body was sent."""
 _OURS = b'"tk_'
 _BATCH = b'"batch"'

@@ -15,11 +15,18 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.ingest.bodies import POSITION, RECORD, SENT, SOURCE
+from telemetry_kit.ingest.bodies import BESIDE, POSITION, RECORD, SENT, SOURCE
 from telemetry_kit.ingest.compression import BLOCK
-from telemetry_kit.ingest.envelopes import may_be_envelope
+from telemetry_kit.ingest.envelopes import may_be_envelope, names_event, pointer
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
-from telemetry_kit.schemas.spellings import expressions, is_property, is_read, raw_columns
+from telemetry_kit.schemas.spellings import (
+    expressions,
+    is_known,
+    is_properties,
+    is_property,
+    is_read,
+    raw_columns,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -46,7 +53,7 @@ Forms = dict[str, Any]
 
 
 class Keys(NamedTuple):
-    """The keys that lines have: at the top, and among the properties; whether every line is one plain event."""
+    """The keys that lines have: at the top, and among the properties; whether every line is one event."""
 
     top: list[str]
     properties: list[str]
@@ -73,12 +80,14 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
         ).fetchall()
     ]
     is_wire = any("event" in top and "properties" in top for top, _ in shapes)
+    is_flat = any(names_event(top) for top, _ in shapes)
     is_twice = any(len(set(part)) < len(part) for shape in shapes for part in shape)
     has_bodies = any("batch" in top or may_be_envelope(top) for top, _ in shapes)
     top = sorted({key for keys, _ in shapes for key in keys})
     properties = sorted({key for _, keys in shapes for key in keys})
-    is_plain = is_wire and _can_be_struct(top) and _can_be_struct(properties) and not is_twice and not has_bodies
-    return Keys(top, properties, is_plain)
+    held = [key for key in top if is_properties(key)]
+    is_event = (is_wire and held == ["properties"] and _can_be_struct(properties)) or (is_flat and not held)
+    return Keys(top, properties, is_event and _can_be_struct(top) and not is_twice and not has_bodies)
 
 
 def _can_be_struct(keys: Iterable[str]) -> bool:
@@ -137,7 +146,8 @@ def read_query(lines: Lines, keys: Keys) -> str:
     sample = _sample_forms(lines)
     inside = sample.get("properties") or {}
     forms: Forms = {key: None if key in known else _bounded(sample.get(key)) for key in keys.top}
-    forms["properties"] = {key: None if key in properties else _bounded(inside.get(key)) for key in keys.properties}
+    if keys.properties:
+        forms["properties"] = {key: None if key in properties else _bounded(inside.get(key)) for key in keys.properties}
     struct = ", ".join(f"{quote_literal(key)}: {quote_literal(_sql_type(inner))}" for key, inner in forms.items())
     form = f"format='newline_delimited', records=true, {_AS_IT_IS}, columns={{{struct}}}"
     reader = f"read_json({quote_literal(str(lines.path))}, {form})"
@@ -176,11 +186,24 @@ def count_marks(lines: Lines) -> Marks:
     return Marks(n, has_escapes)
 
 
-def unknown_query(path: Path, keys: Iterable[str]) -> str:
-    """Return the query for ``type_name`` and ``key`` of every property that is no field of ours."""
-    wanted = ", ".join(quote_literal(key) for key in keys if not is_property(key))
-    return (
-        "SELECT *, true AS is_nested, 1 AS n FROM ("
-        "SELECT json->>'event' AS type_name, unnest(json_keys(json, '$.properties')) AS key "
-        f"FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})) AS keyed WHERE key IN ({wanted})"
-    )
+def unknown_query(path: Path, keys: Keys) -> str | None:
+    """Return the query for ``type_name`` and ``key`` of what is no field of ours; null where no line has such a key.
+
+    That is looked for among the properties, and of an event without them at the top.
+    """
+    top = [key for key in keys.top if not is_known(key) and key not in BESIDE]
+    properties = [key for key in keys.properties if not is_property(key)]
+    if not top and not properties:
+        return None
+    named = expressions((key, f"json_extract_string(json, {quote_literal(pointer(key))})") for key in keys.top)
+    wanted = ", ".join(map(quote_literal, {*top, *properties}))
+    return f"""
+        SELECT *, 1 AS n FROM (
+            SELECT {named.get("type_name", "NULL")} AS type_name, is_nested,
+                unnest(CASE WHEN is_nested THEN json_keys(json, '$.properties') ELSE json_keys(json) END) AS key
+            FROM (
+                SELECT json, json_type(json, '$.properties') IS NOT DISTINCT FROM 'OBJECT' AS is_nested
+                FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})
+            ) AS held
+        ) AS keyed WHERE key IN ({wanted})
+    """

@@ -10,7 +10,7 @@ from telemetry_kit.ingest.bodies import POSITION, RECORD, SOURCE, may_hold_bodie
 from telemetry_kit.ingest.events_table import count_rows, insert_sql
 from telemetry_kit.ingest.lines import fetch_lines
 from telemetry_kit.ingest.records import Text, is_broken
-from telemetry_kit.schemas import rules, spellings
+from telemetry_kit.schemas import rules
 from telemetry_kit.schemas.rules import REJECTED, VALID, VOID
 
 if TYPE_CHECKING:
@@ -152,8 +152,9 @@ def _read(intake: LineTaker, lines: Lines, keys: Keys, insert: str, *, has_all_k
     doubtful = connection.execute(
         f"SELECT rowid - {first} FROM events WHERE {rows} AND status = {REJECTED} ORDER BY 1"
     ).fetchall()
-    if not all(map(spellings.is_property, keys.properties)):
-        intake.note_unknown(fast_path.unknown_query(lines.path, keys.properties))
+    unknown = fast_path.unknown_query(lines.path, keys)
+    if unknown is not None:
+        intake.note_unknown(unknown)
     return _Read(first, broken, [row for (row,) in doubtful if row not in broken])
 
 

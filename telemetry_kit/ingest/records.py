@@ -120,4 +120,6 @@ def with_names(reason: str, names: Sequence[str]) -> str:
 
 def twice(keys: str) -> str:
     """Return SQL for the first of an object's keys that it has twice."""
-    return f"list_filter({keys}, lambda key: list_count(list_filter({keys}, lambda other: other = key)) > 1)[1]"
+    # To find which it is takes much longer than to see that there is one.
+    found = f"list_filter({keys}, lambda key: list_count(list_filter({keys}, lambda other: other = key)) > 1)[1]"
+    return f"CASE WHEN list_unique({keys}) < len({keys}) THEN {found} END"

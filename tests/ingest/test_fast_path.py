@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import telemetry_kit as tk
 from telemetry_kit.ingest import fast_path
+from telemetry_kit.ingest.intake import Intake
 
 NUMBERS = ["0", "-0", "1", "1e0", "1E1", "1e2", "100.0", "1.50", "-3", "true", "false", "null", "1e-7", "1E15"]
 LARGE = ["1E20", "1e17", "123456789012345678901234567890", "1.6043112e12", "NaN", "-inf", "1e400"]
@@ -179,6 +180,53 @@ def odd_lines(draw, make_event):
 def test_both_ways_agree_whatever_stands_in_plain_lines(make_event, data):
     event = make_event(50, "incident") | {"channel": "c", "rudderId": "r", "context": {"library": {"name": "a"}}}
     lines = [text_of(event)] * 3 + [*data.draw(odd_lines(make_event))]
+    short, careful = load(lines), load_carefully(lines)
+    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "findings"):
+        pd.testing.assert_frame_equal(getattr(short, part), getattr(careful, part))
+
+
+FLAT_VALUES = [None, "", "x", "NaN", 5, 1.5, True, [1], {"k": 1}, {"$numberLong": "7"}, "2020-11-02 10:00:00.5+00"]
+
+
+def flat(event, prefix=""):
+    """Return an event as a row of a table has it."""
+    return {k: v for k, v in event.items() if k != "properties"} | {
+        f"{prefix}{key}": value for key, value in event["properties"].items()
+    }
+
+
+@pytest.mark.parametrize("prefix", ["", "properties_", "properties."])
+def test_lines_that_are_rows_of_a_table_are_read_at_once(make_event, monkeypatch, prefix):
+    monkeypatch.setattr(Intake, "take_texts", lambda _, texts: pytest.fail(str(list(texts))) if list(texts) else None)
+    rows = [flat(make_event(n, kind), prefix) for n, kind in enumerate(("tasks", "incident", "playbook"))]
+    # A row of a frame has every column.
+    columns = {key for row in rows for key in row}
+    log = load(json.dumps({key: row.get(key) for key in columns} | {"loaded_by": "x", "Secret": 1}) for row in rows)
+    assert log.audit[["n_tasks", "n_incident", "n_playbook", "n_rejected"]].to_numpy().tolist() == [[1, 1, 1, 0]]
+    unknown = log.findings[log.findings["finding"] == "unknown property"]
+    assert unknown["detail"].value_counts().to_dict() == {"loaded_by": 3, "Secret": 3}
+
+
+@st.composite
+def flat_lines(draw, make_event):
+    lines = []
+    for n in range(draw(st.integers(1, 6))):
+        event = make_event(n, draw(st.sampled_from(["tasks", "incident", "playbook", "page"])))
+        is_flat = draw(st.sampled_from([True, True, True, False]))
+        row = flat(event, draw(st.sampled_from(["", "properties."]))) if is_flat else event
+        for key in draw(st.lists(st.sampled_from([*sorted(row), "Secret", "TYPE", "sentAt", "user_id"]), max_size=3)):
+            row[key] = draw(st.sampled_from(FLAT_VALUES))
+        text = json.dumps(row)
+        lines.append(text.replace("{", '{"team_id":"t","team_id":"t",', 1) if draw(st.integers(0, 9)) == 0 else text)
+    lines += draw(st.lists(st.sampled_from(["junk", "", "{}", '{"event":"tasks","Secret":1}', "null"]), max_size=2))
+    return draw(st.permutations(lines))
+
+
+@pytest.mark.slow
+@settings(max_examples=40, derandomize=True, database=None, deadline=None)
+@given(data=st.data())
+def test_both_ways_agree_whatever_stands_in_rows_of_a_table(make_event, data):
+    lines = [*map(json.dumps, [flat(make_event(50, "incident"))] * 3), *data.draw(flat_lines(make_event))]
     short, careful = load(lines), load_carefully(lines)
     for part in ("incident", "tasks", "playbook", "quarantine", "audit", "findings"):
         pd.testing.assert_frame_equal(getattr(short, part), getattr(careful, part))
