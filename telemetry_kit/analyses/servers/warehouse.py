@@ -12,7 +12,7 @@ from telemetry_kit.analyses.servers.logs import open_frames, open_log
 from telemetry_kit.schemas import STATE_CHANGE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from telemetry_kit.analyses.servers.logs import Log
     from telemetry_kit.schemas import EventType
@@ -166,7 +166,10 @@ def _last_day(log: Log, events: nw.LazyFrame[Any]) -> int:
 def _count_events(events: nw.LazyFrame[Any], last_day: int) -> dict[str, Found]:
     """Count the events behind every figure that any event can be in."""
     # No event is twice in a log: its rows are the distinct events. Few combinations stand for many of them.
-    counted = events.group_by("event_type", *_USER, "action").agg(_n=nw.len(), _day=nw.col("_day").max())
+    counted = (
+        piece.group_by("event_type", *_USER, "action").agg(_n=nw.len(), _day=nw.col("_day").max())
+        for piece in engine.pieces(events, "server_id")
+    )
     counts = {
         metric.name: (nw.col("event_type") == metric.event_type) & nw.col("action").is_in(metric.actions)
         for metric in ACTION_METRICS
@@ -176,19 +179,22 @@ def _count_events(events: nw.LazyFrame[Any], last_day: int) -> dict[str, Found]:
     return _add_up(counted, {name: nw.when(is_in).then(nw.col("_n")).otherwise(0) for name, is_in in counts.items()})
 
 
-def _add_up(rows: nw.LazyFrame[Any], counts: Mapping[str, nw.Expr]) -> dict[str, Found]:
-    """Add up counts over all rows, with the servers and users for which each is above 0.
+def _add_up(pieces: Iterable[nw.LazyFrame[Any]], counts: Mapping[str, nw.Expr]) -> dict[str, Found]:
+    """Add up counts over all rows, with the servers and users for which each is above 0; no server is in two pieces.
 
     Where the events are, because of users there are too many to bring home.
     """
     users_of = {name: f"{name}_users" for name in counts}
     servers_of = {name: f"{name}_servers" for name in counts}
-    users = rows.with_columns(**counts).group_by(*_USER).agg(nw.col(*counts).sum())
-    users = users.with_columns(**{column: _is_above_0(name) for name, column in users_of.items()})
-    servers = users.group_by("server_id").agg(nw.col(*counts, *users_of.values()).sum())
-    servers = servers.with_columns(**{column: _is_above_0(name) for name, column in servers_of.items()})
-    added = engine.collect(servers.select(nw.col(*counts, *users_of.values(), *servers_of.values()).sum()))
-    totals = added.iloc[0].fillna(0).astype("int64")
+    added = []
+    for rows in pieces:
+        users = rows.with_columns(**counts).group_by(*_USER).agg(nw.col(*counts).sum())
+        users = users.with_columns(**{column: _is_above_0(name) for name, column in users_of.items()})
+        servers = users.group_by("server_id").agg(nw.col(*counts, *users_of.values()).sum())
+        servers = servers.with_columns(**{column: _is_above_0(name) for name, column in servers_of.items()})
+        sums = nw.col(*counts, *users_of.values(), *servers_of.values()).sum()
+        added.append(engine.collect(servers.select(sums)).iloc[0].fillna(0).astype("int64"))
+    totals = pd.concat(added, axis=1).sum(axis=1)
     return {
         name: Found(*(int(totals[column]) for column in (name, servers_of[name], users_of[name]))) for name in counts
     }
@@ -215,7 +221,7 @@ def _statuses(log: Log) -> list[dict[str, Any]]:
     text = [nw.col(column).cast(nw.String) for column in (*_USER, "incident_id", "current_status")]
     events = frame.select(*text).filter(~nw.col("current_status").is_null())
     is_status = {name: nw.col("current_status") == status for name, status in STATUS_METRICS.items()}
-    found = _add_up(events, {name: nw.when(is_so).then(1).otherwise(0) for name, is_so in is_status.items()})
+    found = _add_up([events], {name: nw.when(is_so).then(1).otherwise(0) for name, is_so in is_status.items()})
     incidents = events.select("server_id", "incident_id", "current_status").unique().group_by("current_status")
     n_incidents = engine.collect(incidents.agg(_n=nw.len())).set_index("current_status")["_n"]
     return [
@@ -234,7 +240,7 @@ def _playbooks(log: Log) -> dict[str, Any]:
     frames = open_frames(log, {"incident": columns, "playbook": columns})
     known = nw.concat([frame.select(nw.col(*columns).cast(nw.String)) for frame in frames.values()])
     known = known.filter(~nw.col("playbook_id").is_null())
-    found = _add_up(known, {"playbooks": nw.lit(1)})["playbooks"]
+    found = _add_up([known], {"playbooks": nw.lit(1)})["playbooks"]
     return _row(
         "playbooks",
         found._replace(value=_n_distinct(known, "server_id", "playbook_id")),

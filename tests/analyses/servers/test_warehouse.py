@@ -6,6 +6,7 @@ import json
 import pandas as pd
 
 import telemetry_kit as tk
+from telemetry_kit import engine
 
 TYPES = ("incident", "tasks", "playbook")
 METHODS = {
@@ -87,3 +88,9 @@ def test_every_kind_of_frame_gives_the_same_table(as_kind, oct2020):
 def test_an_empty_log_has_figures_of_zero(oct2020):
     empty = {name: getattr(oct2020, name).iloc[:0] for name in TYPES}
     assert (values(empty) == 0).all()
+
+
+def test_many_events_are_counted_in_pieces_of_servers(oct2020, monkeypatch):
+    at_once = tk.warehouse_metrics(oct2020)
+    monkeypatch.setattr(engine.frames, "PIECE_ROWS", sum(len(getattr(oct2020, name)) for name in TYPES) // 5)
+    pd.testing.assert_frame_equal(tk.warehouse_metrics(oct2020), at_once)
