@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import duckdb
+    import pyarrow as pa
 
     from telemetry_kit.schemas import EventType
 
@@ -151,7 +152,11 @@ def _load(
             log = read_saved(Path(source), first, until)
         else:
             with _taken(source) as intake:
-                log = _log(intake, first, until)
+                tables, about = _collected(intake, first, until)
+            # The memory of what was read is free before the frames take theirs.
+            with connections.own_resources():
+                about |= {kind: _frame(tables.pop(kind), kind) for kind in schemas.EVENT_TYPES}
+                log = EventLog(**about)
     if on_error == "raise" and len(log.quarantine):
         rows = log.quarantine.head(_FAULTS_SHOWN).itertuples()
         raise RejectedEventsError(
@@ -292,18 +297,20 @@ def _taken(source: Any) -> Iterator[Intake]:  # noqa: ANN401 - as load_events
         yield intake
 
 
-def _log(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[pd.DataFrame]:
+def _collected(
+    intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None
+) -> tuple[dict[EventType, pa.Table], dict[str, Any]]:
+    """Return the events of each type, in any order, and what else a log holds."""
     cutoff = newest(intake) if until is None else until
-    frames = {kind: _frame(intake, kind, *sql) for kind, sql in typed_cells(intake, since, cutoff).items()}
-    return EventLog(
-        **frames,
-        cutoff=cutoff,
-        quarantine=_quarantine(intake),
-        audit=make_audit(intake, since, cutoff),
-        seen=make_seen(intake),
-        since=since,
-        others_us=last_others(intake),
-    )
+    about: dict[str, Any] = {
+        "cutoff": cutoff,
+        "quarantine": _quarantine(intake),
+        "audit": make_audit(intake, since, cutoff),
+        "seen": make_seen(intake),
+        "since": since,
+        "others_us": last_others(intake),
+    }
+    return {kind: _table(intake, *sql) for kind, sql in typed_cells(intake, since, cutoff).items()}, about
 
 
 def _quarantine(intake: Intake) -> pd.DataFrame:
@@ -321,11 +328,14 @@ def _relation(intake: Intake, event_type: EventType, where: str) -> duckdb.DuckD
     return intake.connection.sql(f"SELECT {columns}, {arrival} FROM events WHERE {where}")
 
 
-def _frame(intake: Intake, event_type: EventType, cells: str, where: str) -> pd.DataFrame:
-    table = intake.connection.sql(
+def _table(intake: Intake, cells: str, where: str) -> pa.Table:
+    return intake.connection.sql(
         f"SELECT {cells}, epoch_us(event_timestamp) AS us, "
         f"COALESCE(place, events.rowid) AS arrival, position FROM events WHERE {where}"
     ).to_arrow_table()
+
+
+def _frame(table: pa.Table, event_type: EventType) -> pd.DataFrame:
     # NumPy sorts three columns and moves the rows once; DuckDB would carry every cell through its sort.
     by_time = np.lexsort([table[key].to_numpy() for key in ("position", "arrival", "us")])
     table = table.drop_columns(["us", "arrival", "position"]).take(by_time)
