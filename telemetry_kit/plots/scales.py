@@ -18,6 +18,9 @@ PARTS = 600
 """Into how many parts an axis is cut, no wider than a line, to tell which points of a curve can be seen."""
 TICK_PARTS = 60
 """The same for ticks, which would run into one another."""
+MANY_POINTS = 5000
+SPOTS = 250
+"""From how many points on only those are drawn that are seen, and into how many spots that cuts an axis."""
 LONG_TAIL = 20
 """A largest value this many times the typical one makes a picture's axis logarithmic."""
 MINUTE, HOUR, DAY = 60, 3600, 86_400
@@ -124,6 +127,21 @@ def visible(
     part = np.floor((scale(positions) - begin) / (end - begin) * parts)
     is_first = np.diff(part, prepend=np.nan) != 0
     return np.flatnonzero(is_first | np.append(is_first[1:], [True]))
+
+
+def on_top(x: npt.NDArray[np.float64], y: npt.NDArray[np.float64]) -> npt.NDArray[np.intp]:
+    """Return which of points are seen that are drawn in their order: all, or of very many the last in each spot.
+
+    A spot is much smaller than the mark of a point.
+    """
+    if len(x) <= MANY_POINTS:
+        return np.arange(len(x))
+    spots = np.zeros(len(x), np.int64)
+    for values in (x, y):
+        width = float(np.ptp(values)) or 1.0
+        spots = spots * (SPOTS + 1) + ((values - values.min()) / width * SPOTS).astype(np.int64)
+    last = len(x) - 1 - np.unique(spots[::-1], return_index=True)[1]
+    return np.sort(last)
 
 
 def log_limits(values: npt.NDArray[np.float64]) -> tuple[float, float]:

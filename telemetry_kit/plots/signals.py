@@ -83,7 +83,9 @@ def plot_server_deviation(table: pd.DataFrame, *, ax: Axes | None = None) -> Axe
     n, share = groups.numbers(table["n"]), groups.numbers(table["estimate"])
     is_signal = table["is_signal"].fillna(value=False).to_numpy(bool)
     _draw_funnel(ax, table, n)
-    for chosen, color, marker in ((~is_signal, ORDINARY, "o"), (is_signal, SIGNAL, "D")):
+    for of_kind, color, marker in ((~is_signal, ORDINARY, "o"), (is_signal, SIGNAL, "D")):
+        chosen = np.flatnonzero(of_kind)
+        chosen = chosen[scales.on_top(np.log(n[chosen]), share[chosen])]
         ax.scatter(
             n[chosen], share[chosen], s=30, color=color, marker=marker, edgecolor="white", linewidth=0.6, zorder=3
         )
@@ -102,6 +104,9 @@ def _draw_funnel(ax: Axes, table: pd.DataFrame, n: npt.NDArray[np.float64]) -> N
     at = n[order]
     if len(at) == 1:
         at, lower, upper = at * np.array([0.8, 1.25]), lower.repeat(2), upper.repeat(2)
+    if len(at) > scales.MANY_POINTS and at[0] < at[-1]:
+        seen = scales.visible(at, at[0], at[-1], log=True)
+        at, lower, upper = at[seen], lower[seen], upper[seen]
     ax.fill_between(at, lower, upper, color="#999999", alpha=0.25, linewidth=0)
     ax.axhline(float(table["overall"].iloc[0]), color=style.INK, linewidth=1)
 

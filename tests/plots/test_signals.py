@@ -120,6 +120,29 @@ def test_of_very_many_signals_those_that_are_the_farthest_off_are_named():
     assert "12 of 20 signals are named" in text
 
 
+def test_of_very_many_servers_those_under_others_are_not_drawn():
+    table = deviation(n=200_000, odd=2)
+    rng = np.random.default_rng(1)
+    table["n"] = rng.integers(1, 5000, len(table))
+    table.loc[2:, "estimate"] = rng.random(len(table) - 2)
+    ax = plots.plot_server_deviation(table)
+    ordinary, signals = (np.asarray(drawn.get_offsets()) for drawn in ax.collections[1:3])
+    assert len(signals) == 2
+    assert 10_000 < len(ordinary) < 251**2
+    # Where a server is, a point is drawn within a small part of the picture.
+    x, y = np.log(table["n"].to_numpy()), table["estimate"].to_numpy()
+    drawn = {(int(250 * np.log(n) / np.log(5000)), int(250 * share)) for n, share in ordinary}
+    near = {(a + i, b + j) for a, b in drawn for i in (-1, 0, 1) for j in (-1, 0, 1)}
+    spots = zip((250 * x[2:] / np.log(5000)).astype(int), (250 * y[2:]).astype(int), strict=True)
+    assert all(spot in near for spot in spots)
+
+
+def test_servers_of_one_size_are_drawn_however_many():
+    table = deviation(n=6000, odd=0).assign(n=7, estimate=0.5)
+    ax = plots.plot_server_deviation(table)
+    assert len(np.asarray(ax.collections[1].get_offsets())) == 1
+
+
 def test_no_signal_and_too_few_servers_are_said():
     assert "no server differs" in words_of(plots.plot_server_deviation(deviation(odd=0)))
     few = deviation(3, odd=0).assign(is_signal=pd.array([None] * 3, dtype="boolean"))
