@@ -38,6 +38,7 @@ from telemetry_kit.engine.times import (
     span_us,
     time_like,
 )
+from telemetry_kit.engine.windows import distinct
 
 __all__ = [
     "ARRIVAL",
@@ -56,6 +57,7 @@ __all__ = [
     "collect",
     "collect_arrow",
     "collect_rows",
+    "distinct",
     "epoch_us",
     "filter_times",
     "give_back",

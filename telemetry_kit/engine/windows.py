@@ -65,6 +65,12 @@ def first_known(
     return numbered.filter(nw.col("_number") == 0).select(*within, *own)
 
 
+def distinct(frame: nw.LazyFrame[Any], *columns: str) -> nw.LazyFrame[Any]:
+    """Return the different rows that some columns have together, in any order."""
+    # Of DuckDB, ``unique`` of Narwhals numbers all rows within each first, which takes three times as long.
+    return frame.group_by(*columns).agg(_n=nw.len()).select(*columns)
+
+
 def group_with_set(
     frame: nw.LazyFrame[Any], by: Sequence[str], *, numbers: str, name: str, maxima: Sequence[str]
 ) -> nw.LazyFrame[Any]:

@@ -197,7 +197,7 @@ def _give_back(kept: nw.LazyFrame[Any], like: Any, kind: EventType) -> Any:  # n
 def _distinct(frames: Mapping[EventType, nw.LazyFrame[Any]], column: str) -> set[str]:
     values: set[str] = set()
     for frame in frames.values():
-        texts = frame.select(nw.col(column).cast(nw.String)).unique()
+        texts = engine.distinct(frame.select(nw.col(column).cast(nw.String)), column)
         values |= {*engine.collect(texts)[column].dropna()}
     return values
 

@@ -80,7 +80,7 @@ def filter_incidents(frame: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     ['create']
     """
     rows = engine.open_frame(frame, INCIDENT, parameter="frame", order="_order")
-    wanted = engine.open_alike(incidents, INCIDENT, parameter="incidents", like=rows).select(*INCIDENT).unique()
+    wanted = engine.distinct(engine.open_alike(incidents, INCIDENT, parameter="incidents", like=rows), *INCIDENT)
     result = rows.join(wanted, on=list(INCIDENT), how="semi").sort("_order").drop("_order")
     return engine.give_back(result, like=frame)
 
@@ -114,7 +114,7 @@ def n_distinct(frame: IntoFrame, *columns: str) -> int:
     """
     rows = engine.open_frame(frame, columns, parameter="frame")
     if columns:
-        rows = rows.select(*dict.fromkeys(columns)).unique()
+        rows = engine.distinct(rows, *dict.fromkeys(columns))
     return int(engine.collect(rows.select(nw.len().alias("n")))["n"].iloc[0])
 
 

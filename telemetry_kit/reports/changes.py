@@ -183,7 +183,7 @@ def _flow_until(log: EventLog[Any], until: pd.Timestamp, silence: pd.DataFrame) 
 def _servers(log: EventLog[Any], kind: str, since: pd.Timestamp, until: pd.Timestamp) -> set[str]:
     events = engine.open_frame(getattr(log, kind), ["server_id", "event_timestamp"], parameter=kind)
     part = engine.filter_times(events, "event_timestamp", since, until - pd.Timedelta(1, "us"))
-    return set(engine.collect(part.select("server_id").unique())["server_id"])
+    return set(engine.collect(engine.distinct(part, "server_id"))["server_id"])
 
 
 def _count(measure: str, before: float, now: float) -> dict[str, Any]:

@@ -71,7 +71,7 @@ def servers_of(log: EventLog[Any]) -> set[str]:
     servers: set[str] = set()
     for kind in schemas.EVENT_TYPES:
         events = engine.open_frame(getattr(log, kind), ["server_id"], parameter=kind)
-        servers |= set(engine.collect(events.select("server_id").unique())["server_id"].astype("str"))
+        servers |= set(engine.collect(engine.distinct(events, "server_id"))["server_id"].astype("str"))
     return servers
 
 

@@ -104,7 +104,7 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
     events = events.with_columns(nw.col("action", "playbook_id").cast(nw.String))
     # Without an action it takes the order of an incident's events to tell its create, and few incidents have such.
     is_prompt = nw.col("action").is_null() & (nw.col("_us") - nw.col("_created_us") <= _CREATE_US)
-    unnamed = events.filter(is_prompt).select(*incident).unique()
+    unnamed = engine.distinct(events.filter(is_prompt), *incident)
     before = nw.col("_us").shift(1).over(*incident, order_by=engine.in_time(incidents, "_us", "_row"))
     # A column of its own: Ibis has no window in a filter that PostgreSQL takes.
     ordered = events.join(unnamed, on=list(incident), how="semi").with_columns(_before=before)

@@ -92,7 +92,7 @@ def playbook_usage(snapshot: IntoFrame, incidents: IntoFrame) -> pd.DataFrame:
 
 def _tells_playbook(events: nw.LazyFrame[Any]) -> nw.Expr:
     """Whether an event is of a version that names the playbook, so that none named is none."""
-    versions = engine.collect(events.select("plugin_version").unique())["plugin_version"].dropna()
+    versions = engine.collect(engine.distinct(events, "plugin_version"))["plugin_version"].dropna()
     naming = [version for version in versions if natural_key(version) >= natural_key(NAMES_PLAYBOOKS_FROM)]
     return nw.col("plugin_version").is_in(naming).fill_null(value=False) if naming else nw.lit(value=False)
 

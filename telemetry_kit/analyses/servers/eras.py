@@ -88,9 +88,7 @@ def recording_eras(log: Log) -> pd.DataFrame:
         .filter(~nw.col("was_commander").is_null())
         .group_by(_VERSION)
         .agg(n_with_completer=nw.len()),
-        _version(frames["playbook"])
-        .select(_VERSION, "server_id", "playbook_id")
-        .unique()
+        engine.distinct(_version(frames["playbook"]), _VERSION, "server_id", "playbook_id")
         .group_by(_VERSION)
         .agg(n_playbooks=nw.len()),
     ]

@@ -98,13 +98,14 @@ def _terms(licenses: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
         edition=nw.col("edition").cast(nw.String),
         _ends_us=nw.col("_ends_us").fill_null(_AFTER_ALL),
     )
-    cuts = nw.concat(
+    moments = nw.concat(
         [
             held.select("server_id", _from_us=nw.lit(_BEFORE_ALL)),
             held.select("server_id", _from_us=nw.col("_starts_us")),
             held.select("server_id", _from_us=nw.col("_ends_us")),
         ]
-    ).unique()
+    )
+    cuts = engine.distinct(moments, "server_id", "_from_us")
     latest = {"order_by": ["_starts_us", "_ends_us", "edition"]}
     best = (
         cuts.join(held, on="server_id")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import narwhals.stable.v2 as nw
 import numpy as np
-import pandas as pd
 
 from telemetry_kit import engine, schemas
 from telemetry_kit.analyses.servers.logs import open_log
@@ -14,10 +13,11 @@ from telemetry_kit.engine.ordering import sort_rows
 from telemetry_kit.engine.periods import dates
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from telemetry_kit.analyses.servers.logs import Log
 
 _VERSIONS = ["plugin_version", "server_version"]
-_COUNTS = tuple(f"n_{kind}" for kind in schemas.EVENT_TYPES)
 
 
 def server_overview(log: Log) -> pd.DataFrame:
@@ -64,18 +64,6 @@ def server_overview(log: Log) -> pd.DataFrame:
     2      20              3        4          1.1.0
     """
     events = open_log(log, ["server_id", "user_actual_id", *_VERSIONS])
-    # Of a server at a time nothing depends on the others.
-    table = pd.concat([_rows(piece) for piece in engine.pieces(events, "server_id")], ignore_index=True)
-    table = sort_rows(table, ["server_id"])
-    table["n_days"] = table["last_day"] - table["first_day"] + 1
-    for day in ("first_day", "last_day"):
-        table[day] = dates(table[day].to_numpy(np.int64))
-    order = ["server_id", "first_day", "last_day", "n_days", "n_days_active", *_COUNTS, "n_users", *_VERSIONS]
-    return table[[*order, *(f"n_{version}s" for version in _VERSIONS)]]
-
-
-def _rows(events: nw.LazyFrame[Any]) -> pd.DataFrame:
-    """Return the servers of some events, in any order, with their days as numbers."""
     kinds = {f"n_{kind}": nw.when(nw.col("event_type") == kind).then(1).otherwise(0) for kind in schemas.EVENT_TYPES}
     days = events.with_columns(_day=(nw.col("_us") // engine.DAY_US).cast(nw.Int64), **kinds).group_by(
         "server_id", "_day"
@@ -87,7 +75,7 @@ def _rows(events: nw.LazyFrame[Any]) -> pd.DataFrame:
             nw.col(*kinds).sum(), first_day=nw.col("_day").min(), last_day=nw.col("_day").max(), n_days_active=nw.len()
         )
     )
-    users = events.select("server_id", "user_actual_id").unique().group_by("server_id").agg(n_users=nw.len())
+    users = engine.distinct(events, "server_id", "user_actual_id").group_by("server_id").agg(n_users=nw.len())
     servers = servers.merge(engine.collect(users), on="server_id")
     spans = engine.collect(events.group_by("server_id", *_VERSIONS).agg(_us=nw.col("_us").max()))
     spans = sort_rows(spans, ["server_id", "_us", *_VERSIONS])
@@ -95,4 +83,9 @@ def _rows(events: nw.LazyFrame[Any]) -> pd.DataFrame:
     for version in _VERSIONS:
         n_versions = spans.groupby("server_id")[version].nunique()
         latest[f"n_{version}s"] = latest["server_id"].map(n_versions).astype("Int64")
-    return servers.merge(latest, on="server_id")
+    table = sort_rows(servers.merge(latest, on="server_id"), ["server_id"])
+    table["n_days"] = table["last_day"] - table["first_day"] + 1
+    for day in ("first_day", "last_day"):
+        table[day] = dates(table[day].to_numpy(np.int64))
+    order = ["server_id", "first_day", "last_day", "n_days", "n_days_active", *kinds, "n_users", *_VERSIONS]
+    return table[[*order, *(f"n_{version}s" for version in _VERSIONS)]]

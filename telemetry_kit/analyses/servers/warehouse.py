@@ -222,7 +222,7 @@ def _statuses(log: Log) -> list[dict[str, Any]]:
     events = frame.select(*text).filter(~nw.col("current_status").is_null())
     is_status = {name: nw.col("current_status") == status for name, status in STATUS_METRICS.items()}
     found = _add_up([events], {name: nw.when(is_so).then(1).otherwise(0) for name, is_so in is_status.items()})
-    incidents = events.select("server_id", "incident_id", "current_status").unique().group_by("current_status")
+    incidents = engine.distinct(events, "server_id", "incident_id", "current_status").group_by("current_status")
     n_incidents = engine.collect(incidents.agg(_n=nw.len())).set_index("current_status")["_n"]
     return [
         _row(
@@ -279,4 +279,4 @@ def _of_users(found: Found) -> Found:
 
 
 def _n_distinct(rows: nw.LazyFrame[Any], *columns: str) -> int:
-    return int(engine.collect(rows.select(*columns).unique().select(nw.len().alias("n")))["n"].iloc[0])
+    return int(engine.collect(engine.distinct(rows, *columns).select(nw.len().alias("n")))["n"].iloc[0])

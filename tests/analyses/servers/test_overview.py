@@ -3,7 +3,6 @@
 import pandas as pd
 
 import telemetry_kit as tk
-from telemetry_kit import engine
 
 TYPES = ("incident", "tasks", "playbook")
 FIVE = pd.DataFrame(
@@ -45,9 +44,3 @@ def test_an_empty_log_makes_an_empty_table_of_the_same_types(oct2020):
     empty = tk.server_overview({name: getattr(oct2020, name).iloc[:0] for name in TYPES})
     assert len(empty) == 0
     assert list(empty.dtypes) == list(tk.server_overview(oct2020).dtypes)
-
-
-def test_many_events_are_counted_in_pieces_of_servers(oct2020, monkeypatch):
-    at_once = tk.server_overview(oct2020)
-    monkeypatch.setattr(engine.frames, "PIECE_ROWS", sum(len(getattr(oct2020, name)) for name in TYPES) // 5)
-    pd.testing.assert_frame_equal(tk.server_overview(oct2020), at_once)
