@@ -20,8 +20,8 @@ POSITIONS = ("before", "during", "left_truncated", "between", "after", "unknown"
 
 _VISIT = ("visit", "stage", "entered_at", "left_at", "is_censored", "is_left_truncated")
 _ADDED = ("visit", "stage", "position")
-_BEFORE_ALL = -(2**62)
-"""A moment before all others: when a visit began whose beginning was not recorded."""
+_BEFORE_ALL, _AFTER_ALL = -(2**62), 2**62
+"""Moments before and after all others: when a visit began whose beginning was not recorded, and where none follows."""
 
 _NONE = -1
 """The number of no visit."""
@@ -93,20 +93,13 @@ def tasks_by_stage(
     """
     needed = [*INCIDENT, "event_id", "event_timestamp", "new_state"]
     events, columns = open_state_changes(tasks, needed, added=_ADDED, since=since, cutoff=cutoff)
-    stays = _stays(visits, like=events)
-    # Visits begin in the order of their numbers, so the last one begun has the largest number up to a moment.
-    moments = [
-        stays.select(*INCIDENT, "visit", _us="_entered_us", _is_event=nw.lit(0)),
-        events.with_columns(visit=nw.lit(_NONE, nw.Int64), _is_event=nw.lit(1)),
-    ]
-    begun = nw.concat(moments, how="diagonal").with_columns(
-        visit=nw.col("visit").cum_max().over(*INCIDENT, order_by=["_us", "_is_event"]),
-        _last=nw.col("visit").max().over(*INCIDENT),
-    )
-    placed = begun.filter(nw.col("_is_event") == 1).join(stays.drop("_entered_us"), on=[*INCIDENT, "visit"], how="left")
+    # Each moment of an incident lies in one stretch, so that events need no order to find theirs.
+    at = (nw.col("_entered_us") <= nw.col("_us")) & (nw.col("_us") < nw.col("_until_us"))
+    placed = events.join(_stretches(visits, like=events), on=list(INCIDENT), how="left")
+    placed = placed.filter(nw.col("_last").is_null() | at)
     is_open_at_cutoff = nw.col("is_censored") & (nw.col("_us") == nw.col("_left_us"))
     placed = placed.with_columns(_is_inside=(nw.col("_us") < nw.col("_left_us")) | is_open_at_cutoff).with_columns(
-        position=nw.when(nw.col("_last") == _NONE)
+        position=nw.when(nw.col("_last").is_null())
         .then(nw.lit("unknown"))
         .when(nw.col("visit") == _NONE)
         .then(nw.lit("before"))
@@ -128,10 +121,11 @@ def tasks_by_stage(
     return engine.give_back(result.sort(*in_time).select(*columns, *_ADDED), like=tasks)
 
 
-def _stays(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+def _stretches(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Return for each visit the time until the next begins, and the time before the first as a visit of its own."""
     frame = engine.open_alike(visits, [*INCIDENT, *_VISIT], parameter="visits", like=like)
     frame = engine.add_epoch_us(frame, _entered_us="entered_at", _left_us="left_at")
-    return frame.select(
+    stays = frame.select(
         *INCIDENT,
         "stage",
         "is_censored",
@@ -140,3 +134,10 @@ def _stays(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
         visit=nw.col("visit").cast(nw.Int64),
         _entered_us=nw.col("_entered_us").fill_null(_BEFORE_ALL),
     )
+    following = nw.col("_entered_us").shift(-1).over(*INCIDENT, order_by=["_entered_us", "visit"])
+    stretches = stays.with_columns(
+        _until_us=following.fill_null(_AFTER_ALL), _last=nw.col("visit").max().over(*INCIDENT)
+    )
+    before = stays.group_by(*INCIDENT).agg(_until_us=nw.col("_entered_us").min(), _last=nw.col("visit").max())
+    before = before.with_columns(visit=nw.lit(_NONE, nw.Int64), _entered_us=nw.lit(_BEFORE_ALL - 1, nw.Int64))
+    return nw.concat([stretches, before], how="diagonal")
