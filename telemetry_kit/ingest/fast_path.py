@@ -26,6 +26,7 @@ from telemetry_kit.schemas.spellings import (
     is_property,
     is_read,
     raw_columns,
+    ways,
 )
 
 if TYPE_CHECKING:
@@ -195,15 +196,19 @@ def unknown_query(path: Path, keys: Keys) -> str | None:
     properties = [key for key in keys.properties if not is_property(key)]
     if not top and not properties:
         return None
-    named = expressions((key, f"json_extract_string(json, {quote_literal(pointer(key))})") for key in keys.top)
+    naming = [key for key, _ in ways((key, "") for key in keys.top).get("event_type", [])]
+    pointers = ", ".join(quote_literal(pointer(key)) for key in naming)
+    cells = f"json_extract_string(json, [{pointers}])" if naming else "NULL"
+    type_name = expressions((key, f"cells[{n}]") for n, key in enumerate(naming, 1)).get("type_name", "NULL")
     wanted = ", ".join(map(quote_literal, {*top, *properties}))
+    # DuckDB reads a line anew for each function of it. Few shapes stand for many lines: their keys are laid out once.
     return f"""
-        SELECT *, 1 AS n FROM (
-            SELECT {named.get("type_name", "NULL")} AS type_name, is_nested,
-                unnest(CASE WHEN is_nested THEN json_keys(json, '$.properties') ELSE json_keys(json) END) AS key
+        SELECT * FROM (
+            SELECT {type_name} AS type_name, found[2] IS NOT NULL AS is_nested,
+                unnest(COALESCE(found[2], found[1])) AS key, n
             FROM (
-                SELECT json, json_type(json, '$.properties') IS NOT DISTINCT FROM 'OBJECT' AS is_nested
-                FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})
-            ) AS held
+                SELECT {cells} AS cells, json_keys(json, ['$', '$.properties']) AS found, count(*) AS n
+                FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS}) GROUP BY ALL
+            ) AS shapes
         ) AS keyed WHERE key IN ({wanted})
     """
