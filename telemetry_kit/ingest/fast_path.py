@@ -201,14 +201,14 @@ def unknown_query(path: Path, keys: Keys) -> str | None:
     cells = f"json_extract_string(json, [{pointers}])" if naming else "NULL"
     type_name = expressions((key, f"cells[{n}]") for n, key in enumerate(naming, 1)).get("type_name", "NULL")
     wanted = ", ".join(map(quote_literal, {*top, *properties}))
-    # DuckDB reads a line anew for each function of it. Few shapes stand for many lines: their keys are laid out once.
+    # DuckDB reads a line anew for each function of it.
+    is_nested, found = "true", "json_keys(json, '$.properties')"
+    if top:
+        is_nested = "json_type(json, '$.properties') IS NOT DISTINCT FROM 'OBJECT'"
+        found = f"CASE WHEN {is_nested} THEN {found} ELSE json_keys(json) END"
     return f"""
-        SELECT * FROM (
-            SELECT {type_name} AS type_name, found[2] IS NOT NULL AS is_nested,
-                unnest(COALESCE(found[2], found[1])) AS key, n
-            FROM (
-                SELECT {cells} AS cells, json_keys(json, ['$', '$.properties']) AS found, count(*) AS n
-                FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS}) GROUP BY ALL
-            ) AS shapes
+        SELECT {type_name} AS type_name, key, is_nested, 1 AS n FROM (
+            SELECT {cells} AS cells, {is_nested} AS is_nested, unnest({found}) AS key
+            FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})
         ) AS keyed WHERE key IN ({wanted})
     """

@@ -207,6 +207,15 @@ def test_lines_that_are_rows_of_a_table_are_read_at_once(make_event, monkeypatch
     assert unknown["detail"].value_counts().to_dict() == {"loaded_by": 3, "Secret": 3}
 
 
+@pytest.mark.parametrize("properties", [None, "x", [1], {}, {"Other": 1}], ids=str)
+def test_of_an_event_without_properties_unknown_keys_are_told_at_the_top(make_event, properties):
+    lines = [json.dumps(make_event(n)) for n in range(3)]
+    odd = flat(make_event(9)) | {"properties": properties, "Secret": 1}
+    short, careful = load([*lines, json.dumps(odd)]), load_carefully([*lines, json.dumps(odd)])
+    pd.testing.assert_frame_equal(short.findings, careful.findings)
+    assert ("Secret" in short.findings["detail"].to_list()) == (not isinstance(properties, dict))
+
+
 @st.composite
 def flat_lines(draw, make_event):
     lines = []
