@@ -6,6 +6,7 @@ the file looks at it by itself.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 from bisect import bisect_right
@@ -73,7 +74,7 @@ def split_bodies(lines: Lines, folder: Path) -> Iterator[Split]:
         size = 0
         with own_disk():
             out = path.open("wb")
-        with out:
+        try:
             while segment is not None and size < SPLIT_UNIT:
                 _add(split.origin, segment, len(split.starts))
                 split.starts.append(split.n_rows)
@@ -89,6 +90,10 @@ def split_bodies(lines: Lines, folder: Path) -> Iterator[Split]:
                 segment, line = next(given, (None, b""))
             with own_disk():
                 out.flush()
+        finally:
+            # What is buffered may find no place on a disk that is full.
+            with contextlib.suppress(OSError):
+                out.close()
         yield split
 
 

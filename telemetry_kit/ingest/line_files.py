@@ -172,5 +172,5 @@ def _broken(connection: duckdb.DuckDBPyConnection, lines: Lines, first: int) -> 
         if size > BROKEN_BYTES:
             return {}
         if is_broken(line):
-            broken[row] = Text(source, record, first + row, line, is_noted=True)
+            broken[row] = Text(source, record, first + row, line)
     return broken

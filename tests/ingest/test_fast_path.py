@@ -207,6 +207,13 @@ def test_lines_that_are_rows_of_a_table_are_read_at_once(make_event, monkeypatch
     assert unknown["detail"].value_counts().to_dict() == {"loaded_by": 3, "Secret": 3}
 
 
+def test_unknown_keys_of_events_that_stand_on_one_line_are_told(make_event):
+    lines = [text_of(make_event(n)) for n in range(3)] + [text_of(make_event(8)) + text_of(make_event(9, Secret="x"))]
+    short, careful = load(lines), load_carefully(lines)
+    pd.testing.assert_frame_equal(short.findings, careful.findings)
+    assert "Secret" in short.findings["detail"].to_list()
+
+
 @pytest.mark.parametrize("properties", [None, "x", [1], {}, {"Other": 1}], ids=str)
 def test_of_an_event_without_properties_unknown_keys_are_told_at_the_top(make_event, properties):
     lines = [json.dumps(make_event(n)) for n in range(3)]
