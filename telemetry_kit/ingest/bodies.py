@@ -142,9 +142,11 @@ def _events(line: bytes, source: int, record: int) -> list[bytes] | None:
 
 def _elements(body: bytes) -> list[bytes]:
     """Return the elements of a body as they came; none where it is not strictly JSON."""
+    import msgspec
+
     try:
         return [bytes(element) for element in _decoder().decode(body).batch]
-    except (ValueError, RecursionError):
+    except (msgspec.MsgspecError, RecursionError):
         return []
 
 
