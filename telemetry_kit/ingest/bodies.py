@@ -38,14 +38,12 @@ _LEFT_OUT = b"x\n"
 class Split:
     """Some lines of a file, and the file with the events that stand in them, one a line.
 
-    ``starts`` tells at which of the ``n_rows`` rows of ``lines`` each row of ``origin`` begins; ``left_out`` are the
-    rows of ``origin`` of which no event was written.
+    ``starts`` tells at which of the ``n_rows`` rows of ``lines`` each row of ``origin`` begins.
     """
 
     lines: Lines
     origin: Lines
     starts: list[int] = field(default_factory=list)
-    left_out: set[int] = field(default_factory=set)
     n_rows: int = 0
 
     def origins_of(self, rows: Iterable[int]) -> list[int]:
@@ -79,10 +77,7 @@ def split_bodies(lines: Lines, folder: Path) -> Iterator[Split]:
                 _add(split.origin, segment, len(split.starts))
                 split.starts.append(split.n_rows)
                 events = _events(line, segment.source, segment.first_line + 1)
-                if events is None:
-                    split.left_out.add(len(split.starts) - 1)
-                    events = [_LEFT_OUT]
-                text = b"".join(events)
+                text = _LEFT_OUT if events is None else b"".join(events)
                 with own_disk():
                     out.write(text)
                 split.n_rows += text.count(b"\n")

@@ -45,6 +45,8 @@ FORMS_SAMPLE = 64
 """How many lines tell which of the members that are no fields of ours are objects."""
 COUNT_BLOCK = 256 * 1024
 """How much is counted at a time: what fits near the processor."""
+IS_TEXT = "COALESCE(starts_with(ltrim(json ->> '$.properties'), '{'), false)"
+"""Tells properties that are the text of an object; where some are objects, those have been told before."""
 KEYS_LIMIT = 200
 """How many keys lines may have in all to be read in one way."""
 DEPTH_LIMIT = 5
@@ -187,10 +189,11 @@ def count_marks(lines: Lines) -> Marks:
     return Marks(n, has_escapes)
 
 
-def unknown_query(path: Path, keys: Keys) -> str | None:
+def unknown_query(path: Path, keys: Keys, *, but: str | None = None) -> str | None:
     """Return the query for ``type_name`` and ``key`` of what is no field of ours; null where no line has such a key.
 
-    That is looked for among the properties, and of an event without them at the top.
+    That is looked for among the properties, and of an event without them at the top. It is not told of an event whose
+    properties are the text of an object, nor of what came from a ``source`` and ``record`` (texts) in the table ``but``.
     """
     top = [key for key in keys.top if not is_known(key) and key not in BESIDE]
     properties = [key for key in keys.properties if not is_property(key)]
@@ -205,10 +208,12 @@ def unknown_query(path: Path, keys: Keys) -> str | None:
     is_nested, found = "true", "json_keys(json, '$.properties')"
     if top:
         is_nested = "json_type(json, '$.properties') IS NOT DISTINCT FROM 'OBJECT'"
-        found = f"CASE WHEN {is_nested} THEN {found} ELSE json_keys(json) END"
+        found = f"CASE WHEN {is_nested} THEN {found} WHEN {IS_TEXT} THEN NULL ELSE json_keys(json) END"
+    places = f"(json ->> '{SOURCE}', json ->> '{RECORD}')"
+    others = f"WHERE {places} NOT IN (SELECT (source, record) FROM {but})" if but else ""
     return f"""
         SELECT {type_name} AS type_name, key, is_nested, 1 AS n FROM (
             SELECT {cells} AS cells, {is_nested} AS is_nested, unnest({found}) AS key
-            FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS})
+            FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS}) {others}
         ) AS keyed WHERE key IN ({wanted})
     """

@@ -20,6 +20,7 @@ from telemetry_kit.ingest.envelopes import (
     properties_sql,
 )
 from telemetry_kit.ingest.events_table import count_rows, create_events, insert_sql
+from telemetry_kit.ingest.fast_path import IS_TEXT
 from telemetry_kit.ingest.formats.json_documents import documents_of
 from telemetry_kit.ingest.line_files import take_lines
 from telemetry_kit.ingest.records import (
@@ -219,7 +220,9 @@ class Intake:
             told = fault or with_names(reason, unclear.get((number, position), ()))
             self.reject(text.source, text.record, event_type, told, raw_text)
         type_name = made.get("type_name", "NULL")
-        counted = "json_type(json) = 'OBJECT' AND NOT is_noted"
+        # What reads lines at once passes properties over that are text.
+        is_text = f"(json_type(json, '$.properties') = 'VARCHAR' AND {IS_TEXT})"
+        counted = f"json_type(json) = 'OBJECT' AND (NOT is_noted OR {is_text})"
         self.note_unknown(f"""
             SELECT {type_name} AS type_name, unnest(json_keys(json)) AS key, false AS is_nested, 1 AS n
             FROM shaped WHERE {counted} AND properties IS NULL

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import contextlib
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from telemetry_kit import temporary
 from telemetry_kit.ingest import fast_path
@@ -14,7 +15,7 @@ from telemetry_kit.schemas import rules
 from telemetry_kit.schemas.rules import REJECTED, VALID, VOID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     import duckdb
 
@@ -85,6 +86,7 @@ def _take_plain(intake: LineTaker, lines: Lines, keys: Keys, *, has_all_keys: bo
     intake.read_at_once.append((read.first, intake.n_files))
     if source == "NULL":
         intake.segments += [(read.first + part.first_row, part.source) for part in lines.segments if part.n_rows]
+    _note_unknown(intake, fast_path.unknown_query(lines.path, keys))
     intake.take_texts(read.broken.values())
     if read.doubtful:
         found = fetch_lines(lines, read.doubtful)
@@ -112,21 +114,36 @@ def _take_split(intake: LineTaker, split: Split, keys: Keys, *, has_all_keys: bo
         return False
     # A body with an event of doubt is looked at as a whole, for its text is one record.
     origins = split.origins_of((*read.broken, *read.doubtful))
-    if origins:
-        _set_void(intake, read.first, [row for origin in origins for row in split.rows_of(origin)])
-        intake.take_texts(
-            Text(source, record, read.first + split.starts[row], line, is_noted=row not in split.left_out)
-            for row, source, record, line in fetch_lines(split.origin, origins)
-        )
+    if not origins:
+        _note_unknown(intake, fast_path.unknown_query(split.lines.path, keys))
+        return True
+    texts = [
+        Text(source, record, read.first + split.starts[row], line)
+        for row, source, record, line in fetch_lines(split.origin, origins)
+    ]
+    rows = [read.first + row for origin in origins for row in split.rows_of(origin)]
+    with _given(intake, row=rows):
+        intake.connection.execute(f"UPDATE events SET status = {VOID} FROM given WHERE events.rowid = given.row")
+    # What is looked at again is noted then.
+    with _given(intake, source=[str(text.source) for text in texts], record=[str(text.record) for text in texts]):
+        _note_unknown(intake, fast_path.unknown_query(split.lines.path, keys, but="given"))
+    intake.take_texts(texts)
     return True
 
 
-def _set_void(intake: LineTaker, first: int, rows: list[int]) -> None:
+def _note_unknown(intake: LineTaker, query: str | None) -> None:
+    if query is not None:
+        intake.note_unknown(query)
+
+
+@contextlib.contextmanager
+def _given(intake: LineTaker, **columns: list[Any]) -> Iterator[None]:
+    """Let a query find columns in the table ``given``."""
     import pyarrow as pa
 
-    intake.connection.register("anew", pa.table({"row": pa.array(rows, pa.int64())}))
-    intake.connection.execute(f"UPDATE events SET status = {VOID} FROM anew WHERE events.rowid = {first} + anew.row")
-    intake.connection.unregister("anew")
+    intake.connection.register("given", pa.table(columns))
+    yield
+    intake.connection.unregister("given")
 
 
 def _read(intake: LineTaker, lines: Lines, keys: Keys, insert: str, *, has_all_keys: bool) -> _Read | None:
@@ -152,9 +169,6 @@ def _read(intake: LineTaker, lines: Lines, keys: Keys, insert: str, *, has_all_k
     doubtful = connection.execute(
         f"SELECT rowid - {first} FROM events WHERE {rows} AND status = {REJECTED} ORDER BY 1"
     ).fetchall()
-    unknown = fast_path.unknown_query(lines.path, keys)
-    if unknown is not None:
-        intake.note_unknown(unknown)
     return _Read(first, broken, [row for (row,) in doubtful if row not in broken])
 
 

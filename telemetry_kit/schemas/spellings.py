@@ -103,8 +103,8 @@ def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str,
     """Return SQL for each field that some key names; where several name it, the first that has a value counts.
 
     ``keys`` are the names of columns, ``properties`` those of an event's properties, each with the SQL for its value.
-    Where records have ``properties`` of their own, ``timestamp`` is as the sender wrote it, and tells the offset of the
-    sender's clock. What makes tables of them has times in a zone of its own.
+    Where a record has ``properties`` of its own, which is a column then, ``timestamp`` is as the sender wrote it, and
+    tells the offset of the sender's clock. What makes tables of them has times in a zone of its own.
     """
     made = {}
     keys, properties = list(keys), list(properties)
@@ -115,7 +115,7 @@ def expressions(keys: Iterable[tuple[str, str]], properties: Iterable[tuple[str,
         made[column] = f"COALESCE({', '.join(way)})" if len(way) > 1 else way[0]
     told = [offset_s_sql(x) for key, x in keys if properties and fold(key) == _WIRE_TIME]
     if told:
-        made["told_offset_s"] = f"COALESCE({', '.join(told)})"
+        made["told_offset_s"] = f"CASE WHEN properties IS NOT NULL THEN COALESCE({', '.join(told)}) END"
     if "event_type" in made:
         made["type_name"] = made.pop("event_type")
     return made

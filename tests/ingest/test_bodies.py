@@ -67,7 +67,7 @@ def test_each_event_of_a_body_is_a_line_with_its_place(tmp_path):
         {"tk_source": 0, "tk_record": 1, "tk_position": 1, "tk_sent": "T", "b": [2, 3]},
         {"tk_source": 0, "tk_record": 3, "tk_position": 0, "event": "page"},
     ]
-    assert (found.starts, found.n_rows, found.left_out) == ([0, 2], 3, set())
+    assert (found.starts, found.n_rows) == ([0, 2], 3)
     assert found.origins_of([2, 1, 0]) == [0, 1]
     assert [found.rows_of(0), found.rows_of(1)] == [range(2), range(2, 3)]
 
@@ -98,7 +98,7 @@ NOT_PLAIN = [
 def test_what_could_be_read_in_two_ways_is_left_to_be_looked_at(tmp_path, line):
     lines, found = split(tmp_path, line, b'{"batch":[{"a":1}]}')
     assert lines[0] == b"x\n"
-    assert found.left_out == {0}
+    assert found.origins_of([0]) == [0]
     assert [raw.strip() for _, _, _, raw in fetch_lines(found.origin, [0])] == [line]
 
 
@@ -211,3 +211,27 @@ def test_bodies_give_the_same_whichever_way_they_are_read(make_event, data):
         patch.setattr(line_files, "BROKEN_LIMIT", data.draw(st.sampled_from([0, 20_000])))
         lines = [written({"batch": [make_event(50)]}), *data.draw(mixed_lines(make_event))]
         assert_equal_logs(load(lines), load_carefully(lines))
+
+
+UNKNOWN = {"Unk": 1}
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        lambda event: written(event(1, **UNKNOWN)) + b",",
+        lambda event: written(event(1, **UNKNOWN)) + written(event(2, **UNKNOWN)),
+        lambda event: written(event(1, **UNKNOWN)) + b'{"event',
+        lambda event: written({"batch": [event(1, **UNKNOWN), event(2) | {"timestamp": "no"}]}),
+        lambda event: written({"batch": [event(1, **UNKNOWN), event(2)]}).replace(b"message-2", b"\xff"),
+        lambda event: written(event(1) | {"properties": json.dumps(event(1, **UNKNOWN)["properties"])}),
+    ],
+    ids=["comma", "two", "cut", "rejected", "no text", "properties as text"],
+)
+@pytest.mark.parametrize("neighbour", ["body", "line"])
+def test_what_is_unknown_of_a_line_depends_on_no_other(make_event, line, neighbour):
+    plain = make_event(50)
+    lines = [written({"batch": [plain]} if neighbour == "body" else plain), line(make_event)]
+    assert_equal_logs(load(lines), load_carefully(lines))
+    told = load(lines).findings.query("finding == 'unknown property'")["n"].sum()
+    assert told == load(lines[1:]).findings.query("finding == 'unknown property'")["n"].sum()

@@ -223,6 +223,19 @@ def test_of_an_event_without_properties_unknown_keys_are_told_at_the_top(make_ev
     assert ("Secret" in short.findings["detail"].to_list()) == (not isinstance(properties, dict))
 
 
+@pytest.mark.parametrize("without_id", [False, True])
+def test_a_row_of_a_table_tells_no_offset_whatever_stands_beside_it(make_event, without_id):
+    identity = {"messageId": None} if without_id else {}
+    row = flat(make_event(5)) | {"timestamp": "2020-11-02T15:30:05+05:30"} | identity
+    event = make_event(6) | {"timestamp": "2020-11-02T15:30:06+05:30"} | identity
+    for lines in ([row], [row, event], [event, row, make_event(7)]):
+        texts = [json.dumps(line) for line in lines]
+        short, careful = load(texts).tasks, load_carefully(texts).tasks
+        pd.testing.assert_frame_equal(short, careful)
+        told = short.set_index("event_timestamp")["utc_offset_s"].dropna()
+        assert len(told) == sum("properties" in line for line in lines)
+
+
 @st.composite
 def flat_lines(draw, make_event):
     lines = []

@@ -264,7 +264,8 @@ class _Reader:
             if len(record.cells) != n_wanted and not is_header:
                 return record._replace(fault=wrong_count(len(record.cells), n_wanted))
             if record.end > first_end and n_wanted >= _ROW_COLUMNS:
-                inside = self.data[first_end : record.end].splitlines()
+                # The last line lies behind the quote in part.
+                inside = self.data[first_end : record.end].splitlines()[:-1]
                 if any(part.count(self.delimiter) == n_wanted - 1 for part in inside):
                     return record._replace(fault=OPEN)
         return record

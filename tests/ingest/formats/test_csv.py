@@ -192,6 +192,15 @@ def test_the_text_of_all_records_is_all_of_the_file_but_its_header(text):
     assert pieces == [line for line in text.encode().splitlines() if line.strip()]
 
 
+@pytest.mark.parametrize("place", range(4))
+def test_a_line_end_in_any_cell_is_one_of_its_characters(place):
+    row = ["1", "2", "3", "4"]
+    row[place] = '"see log\nred, then green"'
+    _, cells, damages = read("id,user_id,event,team_id\n" + ",".join(row) + "\n5,6,7,8\n")
+    row[place] = "see log\nred, then green"
+    assert (cells, damages) == ({2: row, 4: ["5", "6", "7", "8"]}, {})
+
+
 _QUOTED = st.one_of(
     st.sampled_from(["", "0", "é", '""', '"a"', '"é"', '" b "', '"="', "'"]),
     st.sampled_from(['"a,b"', '"a""b"', '"a\nb"', '"a\\"', 'a"b', '"', '="7"', '"a"b', '"stamp"']),
