@@ -193,7 +193,7 @@ def unknown_query(path: Path, keys: Keys, *, but: str | None = None) -> str | No
     """Return the query for ``type_name`` and ``key`` of what is no field of ours; null where no line has such a key.
 
     That is looked for among the properties, and of an event without them at the top. It is not told of an event whose
-    properties are the text of an object, nor of what came from a ``source`` and ``record`` (texts) in the table ``but``.
+    properties are the text of an object, nor of what came from a ``source`` and ``record`` in the table ``but``.
     """
     top = [key for key in keys.top if not is_known(key) and key not in BESIDE]
     properties = [key for key in keys.properties if not is_property(key)]
