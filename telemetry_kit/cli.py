@@ -61,6 +61,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with _ended_by_signals(), warnings.catch_warnings():
             warnings.showwarning = show_once()
+            if options.run is not _schema:
+                # To import it once more, as what is put away would after an interrupt, ends the process.
+                import duckdb  # noqa: F401
             status = options.run(options)
             sys.stdout.flush()
     except BrokenPipeError:
@@ -75,7 +78,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = complain(f"{error.filename or 'system'}: {error.strerror or error}")
     except MemoryError:
         status = complain("memory ran out; convert and report need a bounded amount (--memory-limit)")
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, RuntimeError) as error:
+        # DuckDB says in these words that it was interrupted.
+        if isinstance(error, RuntimeError) and str(error) != "Query interrupted":
+            raise
         status = complain("interrupted", ENDED_BY + signal.SIGINT)
     except _Ended as end:
         status = complain(str(end), ENDED_BY + end.number)

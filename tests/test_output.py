@@ -390,7 +390,8 @@ def test_a_signal_ends_a_command_and_leaves_nothing(tmp_path, number):
             time.sleep(0.01)
         process.send_signal(number)
         _, told = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    # Where C was imported just then, Python ends itself by the signal; to a shell both are the same.
+    assert process.returncode in (128 + number, -number)
     assert told.count("\n") == 1
     assert list(folder.iterdir()) == []
     assert not out.exists()
