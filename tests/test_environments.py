@@ -84,6 +84,21 @@ def test_memory_that_runs_out_is_told_as_that(monkeypatch, capsys):
     assert told.count("\n") == 1
 
 
+def test_a_query_that_was_interrupted_is_told_as_that_and_no_other_error_is(monkeypatch, capsys):
+    def ends(told):
+        def end(_):
+            raise RuntimeError(told)
+
+        monkeypatch.setattr(cli, "_schema", end)
+
+    ends("Query interrupted")
+    assert main(["schema"]) == 130
+    assert capsys.readouterr().err == "telemetry-kit: interrupted\n"
+    ends("something else")
+    with pytest.raises(RuntimeError, match="something else"):
+        main(["schema"])
+
+
 def test_who_interrupts_the_command_while_it_is_being_loaded_gets_one_line(tmp_path):
     # As soon as it begins to import, it is interrupted.
     (tmp_path / "pandas.py").write_text("import os, signal, time\nos.kill(os.getpid(), signal.SIGINT)\ntime.sleep(9)\n")

@@ -142,8 +142,10 @@ def _given(intake: LineTaker, **columns: list[Any]) -> Iterator[None]:
     import pyarrow as pa
 
     intake.connection.register("given", pa.table(columns))
-    yield
-    intake.connection.unregister("given")
+    try:
+        yield
+    finally:
+        intake.connection.unregister("given")
 
 
 def _read(intake: LineTaker, lines: Lines, keys: Keys, insert: str, *, has_all_keys: bool) -> _Read | None:

@@ -41,6 +41,7 @@ def test_rows_and_different_values_are_counted_nulls_among_them(as_kind):
     assert tk.n_distinct(frame, "a") == 3
     assert tk.n_distinct(frame, "a", "b") == 3
     assert tk.n_distinct(frame, "b", "b") == 2
+    assert tk.n_distinct(as_kind(ROWS.rename(columns={"a": "_n"})), "_n") == 3
 
 
 def test_the_rows_of_some_incidents_are_found_in_their_order(as_kind):

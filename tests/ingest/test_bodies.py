@@ -4,8 +4,8 @@ import json
 import tempfile
 from pathlib import Path
 
-import pandas as pd
 import pytest
+from both_ways import assert_equal_logs, one_by_one
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -18,23 +18,16 @@ def written(event):
     return json.dumps(event, separators=(",", ":")).encode()
 
 
-def load(lines, **settings_):
+def load(lines):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "events.jsonl")
         path.write_bytes(b"\n".join(lines) + b"\n")
-        return tk.load_events(path, **settings_)
+        return tk.load_events(path)
 
 
-def load_carefully(lines, **settings_):
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(line_files, "may_hold_bodies", lambda _: False)
-        patch.setattr(fast_path, "list_keys", lambda *_, **__: fast_path.Keys([], [], are_plain=False))
-        return load(lines, **settings_)
-
-
-def assert_equal_logs(left, right):
-    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "findings"):
-        pd.testing.assert_frame_equal(getattr(left, part), getattr(right, part))
+def load_carefully(lines):
+    with one_by_one():
+        return load(lines)
 
 
 @pytest.fixture

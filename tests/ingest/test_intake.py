@@ -3,12 +3,12 @@
 import contextlib
 import json
 
-import pandas as pd
 import pytest
+from both_ways import assert_equal_logs, one_by_one
 
 import telemetry_kit as tk
 from telemetry_kit.engine import connections
-from telemetry_kit.ingest import duplicates, events_table, fast_path, intake
+from telemetry_kit.ingest import duplicates, events_table, intake
 
 
 @pytest.fixture
@@ -23,25 +23,13 @@ def load(tmp_path):
     return load
 
 
-@pytest.fixture
-def carefully(monkeypatch):
-    """Return what another function returns when every line is read the careful way."""
-
-    def carefully(function, *arguments):
-        with monkeypatch.context() as patch:
-            patch.setattr(fast_path, "list_keys", lambda *_, **__: fast_path.Keys([], [], are_plain=False))
-            return function(*arguments)
-
-    return carefully
-
-
-def assert_equal_logs(left, right):
-    for part in ("incident", "tasks", "playbook", "quarantine", "audit", "findings"):
-        pd.testing.assert_frame_equal(getattr(left, part), getattr(right, part))
+def carefully(function, *arguments):
+    with one_by_one():
+        return function(*arguments)
 
 
 @pytest.mark.slow
-def test_both_ways_agree_about_everything(load, carefully, make_event):
+def test_both_ways_agree_about_everything(load, make_event):
     plain = [make_event(n, ("tasks", "incident", "playbook")[n % 3]) for n in range(30)]
     odd = [
         *plain,
@@ -83,7 +71,7 @@ def test_a_line_with_other_keys_behind_the_plain_ones_is_read(load, make_event, 
     assert account(log) == {"read": 6, "valid": 6, "duplicate": 0, "rejected": 0, "other": 0}
 
 
-def test_what_is_a_text_in_the_first_lines_may_be_anything_later(load, carefully, make_event):
+def test_what_is_a_text_in_the_first_lines_may_be_anything_later(load, make_event):
     plain = [make_event(n) | {"anonymousId": "a", "channel": "c"} for n in range(70)]
     values = enumerate([5, None, True, {"a": "b"}, 1.5, "text"], 70)
     odd = [make_event(n, Extra=1) | {"anonymousId": value, "channel": "c"} for n, value in values]
@@ -179,7 +167,7 @@ def test_ties_in_time_keep_the_order_of_arrival(load, make_event, has_junk):
     assert ids[:4] + ids[5:] == [event["messageId"] for event in events if "messageId" in event]
 
 
-def test_unknown_properties_are_named_and_counted_and_never_loaded(load, carefully, make_event):
+def test_unknown_properties_are_named_and_counted_and_never_loaded(load, make_event):
     events = [make_event(n, "playbook", Secret="secret words", Channel={"a": 1}, **{"a\0b\n": 1}) for n in range(3)]
     events += [make_event(3, "playbook", NumMembers="x", Secret="secret words"), make_event(4, "frontend", Secret="no")]
     for log in (load(*events), carefully(load, *events)):

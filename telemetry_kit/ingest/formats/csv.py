@@ -2,7 +2,8 @@
 
 A quote opens a quoted cell only at the beginning of a cell, as RFC 4180 has it; elsewhere it is a character. Lines end
 in LF, CRLF or CR, mixed too. A line without any quote is a record whatever surrounds it, so that such lines are split
-many at a time; any other is read cell by cell. What reads a record tells where it ends, and the next begins there.
+many at a time, and so are those whose quotes stand around whole cells; any other is read cell by cell. What reads a
+record tells where it ends, and the next begins there.
 """
 
 from __future__ import annotations
@@ -154,7 +155,7 @@ class _Reader:
 
         Where a line is of another kind, fewer are looked at the next time, and not before some records have been read.
         """
-        if self.n_to_read or self.header is None or self.is_first or self.fault or len(self.delimiter) > 1:
+        if self.n_to_read or self.header is None or self.is_first or self.fault:
             self.n_to_read = max(self.n_to_read - 1, 0)
             return False
         part = self._whole_lines(min(self.at + self.n_to_look_at, len(self.data)))
