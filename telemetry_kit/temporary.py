@@ -5,6 +5,7 @@ Their names tell the machine (or the container) and the process they belong to, 
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import functools
 import hashlib
@@ -43,6 +44,27 @@ def scratch(prefix: str = PREFIX) -> Iterator[Path]:
         yield Path(name)
     finally:
         shutil.rmtree(name, ignore_errors=True)
+
+
+@functools.cache
+def kept() -> Path:
+    """Return a temporary directory of this process, which goes when it ends.
+
+    Raises
+    ------
+    ResourceError
+        Where it cannot be made.
+    """
+    held = scratch()
+    folder = held.__enter__()
+    atexit.register(_leave, held, os.getpid())
+    return folder
+
+
+def _leave(held: contextlib.AbstractContextManager[Path], process: int) -> None:
+    """Remove a temporary directory of a process; one that was forked from it leaves it alone."""
+    if os.getpid() == process:
+        held.__exit__(None, None, None)
 
 
 def owned(prefix: str) -> str:

@@ -32,6 +32,8 @@ def connect(path: Path | None = None) -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(":memory:" if path is None else path)
     connection.execute("SET TimeZone = 'UTC'")
+    # Otherwise its allocator keeps what a query took, beside what Python takes for the result.
+    connection.execute("SET allocator_background_threads = true")
     # Without ipywidgets, DuckDB shows no progress in Jupyter anyway, but takes any setting of it for an error.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
         connection.execute("SET enable_progress_bar = false")

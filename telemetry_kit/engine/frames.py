@@ -16,14 +16,16 @@ import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
+from telemetry_kit import temporary
 from telemetry_kit.engine.checks import check_columns, check_frame, check_times, is_time
 from telemetry_kit.engine.connections import shared_connection, within_memory
 from telemetry_kit.engine.times import as_lazy, is_spark
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.quoting import quote_identifier
+from telemetry_kit.quoting import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+    from pathlib import Path
 
     import pyarrow as pa
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
@@ -35,6 +37,10 @@ MANY_ROWS = 200_000
 """How many rows of numbers and ids come at a time where there can be very many."""
 PIECE_ROWS = 12_000_000
 """About how many rows a DuckDB with 2 GB groups and sorts without going to disk."""
+FEW_ROWS = 500_000
+"""Up to how many rows a persisted frame of DuckDB stays in memory."""
+_KINDS_OF_FILES = {"BIGINT", "BOOLEAN", "DATE", "DOUBLE", "INTEGER", "TIMESTAMP WITH TIME ZONE", "VARCHAR"}
+"""The types that come out of a file as they went in."""
 _persisted = itertools.count(1)
 
 
@@ -192,10 +198,33 @@ def persist_rows(frame: IntoFrameT) -> IntoFrameT:
         return native.collect().lazy()  # type: ignore[no-any-return]
     if not opened.implementation.is_duckdb():
         return native.cache()  # type: ignore[no-any-return]
-    table = f"telemetry_kit_{next(_persisted)}"
     with within_memory(native):
-        native.query("_given", f"CREATE TEMP TABLE {table} AS FROM _given").fetchall()
-    return native.query("_given", f"FROM {table}")  # type: ignore[no-any-return]
+        return _persist_relation(native)  # type: ignore[no-any-return]
+
+
+def _persist_relation(rows: Any) -> Any:  # noqa: ANN401 - a relation, whose queries DuckDB types as optional
+    """Persist a relation in a temporary table of its connection; many rows in a file, and not in memory."""
+    import duckdb
+
+    name = f"telemetry_kit_{next(_persisted)}"
+    source = "_given"
+    file: Path | None = None
+    if {str(kind) for kind in rows.types} <= _KINDS_OF_FILES:
+        file = temporary.kept() / f"{name}.parquet"
+        source = f"read_parquet({quote_literal(str(file))})"
+        try:
+            rows.write_parquet(str(file))
+        except duckdb.PermissionException:
+            # The connection may touch no file.
+            file, source = None, "_given"
+        else:
+            ((n_rows,),) = rows.query("_given", f"SELECT count(*) FROM {source}").fetchall()
+            if n_rows > FEW_ROWS:
+                return rows.query("_given", f"FROM {source}")
+    rows.query("_given", f"CREATE TEMP TABLE {name} AS FROM {source}").fetchall()
+    if file is not None:
+        file.unlink()
+    return rows.query("_given", f"FROM {name}")
 
 
 def give_back(result: nw.LazyFrame[Any], like: IntoFrameT) -> IntoFrameT:

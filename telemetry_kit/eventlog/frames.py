@@ -10,6 +10,8 @@ from telemetry_kit import engine
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
@@ -31,7 +33,8 @@ def persist(frame: IntoFrameT) -> IntoFrameT:
     -------
     frame
         Of the same kind. A frame in memory is returned as it is. Polars keeps the rows in memory; DuckDB in a temporary
-        table of the frame's connection, which goes to disk where its memory ends; Spark and Ibis in their cache.
+        table of the frame's connection, or of more than half a million rows in a temporary file, until the process
+        ends; Spark and Ibis in their cache.
 
     Raises
     ------
@@ -118,13 +121,15 @@ def n_distinct(frame: IntoFrame, *columns: str) -> int:
     return int(engine.collect(rows.select(nw.len().alias("n")))["n"].iloc[0])
 
 
-def to_pandas(frame: IntoFrame, *, limit: int | None = None) -> pd.DataFrame:
+def to_pandas(frame: IntoFrame, *, columns: Sequence[str] | None = None, limit: int | None = None) -> pd.DataFrame:
     """Collect a frame of any kind as pandas.
 
     Parameters
     ----------
     frame
         A frame of any kind.
+    columns
+        Only these columns, in this order; by default all.
     limit
         At most how many rows, the first ones where the frame keeps its rows in order; by default all.
 
@@ -137,7 +142,7 @@ def to_pandas(frame: IntoFrame, *, limit: int | None = None) -> pd.DataFrame:
     Raises
     ------
     ParameterError
-        Where ``frame`` is no frame, or ``limit`` is below zero.
+        Where ``frame`` is no frame, or lacks one of ``columns``, or ``limit`` is below zero.
 
     Examples
     --------
@@ -149,5 +154,10 @@ def to_pandas(frame: IntoFrame, *, limit: int | None = None) -> pd.DataFrame:
     """
     if limit is not None and limit < 0:
         raise ParameterError("limit", limit, "a number of rows, 0 or more")
-    rows = engine.open_frame(frame, [], parameter="frame")
+    wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+    if wanted == []:
+        raise ParameterError("columns", columns, "the names of columns")
+    rows = engine.open_frame(frame, wanted or [], parameter="frame", named=wanted)
+    if wanted is not None:
+        rows = rows.select(*dict.fromkeys(wanted))
     return engine.collect(rows if limit is None else rows.head(limit))

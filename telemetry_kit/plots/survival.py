@@ -225,8 +225,8 @@ def _draw(
         places = style.panels(ax, titles, below=below, down=24, across=max(44, name_width))
         drawn = [[replace(curve, rows=_of_stage(curve.rows, stage)) for curve in curves] for stage in stages]
     times = groups.numbers(table["time_s"])
-    # What happened, and not how long was watched, tells which axis shows it.
-    happened = times[groups.numbers(table["n_observed"]) > 0]
+    # What happened, and not how long was watched, tells which axis shows it; a row can stand for many ends.
+    happened = np.repeat(times, groups.numbers(table["n_observed"]).astype(np.int64))
     log = scales.is_long_tailed(happened if len(happened) else times)
     lowest, highest = scales.log_limits(times[times > 0]) if log else (0.0, float(max(times.max(), 1.0)) * 1.01)
     for place, of_place in zip(places, drawn, strict=True):

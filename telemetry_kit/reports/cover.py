@@ -111,7 +111,6 @@ def cover_of(names: Sequence[str], account: Account, asked: Asked) -> dict[str, 
         "version": importlib.metadata.version("telemetry-kit"),
         "command": " ".join(["telemetry-kit report", *names, "--out report", *asked.words]),
         "digest": digest_of_inputs(account.inputs)[:16],
-        "tables": asked.tables,
     }
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from telemetry_kit import temporary
 from telemetry_kit.errors import ReportError
+from telemetry_kit.reports.kernel import FOLDER, FORMAT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 PARAMETERS_TAG = "parameters"
-EXTENSION = "telemetry_kit.reports.tables"
+EXTENSION = "telemetry_kit.reports.kernel"
 OPENING = "from telemetry_kit.reports.prepared import open_prepared as tk_open_prepared"
 """What the parameters of a report need."""
 STARTUP_S = 600
@@ -59,7 +60,13 @@ def read_notebook(path: Path) -> NotebookNode:
 
 
 def execute_notebook(
-    notebook: NotebookNode, name: str, parameters: Mapping[str, str], on_cell: Callable[[], None]
+    notebook: NotebookNode,
+    name: str,
+    parameters: Mapping[str, str],
+    on_cell: Callable[[], None],
+    *,
+    tables: Path,
+    tables_as: str = "csv",
 ) -> None:
     """Execute a notebook in place, with the cell tagged ``parameters`` replaced.
 
@@ -76,6 +83,10 @@ def execute_notebook(
         For each variable, the Python expression that it gets.
     on_cell
         Called after each code cell.
+    tables
+        An empty directory for the files of the tables that its cells show.
+    tables_as
+        In which format tables are written.
 
     Raises
     ------
@@ -88,6 +99,7 @@ def execute_notebook(
     from nbclient.exceptions import CellControlSignal, CellExecutionError, DeadKernelError
 
     _set_parameters(notebook, parameters)
+    own = {FOLDER: str(tables.absolute()), FORMAT: tables_as}
     # The paths of sockets must be short.
     with temporary.scratch("tk-") as folder:
         manager = AsyncKernelManager(
@@ -106,7 +118,7 @@ def execute_notebook(
             extra_arguments=[f"--InteractiveShellApp.extra_extensions={EXTENSION}"],
             on_cell_executed=lambda **_: on_cell(),
         )
-        executing = client.async_execute(cleanup_kc=True, cwd=str(folder), env=_environment(folder))
+        executing = client.async_execute(cleanup_kc=True, cwd=str(folder), env=_environment(folder) | own)
         # In a thread of its own, nbclient leaves the signals alone: an interrupt arrives here, and ends the kernel.
         try:
             with ThreadPoolExecutor(max_workers=1) as thread:

@@ -1,20 +1,21 @@
 """An executed notebook -> its exhibits: the tables and figures that its cells are tagged to give away.
 
-A cell tagged ``table:NAME`` shows a pandas frame, which becomes ``tables/NAME.csv``; a cell tagged ``figure:NAME``
-draws a figure, which becomes ``figures/NAME.svg``. What the cell says as Markdown is the title of its exhibit, and
-after the first paragraph its description. The tag stands in the notebook's metadata, so the notebook itself needs
-nothing but the public names of the package.
+A cell tagged ``table:NAME`` shows a pandas frame, which becomes ``tables/NAME.csv``, or a file of another format; a
+cell tagged ``figure:NAME`` draws a figure, which becomes ``figures/NAME.svg``. What the cell says as Markdown is the
+title of its exhibit, and after the first paragraph its description. The tag stands in the notebook's metadata, so the
+notebook itself needs nothing but the public names of the package.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from telemetry_kit.errors import ReportError
 from telemetry_kit.reports.execution import tags_of
-from telemetry_kit.reports.tables import ARROW
+from telemetry_kit.reports.kernel import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from nbformat import NotebookNode
 
 Kind = Literal["table", "figure"]
-MIMETYPES: dict[Kind, str] = {"table": "text/csv", "figure": "image/svg+xml"}
-FILES: dict[Kind, str] = {"table": "tables/{}.csv", "figure": "figures/{}.svg"}
+MIMETYPES: dict[Kind, str] = {"table": TABLE, "figure": "image/svg+xml"}
+FOLDERS: dict[Kind, str] = {"table": "tables", "figure": "figures"}
 _TAG = re.compile(r"(table|figure):([a-z0-9]+(?:-[a-z0-9]+)*)")
 
 
@@ -34,6 +35,7 @@ class Exhibit:
     kind: Kind
     name: str
     content: str
+    """The SVG of a figure; of a table the path of its file."""
     said: str = ""
     """What its cell says of it, as Markdown: the first paragraph is its title."""
     code: str = ""
@@ -43,12 +45,8 @@ class Exhibit:
     @property
     def path(self) -> str:
         """Where the exhibit's file lies in the report."""
-        return FILES[self.kind].format(self.name)
-
-    def path_as(self, tables: str) -> str:
-        """Where its file lies where tables are written in another format; no table needs one that has no types."""
-        is_other = self.kind == "table" and tables != "csv" and ARROW in self.bundle
-        return self.path.removesuffix("csv") + tables if is_other else self.path
+        end = ".svg" if self.kind == "figure" else Path(self.content).suffix
+        return f"{FOLDERS[self.kind]}/{self.name}{end}"
 
     @property
     def anchor(self) -> str:
@@ -105,7 +103,7 @@ def exhibits_of(cell: NotebookNode, notebook: str) -> Iterator[Exhibit]:
     for tag in tags_of(cell):
         match = _TAG.fullmatch(tag)
         if match is None:
-            if tag.startswith(tuple(f"{kind}:" for kind in FILES)):
+            if tag.startswith(tuple(f"{kind}:" for kind in FOLDERS)):
                 raise ReportError(notebook, f"the tag {tag!r} is no name: expected small letters, digits and hyphens")
             continue
         kind: Kind = "table" if match[1] == "table" else "figure"

@@ -10,7 +10,7 @@ import pandas as pd
 
 from telemetry_kit.analyses.flow import incident_flow
 from telemetry_kit.analyses.playbooks import playbook_sizes, playbook_snapshot
-from telemetry_kit.analyses.servers import observed_until, recording_eras, server_activity
+from telemetry_kit.analyses.servers import observed_until, recording_eras, server_overview
 from telemetry_kit.analyses.stages import (
     incident_durations,
     last_stage_reached,
@@ -48,7 +48,7 @@ class Tables(NamedTuple):
     """The tables behind the first page, without groups."""
 
     eras: pd.DataFrame
-    activity: pd.DataFrame
+    servers: pd.DataFrame
     ends: pd.DataFrame
     flow: pd.DataFrame
     silence: pd.DataFrame
@@ -101,7 +101,7 @@ def compute_tables(log: EventLog[Any]) -> Tables:
     snapshot = playbook_snapshot(log.playbook, as_of=log.cutoff)
     return Tables(
         eras=recording_eras(log),
-        activity=server_activity(log),
+        servers=server_overview(log),
         ends=time_to_end(incident_durations(log.incident, **bounds)),
         flow=incident_flow(log.incident, **bounds),
         silence=silence,
@@ -165,8 +165,8 @@ def cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Mapping[st
 def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Mapping[str, str]) -> Iterator[Card]:
     if len(tables.flow):
         sums, last = tables.flow[["n_started", "n_ended"]].sum(), tables.flow.iloc[-1]
-        days, most = tables.activity["date"], tables.flow["n_open_max"].max()
-        span = count((days.max() - days.min()).days + 1, "day")
+        first, most = tables.servers["first_day"].min(), tables.flow["n_open_max"].max()
+        span = count((tables.servers["last_day"].max() - first).days + 1, "day")
         unknown = f"; of {last['n_unknown']:,} more nobody knows" if last["n_unknown"] else ""
         for what, name, n, of in (
             ("Incidents started", changes.STARTED, sums["n_started"], f"in {span}"),
@@ -215,12 +215,10 @@ def _other_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: Map
         of = f"on {count(row['n_servers'], 'server')}, not deleted"
         change = _counted(told.get(changes.PLAYBOOKS, ""), row["n"])
         yield Card("Playbooks", f"{row['n']:,}", of, change, *links.get("playbook-sizes", ()))
-    if len(tables.activity):
-        days = tables.activity["date"]
-        of = f"from {day(days.min())} to {day(days.max())}"
-        n_servers = tables.activity["server_id"].nunique()
+    if len(tables.servers):
+        of = f"from {day(tables.servers['first_day'].min())} to {day(tables.servers['last_day'].max())}"
         change = told.get(changes.SERVERS, "")
-        yield Card("Servers active", f"{n_servers:,}", of, change, *links.get("server-activity", ()))
+        yield Card("Servers active", f"{len(tables.servers):,}", of, change, *links.get("server-activity", ()))
 
 
 def _interval(row: Mapping[Any, Any]) -> str:
@@ -245,7 +243,7 @@ def alerts(log: EventLog[Any], tables: Tables) -> list[str]:
     told = []
     if log.audit["n_rejected"].any():
         told.append(sentences.rejected(log.audit))
-    n_servers = int(tables.activity["server_id"].nunique())
+    n_servers = len(tables.servers)
     if (
         n_servers > 1
         and tables.completion["n_completed"].any()
@@ -356,8 +354,8 @@ def first_page(
         # What rests on one server says so where it stands.
         warnings.simplefilter("ignore", OneClusterWarning)
         tables = compute_tables(log)
-    n_servers = tables.activity["server_id"].nunique()
-    n_events = int(tables.activity[["n_incident", "n_tasks", "n_playbook"]].to_numpy().sum())
+    n_servers = len(tables.servers)
+    n_events = int(tables.servers[["n_incident", "n_tasks", "n_playbook"]].to_numpy().sum())
     said = None if changed is None else changes_said(*changed)
     way = ("#changes", "What changed") if said and said["table"] else ()
     news = [Finding(text, *way) for text in said["sentences"]] if said else []

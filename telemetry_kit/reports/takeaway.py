@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import datetime as dt
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import pandas as pd
 
 from telemetry_kit.errors import MissingExtraError, ParameterError
-from telemetry_kit.reports.tables import ARROW
+from telemetry_kit.reports.tables import csv_lines, with_named_index
 from telemetry_kit.reports.wording import is_null
 
 if TYPE_CHECKING:
@@ -17,9 +16,9 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from telemetry_kit.reports.exhibits import Exhibit
-
 TableFormat = Literal["csv", "xlsx", "parquet"]
+MOST_ROWS = 1_048_575
+"""How many rows a sheet has below its header."""
 _CREATED = dt.datetime(2020, 1, 1)  # noqa: DTZ001 - a workbook's time has no zone, and has to be the same each time
 
 
@@ -42,33 +41,47 @@ def check_format(tables: str) -> None:
             raise MissingExtraError("a workbook", "lab") from error
 
 
-def write_table(exhibit: Exhibit, path: Path, tables: str) -> None:
-    """Write the table of an exhibit to a file.
+def write_table(frame: pd.DataFrame, place: Path, tables: str) -> Path:
+    """Write a table to a file.
 
     Parameters
     ----------
-    exhibit
-        A table.
-    path
-        The file.
+    frame
+        Any table; a named index becomes its first columns.
+    place
+        The file without the end of its name.
     tables
-        Its format.
+        Its format. What that cannot hold, because Arrow has no type for it or a workbook has too few rows, is CSV.
+
+    Returns
+    -------
+    pathlib.Path
+        The file.
     """
-    arrow = exhibit.bundle.get(ARROW)
-    if tables == "csv" or arrow is None:
-        path.write_text(exhibit.content, encoding="utf-8", newline="\n")
-    elif tables == "parquet":
+    arrow = None if tables == "csv" else _table_to_arrow(frame)
+    if arrow is None or (tables == "xlsx" and len(arrow) > MOST_ROWS):
+        path = place.with_name(f"{place.name}.csv")
+        with path.open("w", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(csv_lines(frame))
+        return path
+    path = place.with_name(f"{place.name}.{tables}")
+    if tables == "parquet":
         import pyarrow.parquet as pq
 
-        pq.write_table(_read(arrow), path)
+        pq.write_table(arrow, path)
     else:
-        _write_workbook(_read(arrow).to_pandas(), path)
+        _write_workbook(arrow.to_pandas(), path)
+    return path
 
 
-def _read(arrow: str) -> pa.Table:
+def _table_to_arrow(frame: pd.DataFrame) -> pa.Table | None:
+    """Return a table as Arrow has it; none where its columns hold what Arrow has no type for."""
     import pyarrow as pa
 
-    return pa.ipc.open_stream(base64.b64decode(arrow)).read_all()
+    try:
+        return pa.Table.from_pandas(with_named_index(frame), preserve_index=False).replace_schema_metadata()
+    except (pa.ArrowException, TypeError, ValueError):
+        return None
 
 
 def _write_workbook(table: pd.DataFrame, path: Path) -> None:

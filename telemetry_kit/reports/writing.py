@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ from telemetry_kit.reports.prepared import (
     write_labelled,
 )
 from telemetry_kit.reports.tables import table_to_csv
-from telemetry_kit.reports.takeaway import check_format, write_table
+from telemetry_kit.reports.takeaway import check_format
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -173,7 +174,9 @@ def write_report(
             def on_cell(name: str = chapter.name) -> None:
                 on_progress(next(steps), total, name)
 
-            executed.append(_execute(chapter, account, asked, period, on_cell))
+            tables_of = scratch / "tables" / chapter.name
+            tables_of.mkdir(parents=True)
+            executed.append(_execute(chapter, account, asked, period, on_cell, tables=tables_of))
         changed = _changes(source, scratch, asked)
         _write_pages(folder, executed, account, names_of(source), asked, changed=changed)
         failed = [chapter.error for chapter in executed if chapter.error]
@@ -285,7 +288,9 @@ def _openings(key: Path | None, asked: Asked) -> dict[str, Any]:
     }
 
 
-def _execute(chapter: Chapter, account: Account, asked: Asked, period: Freq, on_cell: Callable[[], None]) -> Chapter:
+def _execute(
+    chapter: Chapter, account: Account, asked: Asked, period: Freq, on_cell: Callable[[], None], *, tables: Path
+) -> Chapter:
     """Execute a notebook; one that fails tells why, and the others go on."""
     from telemetry_kit.reports.execution import execute_notebook
 
@@ -300,7 +305,7 @@ def _execute(chapter: Chapter, account: Account, asked: Asked, period: Freq, on_
     }
     on_cell()
     try:
-        execute_notebook(chapter.notebook, chapter.name, parameters, on_cell)
+        execute_notebook(chapter.notebook, chapter.name, parameters, on_cell, tables=tables, tables_as=asked.tables)
     except ReportError as error:
         return replace(chapter, error=str(error))
     for text in _warnings_of(chapter.notebook):
@@ -334,13 +339,13 @@ def _write_pages(
 
     written: set[str] = set()
     for exhibit in (exhibit for chapter in chapters for exhibit in chapter.exhibits):
-        path = folder / exhibit.path_as(asked.tables)
+        path = folder / exhibit.path
         if path.name in written:
             raise ReportError(exhibit.path, "two cells are tagged for it, expected one")
         written.add(path.name)
         path.parent.mkdir(exist_ok=True)
         if exhibit.kind == "table":
-            write_table(exhibit, path, asked.tables)
+            shutil.copyfile(exhibit.content, path)
         else:
             _write(path, described(exhibit))
     cover = cover_of(names, account, asked)

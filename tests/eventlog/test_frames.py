@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 import telemetry_kit as tk
-from telemetry_kit import engine
+from telemetry_kit import engine, temporary
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError
 
@@ -33,6 +33,39 @@ def test_what_is_kept_no_longer_asks_where_it_came_from():
     connection.execute("INSERT INTO numbers VALUES (2)")
     assert tk.to_pandas(kept)["n"].to_list() == [1]
     assert tk.n_distinct(connection.table("numbers"), "n") == 2
+
+
+@pytest.mark.parametrize("few_rows", [10, 1000])
+def test_many_rows_are_kept_in_a_file_and_few_in_memory(few_rows, monkeypatch, tmp_path):
+    monkeypatch.setattr(engine.frames, "FEW_ROWS", few_rows)
+    folder = tmp_path / "[a]*?"
+    folder.mkdir()
+    monkeypatch.setattr(temporary, "kept", lambda: folder)
+    connection = connections.connect()
+    rows = connection.sql("""
+        SELECT i AS n, i / 7 AS share, 'x' || i % 5 AS text, i % 2 = 0 AS flag, nullif(i, 3)::INTEGER AS small,
+            TIMESTAMPTZ '2020-10-01 12:00:00.000001+00' + to_days(i::INT) AS at, DATE '2020-10-01' AS day
+        FROM range(100) AS numbers(i)
+    """)
+    kept = tk.persist(rows)
+    assert len(list(folder.iterdir())) == (few_rows < 100)
+    assert kept.types == rows.types
+    assert kept.to_arrow_table() == rows.to_arrow_table()
+
+
+def test_what_a_file_would_not_give_back_as_it_was_is_kept_in_memory(monkeypatch):
+    monkeypatch.setattr(engine.frames, "FEW_ROWS", 0)
+    connection = connections.connect()
+    rows = connection.sql("SELECT sum(i) AS n, [i] AS list FROM range(3) AS numbers(i) GROUP BY i ORDER BY i")
+    kept = tk.persist(rows)
+    assert (kept.types, kept.fetchall()) == (rows.types, rows.fetchall())
+
+
+def test_a_connection_that_may_touch_no_file_keeps_its_rows_in_memory(monkeypatch):
+    monkeypatch.setattr(engine.frames, "FEW_ROWS", 0)
+    connection = connections.connect()
+    connection.execute("SET enable_external_access = false")
+    assert tk.persist(connection.sql("SELECT 1 AS n")).fetchall() == [(1,)]
 
 
 def test_rows_and_different_values_are_counted_nulls_among_them(as_kind):
@@ -63,6 +96,11 @@ def test_the_first_rows_come_home_alone_where_that_is_asked(as_kind):
     assert len(tk.to_pandas(as_kind(ROWS), limit=0)) == 0
 
 
+def test_only_the_wanted_columns_come_home(as_kind):
+    assert tk.to_pandas(as_kind(ROWS), columns=["b", "a", "b"]).columns.to_list() == ["b", "a"]
+    assert tk.to_pandas(as_kind(ROWS), columns="a", limit=1).to_dict("list") == {"a": [1]}
+
+
 def test_what_is_no_frame_is_one_clear_line():
     for function in (tk.persist, tk.n_distinct, tk.to_pandas):
         with pytest.raises(ParameterError, match="frame: got 'list', expected a frame"):
@@ -71,6 +109,10 @@ def test_what_is_no_frame_is_one_clear_line():
         tk.n_distinct(ROWS, "c")
     with pytest.raises(ParameterError, match="limit: got -1, expected a number of rows, 0 or more"):
         tk.to_pandas(ROWS, limit=-1)
+    with pytest.raises(ParameterError, match="frame has no column 'c'"):
+        tk.to_pandas(ROWS, columns=["a", "c"])
+    with pytest.raises(ParameterError, match=r"columns: got \[\], expected the names of columns"):
+        tk.to_pandas(ROWS, columns=[])
 
 
 @pytest.mark.parametrize("ask", [tk.persist, tk.to_pandas, tk.n_distinct])

@@ -23,58 +23,11 @@ COUNTS = tuple(f"n_{event_type}" for event_type in schemas.EVENT_TYPES)
 WINDOWS = (1, 7, 30)
 
 
-class Calendar(NamedTuple):
-    """Every day of every server, server after server, with what happened on it; and the last day of the log.
+class _Days(NamedTuple):
+    """The first day of a log with an event, and its last: that of the cutoff where it has one. Days since 1970."""
 
-    ``server`` is a place among the ``names``. There can be very many days, so that numbers are as small as they can be.
-    """
-
-    names: pd.Series
-    server: NDArray[np.int32]
-    day: NDArray[np.int32]
-    counts: dict[str, NDArray[np.int32]]
-    last_day: int
-
-
-def _calendar(log: Log, freq: Freq) -> Calendar:
-    """Count events and distinct users for every day of a server from its first event on.
-
-    Parameters
-    ----------
-    log
-        An ``EventLog``, or a mapping with its three frames.
-    freq
-        The period to whose end the days of a server go on after its last event, though not beyond the last day of the
-        log.
-
-    Returns
-    -------
-    Calendar
-        The servers in natural order, their days since 1970, and for each day ``n_incident``, ``n_tasks``,
-        ``n_playbook``, ``n_users`` (users on their first day of the period) and ``active_<w>`` (distinct users over
-        the ``w`` days that end with it).
-
-    Notes
-    -----
-    A user who is seen on a day counts on that day and the ``w - 1`` after it, and counts once where such stretches
-    overlap. So the number of users goes up on a day that the stretch of the user's last day does not reach, and down
-    ``w`` days after a day whose own stretch ends before the user's next day. The engine adds up those steps for each
-    day of a server; their running sum is the number of distinct users. No day is held against more than its two
-    neighbours.
-    """
-    events = open_log(log, ["server_id", "user_actual_id"]).with_columns(_day=nw.col("_us") // engine.DAY_US)
-    known: dict[Any, int] = {}
-    parts = []
-    for piece in engine.pieces(events, "server_id"):
-        part = _add_up(piece, freq)
-        servers = number_values(part.pop("server_id"), known)
-        parts.append(pd.DataFrame({name: part[name].to_numpy(np.int32) for name in part}).assign(_server=servers))
-    cutoff = getattr(log, "cutoff", None)
-    names = pd.DataFrame({"server_id": pd.array(list(known), dtype="str")})
-    daily = pd.concat(parts, ignore_index=True)
-    daily["_server"] = group_rows(names, ["server_id"]).of[daily["_server"]].astype(np.int32)
-    sorted_names = sort_rows(names, ["server_id"])["server_id"]
-    return _fill_days(daily, sorted_names, freq, None if pd.isna(cutoff) else engine.epoch_us(cutoff))
+    first: int
+    last: int
 
 
 def _add_up(events: nw.LazyFrame[Any], freq: Freq) -> pd.DataFrame:
@@ -100,10 +53,39 @@ def _add_up(events: nw.LazyFrame[Any], freq: Freq) -> pd.DataFrame:
     return engine.collect(daily)
 
 
-def _fill_days(daily: pd.DataFrame, names: pd.Series, freq: Freq, cutoff: int | None) -> Calendar:
-    days, of = daily["_day"].to_numpy(np.int64), daily["_server"].to_numpy()
-    final = max(int(days.max(initial=0)), (cutoff or 0) // engine.DAY_US)
-    first, latest = np.full(len(names), final), np.zeros(len(names), np.int64)
+def _fill_days(daily: pd.DataFrame, of: NDArray[np.intp], freq: Freq, final: int) -> dict[str, NDArray[np.int32]]:
+    """Count events and distinct users for every day of each server from its first event on.
+
+    The days of a server go on to the end of the period of its last event, though not beyond the ``final`` day.
+
+    Parameters
+    ----------
+    daily
+        What ``_add_up`` counts.
+    of
+        The servers of its rows, numbered from 0 without a gap.
+    freq
+        The period.
+    final
+        The last day of the log.
+
+    Returns
+    -------
+    dict
+        Server after server, and day after day: ``server`` and ``day``, and for each day ``n_incident``, ``n_tasks``,
+        ``n_playbook``, ``n_users`` (users on their first day of the period) and ``active_<w>`` (distinct users over
+        the ``w`` days that end with it).
+
+    Notes
+    -----
+    A user who is seen on a day counts on that day and the ``w - 1`` after it, and counts once where such stretches
+    overlap. So the number of users goes up on a day that the stretch of the user's last day does not reach, and down
+    ``w`` days after a day whose own stretch ends before the user's next day. The engine adds up those steps for each
+    day of a server; their running sum is the number of distinct users. No day is held against more than its two
+    neighbours.
+    """
+    days, n_servers = daily["_day"].to_numpy(np.int64), int(of.max(initial=-1)) + 1
+    first, latest = np.full(n_servers, final), np.zeros(n_servers, np.int64)
     np.minimum.at(first, of, days)
     np.maximum.at(latest, of, days)
     last = np.minimum(last_days(periods_of(latest, freq), freq), final)
@@ -126,7 +108,31 @@ def _fill_days(daily: pd.DataFrame, names: pd.Series, freq: Freq, cutoff: int | 
         running -= np.repeat((running[begins] - change[begins]), lengths)
         counts[f"active_{window}"] = running.astype(np.int32)
     day = np.arange(lengths.sum(), dtype=np.int32) - np.repeat(begins - first, lengths).astype(np.int32)
-    return Calendar(names, np.repeat(np.arange(len(names), dtype=np.int32), lengths), day, counts, final)
+    return {"server": np.repeat(np.arange(n_servers, dtype=np.int32), lengths), "day": day, **counts}
+
+
+def _by_period(counts: dict[str, NDArray[np.int32]], freq: Freq) -> dict[str, NDArray[np.int32]]:
+    """Add the days of each server up to periods, and put the number of the period in the place of the day."""
+    server, day = counts.pop("server"), counts.pop("day")
+    period = periods_of(day.astype(np.int64), freq).astype(np.int32)
+    counts["n_days_active"] = (counts["active_1"] > 0).astype(np.int32)
+    if freq != "D":
+        # The days of a server's period stand together.
+        begins = np.flatnonzero((np.diff(server, prepend=-1) != 0) | (np.diff(period, prepend=-1) != 0))
+        ends = np.append(begins[1:], period.size)[: begins.size] - 1
+        latest = {name: counts[name][ends] for name in (f"active_{window}" for window in WINDOWS)}
+        counts = {name: np.add.reduceat(counts[name], begins) for name in counts} | latest
+        server, period = server[begins], period[begins]
+    return {"server": server, "period": period, **counts}
+
+
+def _days_of(events: nw.LazyFrame[Any], log: Log) -> _Days:
+    (bounds,) = engine.collect(events.select(first=nw.col("_day").min(), last=nw.col("_day").max())).to_dict("records")
+    cutoff = getattr(log, "cutoff", None)
+    until = 0 if pd.isna(cutoff) else engine.epoch_us(cutoff) // engine.DAY_US
+    if pd.isna(bounds["first"]):
+        return _Days(until, until)
+    return _Days(int(bounds["first"]), max(int(bounds["last"]), until))
 
 
 def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
@@ -190,24 +196,29 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
     2           1    1    2    2
     """
     check_freq(freq)
-    names, server, day, counts, last_day = _calendar(log, freq)
-    period, first_day = periods_of(day.astype(np.int64), freq), int(day.min(initial=last_day))
-    counts["n_days_active"] = (counts["active_1"] > 0).astype(np.int32)
-    if freq != "D":
-        # The days of a server's period stand together.
-        begins = np.flatnonzero((np.diff(server, prepend=-1) != 0) | (np.diff(period, prepend=-1) != 0))
-        ends = np.append(begins[1:], period.size)[: begins.size] - 1
-        latest = {name: counts[name][ends] for name in (f"active_{window}" for window in WINDOWS)}
-        counts = {name: np.add.reduceat(counts[name], begins) for name in counts} | latest
-        server, period = server[begins], period[begins]
+    events = open_log(log, ["server_id", "user_actual_id"]).with_columns(_day=nw.col("_us") // engine.DAY_US)
+    first_day, last_day = _days_of(events, log)
+    known: dict[Any, int] = {}
+    made = []
+    # A server's days stand in one piece. There can be very many, so that numbers are as small as they can be.
+    for piece in engine.pieces(events, "server_id"):
+        daily = _add_up(piece, freq)
+        numbers = number_values(daily.pop("server_id"), known)
+        of, distinct = pd.factorize(numbers)
+        part = _by_period(_fill_days(daily.astype(np.int32), of, freq, last_day), freq)
+        made.append(part | {"server": distinct[part["server"]]})
+    names = pd.DataFrame({"server_id": pd.array(list(known), dtype="str")})
+    server = group_rows(names, ["server_id"]).of[_joined(made, "server")].astype(np.int32)
+    order = np.argsort(server, kind="stable")
+    period = _joined(made, "period")[order].astype(np.int64)
     ends = last_days(period, freq)
     is_complete = (first_days(period, freq) >= first_day) & (ends < last_day)
 
     def whole(name: str) -> pd.api.extensions.ExtensionArray:
-        return pd.array(counts.pop(name), dtype="Int64")
+        return pd.array(_joined(made, name)[order], dtype="Int64")
 
     columns = {
-        "server_id": names.array.take(server),
+        "server_id": sort_rows(names, ["server_id"])["server_id"].array.take(server[order]),
         "date": dates(np.minimum(ends, last_day)),
         **{name: whole(name) for name in COUNTS},
         **{name: whole(f"active_{window}") for name, window in zip(("dau", "wau", "mau"), WINDOWS, strict=True)},
@@ -216,3 +227,8 @@ def server_activity(log: Log, *, freq: Freq = "D") -> pd.DataFrame:
         "is_complete": pd.array(is_complete, dtype="boolean"),
     }
     return pd.DataFrame(columns, copy=False)
+
+
+def _joined(parts: list[dict[str, NDArray[np.int32]]], name: str) -> NDArray[np.int32]:
+    """Join a column of the parts, and let go of it there."""
+    return np.concatenate([part.pop(name) for part in parts])

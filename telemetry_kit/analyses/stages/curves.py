@@ -33,6 +33,16 @@ CURVE_COLUMNS = {
 }
 
 
+MANY_TIMES = 10_000
+"""From how many times on a curve is thinned that is to be."""
+AXIS_PARTS = 1_000
+"""Into how many parts an axis is cut to thin a curve: each is narrower than a line."""
+_MINUTE, _HOUR, _DAY, _YEAR = 60, 3600, 86_400, 365 * 86_400
+_STEPS = ((1, 60), (5, 60), (_MINUTE, 60), (5 * _MINUTE, 48), (_HOUR, 96), (_DAY, 400), (50 * _DAY, 32), (_YEAR, 80))
+ROUND_S = np.array([step * n for step, most in _STEPS for n in range(1, most + 1)], np.float64)
+"""Round lengths of time, from a second to eighty years: all that an axis is marked with are among them."""
+
+
 class Counts(NamedTuple):
     """What stands behind a curve.
 
@@ -67,12 +77,32 @@ def curve_of(
 
 
 def points_of(
-    durations: pd.DataFrame, *, duration: str, is_censored: str, level: float, entry: str | None = None
+    durations: pd.DataFrame, *, duration: str, is_censored: str, level: float, thin: bool, entry: str | None = None
 ) -> dict[str, np.ndarray]:
     """Return the curve of the durations that are known, point by point, as ``CURVE_COLUMNS``."""
     curve, counts = curve_of(durations, duration=duration, is_censored=is_censored, level=level, entry=entry)
+    if thin and curve.time.size > MANY_TIMES:
+        curve = thinned(curve)
     same = (np.broadcast_to(n, curve.time.size) for n in (counts.n_servers, counts.n_clusters))
     return dict(zip(CURVE_COLUMNS, (*curve, *same), strict=True))
+
+
+def thinned(curve: stats.SurvivalCurve) -> stats.SurvivalCurve:
+    """Return a curve at those of its times between which a picture shows nothing, whatever its axis.
+
+    An axis of time, or of its logarithm, is cut into ``AXIS_PARTS``: of each the first time and the last stay. So does
+    the first at or after every one of ``ROUND_S``, where pictures say how many are at risk. Ends and censorings are
+    counted since the time before that stays, so that they add up to the same.
+    """
+    time = curve.time
+    first, last = time[time > 0][0], time[-1]
+    parts = np.concatenate([np.linspace(time[0], last, AXIS_PARTS), np.geomspace(first, last, AXIS_PARTS)])
+    begins = np.searchsorted(time, parts)
+    at_risk = np.searchsorted(time, ROUND_S)
+    places = np.unique(np.clip(np.concatenate([begins - 1, begins, at_risk]), 0, time.size - 1))
+    begins = np.append(0, places[:-1] + 1)
+    counts = {name: np.add.reduceat(getattr(curve, name), begins) for name in ("n_observed", "n_censored")}
+    return stats.SurvivalCurve(*(values[places] for values in curve))._replace(**counts)
 
 
 def quartiles_of(curve: stats.SurvivalCurve) -> dict[str, float]:

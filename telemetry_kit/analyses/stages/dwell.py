@@ -107,7 +107,12 @@ def stage_dwell(
 
 
 def stage_survival(
-    visits: IntoFrame, *, by: str | Sequence[str] | None = None, cluster: str = "server_id", level: float = 0.95
+    visits: IntoFrame,
+    *,
+    by: str | Sequence[str] | None = None,
+    cluster: str = "server_id",
+    level: float = 0.95,
+    thin: bool = False,
 ) -> pd.DataFrame:
     r"""Return the share of visits still in each stage as time goes by: Kaplan-Meier curves with their bands.
 
@@ -123,6 +128,10 @@ def stage_survival(
         ``"team_id"``.
     level
         Confidence level of the pointwise band.
+    thin
+        Of a curve of more than 10,000 times, tell only those that a picture can show, 5,000 at most: it looks the same,
+        and takes far less memory. Its numbers are those of the whole curve; ends and censorings are counted since the
+        row before.
 
     Returns
     -------
@@ -174,7 +183,7 @@ def stage_survival(
     dwells, groups = _collect_dwells(visits, by, cluster, reserved=["stage", *CURVE_COLUMNS], level=level)
 
     def columns(part: pd.DataFrame) -> dict[str, Any]:
-        return points_of(part, **_NAMES, level=level)
+        return points_of(part, **_NAMES, level=level, thin=thin)
 
     table = tabulate(dwells, [*groups, "stage"], columns, CURVE_COLUMNS, level=level)
     return warned(name_statuses(table, visits), cluster)

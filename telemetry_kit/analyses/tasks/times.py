@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
@@ -19,6 +20,7 @@ from telemetry_kit.analyses.tasks.state_changes import (
     state,
 )
 from telemetry_kit.engine.grouping import Groups
+from telemetry_kit.engine.ordering import number_values
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -193,12 +195,16 @@ def time_to_completion(
         own = nw.when(is_untimed).then(_UNTIMED + code).otherwise(code)
         kinds = nw.when(nw.col("completer") == kind).then(own).otherwise(kinds)
     elapsed_s = nw.col("_elapsed_us").cast(nw.Float64) / engine.MICROSECONDS
-    table = engine.collect_arrow(timed.select(*keys, _elapsed_s=elapsed_s, _kind=kinds.cast(nw.Int16)))
-    named = engine.arrow_to_pandas(table.select(keys))
-    numbers = {name: table[name].to_numpy() for name in ("_elapsed_s", "_kind")}
-    numbers["_cluster"] = named[cluster].factorize(use_na_sentinel=False)[0]
-    values = pd.DataFrame({**named[groups], **numbers}, copy=False)
-    del named, table  # The text of the clusters can go.
+    wanted = timed.select(*keys, _elapsed_s=elapsed_s, _kind=kinds.cast(nw.Int16))
+    known: dict[Any, int] = {}
+
+    def numbered(part: pd.DataFrame) -> pd.DataFrame:
+        numbers = {"_kind": part["_kind"].to_numpy(np.int16), "_cluster": number_values(part[cluster], known)}
+        return part[[*groups, "_elapsed_s"]].assign(**numbers)
+
+    # The ids of all clusters are never in memory together.
+    with closing(engine.parts(wanted.to_native(), engine.MANY_ROWS)) as parts:
+        values = pd.concat(map(numbered, parts), ignore_index=True)
 
     def columns(rows: pd.DataFrame, groups: Groups) -> dict[str, Any]:
         of_both = groups.of * _N_KINDS

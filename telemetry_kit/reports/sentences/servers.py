@@ -21,7 +21,7 @@ def server_activity(table: pd.DataFrame) -> str:
     Parameters
     ----------
     table
-        As ``tk.server_activity`` returns it.
+        As ``tk.server_activity`` or ``tk.server_overview`` returns it.
 
     Returns
     -------
@@ -37,11 +37,12 @@ def server_activity(table: pd.DataFrame) -> str:
     ... }))
     '2 servers sent 6 events from 2 Nov 2020 to 3 Nov 2020.'
     """
-    check_columns(table, ("server_id", "date", *_EVENTS))
+    days = ("first_day", "last_day") if "first_day" in table else ("date", "date")
+    check_columns(table, ("server_id", *days, *_EVENTS))
     if table.empty:
         return "No server sent an event of these types."
     n_events = int(table[list(_EVENTS)].to_numpy().sum())
-    first, last = table["date"].min(), table["date"].max()
+    first, last = table[days[0]].min(), table[days[1]].max()
     sent = f"{count(table['server_id'].nunique(), 'server')} sent {count(n_events, 'event')}"
     return f"{sent} from {day(first)} to {day(last)}."
 
