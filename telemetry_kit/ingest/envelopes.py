@@ -13,7 +13,8 @@ from telemetry_kit.schemas import spellings
 from telemetry_kit.schemas.names import quote_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
 
     import duckdb
     import pyarrow as pa
@@ -101,18 +102,19 @@ def _pairs(text: str) -> dict[str, str | None] | None:
     return found
 
 
-def open_envelopes(connection: duckdb.DuckDBPyConnection) -> None:
+def open_envelopes(connection: duckdb.DuckDBPyConnection, known: Mapping[str, AbstractSet[tuple[str, ...]]]) -> None:
     """Put into the table ``texts``, instead of records in envelopes, what these hold.
 
     A record is in an envelope where it has no properties of an event, but a member that names the fields of one: as
-    Elasticsearch, Kafka Connect, Debezium and collectors of logs write them, as an object or as its text.
+    Elasticsearch, Kafka Connect, Debezium and collectors of logs write them, as an object or as its text. Where one
+    record with the same keys has an event in a member, or is ``known`` to have had one, this member is what all hold.
     """
     for _ in range(_DEPTH):
         connection.execute(
             "UPDATE texts SET json = json ->> '$' WHERE is_json AND json_type(json) = 'VARCHAR' "
             "AND json_valid(json ->> '$') AND json_type(json ->> '$') = 'OBJECT'"
         )
-        if not _open_once(connection):
+        if not _open_once(connection, known):
             break
     # A value may lie in two: the milliseconds of a date.
     pattern = quote_literal(_TYPED)
@@ -122,7 +124,7 @@ def open_envelopes(connection: duckdb.DuckDBPyConnection) -> None:
     )
 
 
-def _open_once(connection: duckdb.DuckDBPyConnection) -> bool:
+def _open_once(connection: duckdb.DuckDBPyConnection, known: Mapping[str, AbstractSet[tuple[str, ...]]]) -> bool:
     shapes = connection.execute(
         "SELECT DISTINCT json_keys(json) FROM texts WHERE is_json AND json_type(json) = 'OBJECT'"
     ).fetchall()
@@ -141,8 +143,10 @@ def _open_once(connection: duckdb.DuckDBPyConnection) -> bool:
             f"SELECT json_keys(json), min(held) FROM ({opened}) AS opened WHERE held IS NOT NULL "
             "GROUP BY json_keys(json), json_keys(held)"
         ).fetchall()
-        wanted = [around for around, one in held if around in outer and holds_event(one)]
-        for around in {tuple(keys) for keys in wanted}:
+        found = {tuple(around) for around, one in held if around in outer and holds_event(one)}
+        # Only what is there can be opened: whoever opens nothing has come to the end.
+        found |= {tuple(around) for around, _ in held} & known.get(key, frozenset())
+        for around in found:
             listed = ", ".join(map(quote_literal, around))
             connection.execute(
                 f"UPDATE texts SET json = {inner} WHERE is_json AND json_type(json) = 'OBJECT' "

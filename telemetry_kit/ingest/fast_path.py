@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.ingest.bodies import BESIDE, POSITION, RECORD, SENT, SOURCE
 from telemetry_kit.ingest.compression import BLOCK
 from telemetry_kit.ingest.envelopes import may_be_envelope, names_event, pointer
+from telemetry_kit.ingest.splitting import BESIDE, POSITION, RECORD, SENT, SOURCE
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.spellings import (
     expressions,
@@ -56,11 +56,15 @@ Forms = dict[str, Any]
 
 
 class Keys(NamedTuple):
-    """The keys that lines have: at the top, and among the properties; whether every line is one event."""
+    """The keys that lines have: at the top, and among the properties.
+
+    ``are_plain`` tells whether every line is one event, ``have_envelopes`` whether some line may lie in an envelope.
+    """
 
     top: list[str]
     properties: list[str]
     are_plain: bool
+    have_envelopes: bool = False
 
     @property
     def have_bodies(self) -> bool:
@@ -85,12 +89,13 @@ def list_keys(connection: duckdb.DuckDBPyConnection, path: Path, *, sample: bool
     is_wire = any("event" in top and "properties" in top for top, _ in shapes)
     is_flat = any(names_event(top) for top, _ in shapes)
     is_twice = any(len(set(part)) < len(part) for shape in shapes for part in shape)
-    has_bodies = any("batch" in top or may_be_envelope(top) for top, _ in shapes)
+    has_bodies, has_envelopes = any("batch" in top for top, _ in shapes), any(may_be_envelope(top) for top, _ in shapes)
     top = sorted({key for keys, _ in shapes for key in keys})
     properties = sorted({key for _, keys in shapes for key in keys})
     held = [key for key in top if is_properties(key)]
     is_event = (is_wire and held == ["properties"] and _can_be_struct(properties)) or (is_flat and not held)
-    return Keys(top, properties, is_event and _can_be_struct(top) and not is_twice and not has_bodies)
+    are_plain = is_event and _can_be_struct(top) and not (is_twice or has_bodies or has_envelopes)
+    return Keys(top, properties, are_plain, has_envelopes)
 
 
 def _can_be_struct(keys: Iterable[str]) -> bool:

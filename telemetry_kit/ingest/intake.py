@@ -68,6 +68,8 @@ class Intake:
         self.unknown: Counter[tuple[str | None, str]] = Counter()
         self.segments: list[tuple[int, int]] = []
         self.beside: list[str] = []
+        # In which envelopes of the file that is being taken events are known to lie.
+        self.opened: dict[str, set[tuple[str, ...]]] = {}
         self.n_files = 0
         self.read_at_once: list[tuple[int, int]] = []
         self.generated: list[str] = []
@@ -135,7 +137,7 @@ class Intake:
             for number in self._register(chunk):
                 text = chunk[number]
                 self.reject(text.source, text.record, None, json_fault(text.raw), text.raw.strip(b"\r\n"))
-        open_envelopes(self.connection)
+        open_envelopes(self.connection, self.opened)
         # A body is its events; whatever stands around them is no record.
         came = "number, source, record, place, is_noted"
         self.connection.execute(f"""

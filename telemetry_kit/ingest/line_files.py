@@ -1,4 +1,4 @@
-"""Files of JSON lines -> an ``Intake``: read at once where they hold plain events, alone or in bodies."""
+"""Files of JSON lines -> an ``Intake``: read at once where they hold plain events, alone, in bodies or in envelopes."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from telemetry_kit import temporary
 from telemetry_kit.ingest import fast_path
-from telemetry_kit.ingest.bodies import POSITION, RECORD, SOURCE, may_hold_bodies, split_bodies
+from telemetry_kit.ingest.bodies import events_of_body, may_hold_bodies
 from telemetry_kit.ingest.events_table import count_rows, insert_sql
 from telemetry_kit.ingest.lines import fetch_lines
+from telemetry_kit.ingest.opened_lines import LineOpener
 from telemetry_kit.ingest.records import Text, is_broken
+from telemetry_kit.ingest.splitting import POSITION, RECORD, SOURCE, split_lines
 from telemetry_kit.schemas import rules
 from telemetry_kit.schemas.rules import REJECTED, VALID, VOID
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import duckdb
 
-    from telemetry_kit.ingest.bodies import Split
     from telemetry_kit.ingest.fast_path import Keys
     from telemetry_kit.ingest.lines import Lines
+    from telemetry_kit.ingest.splitting import Split
 
 BROKEN_LIMIT = 20_000
 """How many lines may be no JSON, so that they are taken out of the count of a file."""
@@ -37,6 +39,7 @@ class LineTaker(Protocol):
     n_files: int
     read_at_once: list[tuple[int, int]]
     segments: list[tuple[int, int]]
+    opened: dict[str, set[tuple[str, ...]]]
 
     def take_texts(self, texts: Iterable[Text]) -> None:
         """Take lines the careful way."""
@@ -58,17 +61,23 @@ class _Read(NamedTuple):
 
 def take_lines(intake: LineTaker, lines: Lines) -> None:
     """Take a file of JSON lines."""
+    intake.opened.clear()
     if may_hold_bodies(lines):
-        _take_bodies(intake, lines)
+        _take_apart(intake, lines, events_of_body)
         return
-    expected = fast_path.list_keys(intake.connection, lines.path, sample=True)
-    if expected.are_plain and _take_plain(intake, lines, expected):
+    keys = fast_path.list_keys(intake.connection, lines.path, sample=True)
+    if keys.are_plain and _take_plain(intake, lines, keys):
         return
-    keys = fast_path.list_keys(intake.connection, lines.path)
-    if keys.are_plain and _take_plain(intake, lines, keys, has_all_keys=True):
-        return
+    if not keys.have_envelopes:
+        keys = fast_path.list_keys(intake.connection, lines.path)
+        if keys.are_plain and _take_plain(intake, lines, keys, has_all_keys=True):
+            return
     if keys.have_bodies:
-        _take_bodies(intake, lines)
+        _take_apart(intake, lines, events_of_body)
+    elif keys.have_envelopes:
+        opener = LineOpener()
+        intake.opened = opener.opened
+        _take_apart(intake, lines, opener)
     else:
         _take_carefully(intake, lines)
 
@@ -94,10 +103,10 @@ def _take_plain(intake: LineTaker, lines: Lines, keys: Keys, *, has_all_keys: bo
     return True
 
 
-def _take_bodies(intake: LineTaker, lines: Lines) -> None:
-    """Take lines of which some are bodies, some as many events at a time as have room on the disk."""
+def _take_apart(intake: LineTaker, lines: Lines, events_of: Callable[[bytes], Iterable[list[bytes]] | None]) -> None:
+    """Take lines that are bodies or in envelopes, as many events at a time as have room on the disk."""
     with temporary.scratch() as folder:
-        for split in split_bodies(lines, folder):
+        for split in split_lines(lines, folder, events_of):
             expected = fast_path.list_keys(intake.connection, split.lines.path, sample=True)
             if expected.are_plain and _take_split(intake, split, expected):
                 continue
@@ -107,12 +116,12 @@ def _take_bodies(intake: LineTaker, lines: Lines) -> None:
 
 
 def _take_split(intake: LineTaker, split: Split, keys: Keys, *, has_all_keys: bool = False) -> bool:
-    """Take the events of bodies, with the keys that are expected; false, and nothing taken, where some have others."""
+    """Take the events of lines, with the keys that are expected; false, and nothing taken, where some have others."""
     insert = insert_sql(SOURCE, RECORD, position=POSITION, n_members="n_members")
     read = _read(intake, split.lines, keys, insert, has_all_keys=has_all_keys)
     if read is None:
         return False
-    # A body with an event of doubt is looked at as a whole, for its text is one record.
+    # A line with an event of doubt is looked at as a whole, for its text is one record.
     origins = split.origins_of((*read.broken, *read.doubtful))
     if not origins:
         _note_unknown(intake, fast_path.unknown_query(split.lines.path, keys))

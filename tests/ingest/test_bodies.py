@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import telemetry_kit as tk
-from telemetry_kit.ingest import bodies, fast_path, intake, line_files
+from telemetry_kit.ingest import bodies, fast_path, intake, line_files, splitting
 from telemetry_kit.ingest.lines import Lines, Segment, fetch_lines
 
 
@@ -49,7 +49,7 @@ def split(tmp_path, *lines):
     """Return what is written of lines, event by event, and the rows of those of which nothing is."""
     path = tmp_path / "bodies.jsonl"
     path.write_bytes(b"\n".join(lines) + b"\n")
-    (found,) = bodies.split_bodies(Lines(path, [Segment(0, 0, None)]), tmp_path)
+    (found,) = splitting.split_lines(Lines(path, [Segment(0, 0, None)]), tmp_path, bodies.events_of_body)
     return [line for _, _, _, line in fetch_lines(found.lines)], found
 
 
@@ -79,6 +79,7 @@ NOT_PLAIN = [
     b'{"batch":[{"a":1}],"sentAt":5}',
     b'{"batch":[{"a":1}],"sentAt":"T","sentAt":"U"}',
     b'{"batch":[{"a":1}],"x":"\xff"}',
+    b'{"batch":[{"a":1}],"x":"\\ud800"}',
     b'{"batch":[{"a":1}],\r"x":1}',
     b'{"batch":[{"tk_record":1}]}',
     b'[{"batch":[{"a":1}]}]',
@@ -128,9 +129,9 @@ def test_when_a_body_was_sent_tells_when_its_events_arrived(make_event):
     assert_equal_logs(load([body]), load_carefully([body]))
 
 
-@pytest.mark.parametrize("unit", [1, 3000, bodies.SPLIT_UNIT])
+@pytest.mark.parametrize("unit", [1, 3000, splitting.SPLIT_UNIT])
 def test_however_much_is_read_at_a_time_the_places_are_the_same(make_event, unit, monkeypatch):
-    monkeypatch.setattr(bodies, "SPLIT_UNIT", unit)
+    monkeypatch.setattr(splitting, "SPLIT_UNIT", unit)
     events = [make_event(n) for n in range(12)]
     bad = make_event(20) | {"timestamp": "no"}
     lines = [written({"batch": events[:5]}), b"", written(bad), b"junk", written({"batch": [bad, *events[5:], 7]})]
@@ -200,7 +201,7 @@ def mixed_lines(draw, make_event):
 @given(data=st.data())
 def test_bodies_give_the_same_whichever_way_they_are_read(make_event, data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(bodies, "SPLIT_UNIT", data.draw(st.sampled_from([1, 2000, bodies.SPLIT_UNIT])))
+        patch.setattr(splitting, "SPLIT_UNIT", data.draw(st.sampled_from([1, 2000, splitting.SPLIT_UNIT])))
         patch.setattr(line_files, "BROKEN_LIMIT", data.draw(st.sampled_from([0, 20_000])))
         lines = [written({"batch": [make_event(50)]}), *data.draw(mixed_lines(make_event))]
         assert_equal_logs(load(lines), load_carefully(lines))
