@@ -33,17 +33,11 @@ def scratch(prefix: str = PREFIX) -> Iterator[Path]:
     ResourceError
         Where it cannot be made.
     """
+    folder = _made(prefix)
     try:
-        remove_dead(Path(tempfile.gettempdir()), prefix)
-        name = tempfile.mkdtemp(prefix=owned(prefix))
-    except OSError as error:
-        raise ResourceError(
-            f"temporary files cannot be written: {error.strerror}; TMPDIR names another place"
-        ) from None
-    try:
-        yield Path(name)
+        yield folder
     finally:
-        shutil.rmtree(name, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @functools.cache
@@ -55,16 +49,25 @@ def kept() -> Path:
     ResourceError
         Where it cannot be made.
     """
-    held = scratch()
-    folder = held.__enter__()
-    atexit.register(_leave, held, os.getpid())
+    folder = _made(PREFIX)
+    atexit.register(_leave, folder, os.getpid())
     return folder
 
 
-def _leave(held: contextlib.AbstractContextManager[Path], process: int) -> None:
-    """Remove a temporary directory of a process; one that was forked from it leaves it alone."""
+def _leave(folder: Path, process: int) -> None:
+    """Remove the directory of a process; one that was forked from it leaves it alone."""
     if os.getpid() == process:
-        held.__exit__(None, None, None)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _made(prefix: str) -> Path:
+    try:
+        remove_dead(Path(tempfile.gettempdir()), prefix)
+        return Path(tempfile.mkdtemp(prefix=owned(prefix)))
+    except OSError as error:
+        raise ResourceError(
+            f"temporary files cannot be written: {error.strerror}; TMPDIR names another place"
+        ) from None
 
 
 def owned(prefix: str) -> str:

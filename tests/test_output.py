@@ -139,6 +139,31 @@ def test_a_dead_owner_is_told_from_a_live_one(tmp_path, monkeypatch):
     assert [path.name for path in tmp_path.iterdir()] == ["telemetry-kit-of-somebody"]
 
 
+_PERSISTED = """
+import os, pathlib, sys
+import telemetry_kit as tk
+from telemetry_kit import engine, temporary
+
+engine.frames.FEW_ROWS = 0
+log = tk.scan_events(tk.samples() / "recorded-autumn")
+visits = tk.persist(tk.stage_visits(log.incident, cutoff=log.cutoff))
+if os.fork() == 0:
+    sys.exit()
+os.wait()
+print(len(list(temporary.kept().iterdir())), tk.n_distinct(visits) > 0)
+"""
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no fork")
+def test_what_is_persisted_on_the_disk_goes_with_its_process_and_with_no_other(tmp_path):
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    told = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", _PERSISTED], env=environment, capture_output=True, text=True, check=True
+    )
+    assert told.stdout.splitlines()[-1] == "1 True", told.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.slow
 def test_commands_that_are_killed_leave_the_earlier_output_or_the_new_one():
     # A part of what ``python tests/support/killed_writers.py 50 1`` tries.

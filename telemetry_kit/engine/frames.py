@@ -18,7 +18,7 @@ import pandas as pd
 
 from telemetry_kit import temporary
 from telemetry_kit.engine.checks import check_columns, check_frame, check_times, is_time
-from telemetry_kit.engine.connections import shared_connection, within_memory
+from telemetry_kit.engine.connections import own_resources, shared_connection, within_memory
 from telemetry_kit.engine.times import as_lazy, is_spark
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.quoting import quote_identifier, quote_literal
@@ -198,7 +198,7 @@ def persist_rows(frame: IntoFrameT) -> IntoFrameT:
         return native.collect().lazy()  # type: ignore[no-any-return]
     if not opened.implementation.is_duckdb():
         return native.cache()  # type: ignore[no-any-return]
-    with within_memory(native):
+    with own_resources(), within_memory(native):
         return _persist_relation(native)  # type: ignore[no-any-return]
 
 

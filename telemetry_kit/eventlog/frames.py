@@ -39,7 +39,9 @@ def persist(frame: IntoFrameT) -> IntoFrameT:
     Raises
     ------
     ParameterError
-        Where ``frame`` is no frame.
+        Where ``frame`` is no frame, or DuckDB may use too little memory.
+    ResourceError
+        Where memory or the disk for temporary files ran out.
 
     Examples
     --------

@@ -1,5 +1,7 @@
 """Frames of any kind can be persisted, counted and collected."""
 
+import tempfile
+
 import duckdb
 import pandas as pd
 import polars as pl
@@ -9,7 +11,7 @@ import pytest
 import telemetry_kit as tk
 from telemetry_kit import engine, temporary
 from telemetry_kit.engine import connections
-from telemetry_kit.errors import ParameterError
+from telemetry_kit.errors import ParameterError, ResourceError
 
 ROWS = pd.DataFrame({"a": [1, 1, 2, None], "b": ["x", "x", "x", None]}).astype({"a": "Int64", "b": "str"})
 
@@ -66,6 +68,13 @@ def test_a_connection_that_may_touch_no_file_keeps_its_rows_in_memory(monkeypatc
     connection = connections.connect()
     connection.execute("SET enable_external_access = false")
     assert tk.persist(connection.sql("SELECT 1 AS n")).fetchall() == [(1,)]
+
+
+def test_a_disk_that_cannot_be_written_is_told_in_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(temporary, "kept", lambda: tmp_path / "gone")
+    with pytest.raises(ResourceError, match=r"temporary files in '.*': .*; TMPDIR names another"):
+        tk.persist(connections.connect().sql("SELECT 1::BIGINT AS n"))
 
 
 def test_rows_and_different_values_are_counted_nulls_among_them(as_kind):
