@@ -32,8 +32,6 @@ def connect(path: Path | None = None) -> duckdb.DuckDBPyConnection:
 
     connection = duckdb.connect(":memory:" if path is None else path)
     connection.execute("SET TimeZone = 'UTC'")
-    # Otherwise its allocator keeps what a query took, beside what Python takes for the result.
-    connection.execute("SET allocator_background_threads = true")
     # Without ipywidgets, DuckDB shows no progress in Jupyter anyway, but takes any setting of it for an error.
     if connection.execute("SELECT current_setting('enable_progress_bar')").fetchall() == [(True,)]:
         connection.execute("SET enable_progress_bar = false")
@@ -44,6 +42,8 @@ def shared_connection() -> duckdb.DuckDBPyConnection:
     """Return this thread's connection for frames in memory and those of ``scan_events``."""
     if not hasattr(_local, "connection"):
         _local.connection = connect()
+        # Otherwise its allocator keeps what a query took, beside what Python takes for the result.
+        _local.connection.execute("SET allocator_background_threads = true")
         # DuckDB makes the directory when it needs it, and removes it; its own choice would be where the user works.
         spill = f"{tempfile.gettempdir()}/{temporary.owned(temporary.PREFIX)}{threading.get_ident()}"
         _local.connection.execute(f"SET temp_directory = {quote_literal(spill)}")
