@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
 
@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame, IntoFrameT
 
 INCIDENT = ("server_id", "incident_id")
+MOST_ROWS = 2**31 - 1
+"""More rows than these need not be counted to be limited."""
 
 
 def persist(frame: IntoFrameT) -> IntoFrameT:
@@ -33,8 +35,8 @@ def persist(frame: IntoFrameT) -> IntoFrameT:
     -------
     frame
         Of the same kind. A frame in memory is returned as it is. Polars keeps the rows in memory; DuckDB in a temporary
-        table of the frame's connection, or of more than half a million rows in a temporary file, until the process
-        ends; Spark and Ibis in their cache.
+        table of the frame's connection, which a transaction that is rolled back takes along, or of more than half a
+        million rows in a temporary file, until the process ends; Spark and Ibis in their cache.
 
     Raises
     ------
@@ -144,7 +146,7 @@ def to_pandas(frame: IntoFrame, *, columns: Sequence[str] | None = None, limit: 
     Raises
     ------
     ParameterError
-        Where ``frame`` is no frame, or lacks one of ``columns``, or ``limit`` is below zero.
+        Where ``frame`` is no frame, or lacks one of ``columns``, or ``limit`` is no number of rows.
 
     Examples
     --------
@@ -154,12 +156,21 @@ def to_pandas(frame: IntoFrame, *, columns: Sequence[str] | None = None, limit: 
     0  1
     1  2
     """
-    if limit is not None and limit < 0:
+    # What a caller gives may be of any type.
+    asked: tuple[Any, Any] = limit, columns
+    n_rows, names = asked
+    is_number = hasattr(n_rows, "__index__") and n_rows is not True and n_rows is not False
+    if n_rows is not None and not (is_number and n_rows >= 0):
         raise ParameterError("limit", limit, "a number of rows, 0 or more")
-    wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
-    if wanted == []:
+    wanted = None if names is None else list(names) if _is_listed(names) else [names]
+    if wanted is not None and not (wanted and all(isinstance(name, str) for name in wanted)):
         raise ParameterError("columns", columns, "the names of columns")
     rows = engine.open_frame(frame, wanted or [], parameter="frame", named=wanted)
     if wanted is not None:
         rows = rows.select(*dict.fromkeys(wanted))
-    return engine.collect(rows if limit is None else rows.head(limit))
+    # Engines count the rows that they give in few digits, and pandas has no room for more.
+    return engine.collect(rows if limit is None or limit > MOST_ROWS else rows.head(int(limit)))
+
+
+def _is_listed(names: object) -> bool:
+    return hasattr(names, "__iter__") and not isinstance(names, str)

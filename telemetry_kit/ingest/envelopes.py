@@ -107,7 +107,8 @@ def open_envelopes(connection: duckdb.DuckDBPyConnection, known: Mapping[str, Ab
 
     A record is in an envelope where it has no properties of an event, but a member that names the fields of one: as
     Elasticsearch, Kafka Connect, Debezium and collectors of logs write them, as an object or as its text. Where one
-    record with the same keys has an event in a member, or is ``known`` to have had one, this member is what all hold.
+    record with the same keys has an event in a member, or is ``known`` to have had one, this member is what all hold;
+    one whose member is a text that breaks off is no JSON.
     """
     for _ in range(_DEPTH):
         connection.execute(
@@ -144,13 +145,15 @@ def _open_once(connection: duckdb.DuckDBPyConnection, known: Mapping[str, Abstra
             "GROUP BY json_keys(json), json_keys(held)"
         ).fetchall()
         found = {tuple(around) for around, one in held if around in outer and holds_event(one)}
-        # Only what is there can be opened: whoever opens nothing has come to the end.
-        found |= {tuple(around) for around, _ in held} & known.get(key, frozenset())
+        found |= {tuple(keys) for keys in outer} & known.get(key, frozenset())
         for around in found:
             listed = ", ".join(map(quote_literal, around))
+            these = f"WHERE is_json AND json_type(json) = 'OBJECT' AND json_keys(json) = [{listed}]"
+            connection.execute(f"UPDATE texts SET json = {inner} {these} AND ({inner}) IS NOT NULL")
+            # A collector of logs cuts long lines: what its envelope holds is no JSON then.
             connection.execute(
-                f"UPDATE texts SET json = {inner} WHERE is_json AND json_type(json) = 'OBJECT' "
-                f"AND json_keys(json) = [{listed}] AND ({inner}) IS NOT NULL"
+                f"UPDATE texts SET json = {text}, is_json = false {these} AND json_type({member}) = 'VARCHAR' "
+                f"AND starts_with(ltrim({text}), '{{') AND NOT json_valid({text})"
             )
             is_any = True
     return is_any

@@ -137,7 +137,7 @@ class Intake:
             for number in self._register(chunk):
                 text = chunk[number]
                 self.reject(text.source, text.record, None, json_fault(text.raw), text.raw.strip(b"\r\n"))
-        open_envelopes(self.connection, self.opened)
+        self._open(chunk)
         # A body is its events; whatever stands around them is no record.
         came = "number, source, record, place, is_noted"
         self.connection.execute(f"""
@@ -159,6 +159,15 @@ class Intake:
             f"CREATE OR REPLACE TEMP TABLE nested AS SELECT *, COALESCE({', '.join(found)}) AS properties FROM records"
         )
         self._take_records(chunk, top, self._keys("properties", "nested"))
+
+    def _open(self, chunk: list[Text]) -> None:
+        """Open the envelopes among the records of a chunk; one is rejected where what it holds is no JSON."""
+        self.connection.execute("DELETE FROM texts WHERE NOT is_json")
+        open_envelopes(self.connection, self.opened)
+        held = self.connection.execute("SELECT number, json FROM texts WHERE NOT is_json ORDER BY number").fetchall()
+        for number, inside in held:
+            text = chunk[number]
+            self.reject(text.source, text.record, None, json_fault(inside.encode()), text.raw.strip(b"\r\n"))
 
     def _keys(self, column: str, table: str) -> list[str]:
         """Return the keys that the objects in a column of a table have, in order."""

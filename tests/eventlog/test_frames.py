@@ -3,6 +3,7 @@
 import tempfile
 
 import duckdb
+import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
@@ -120,8 +121,23 @@ def test_what_is_no_frame_is_one_clear_line():
         tk.to_pandas(ROWS, limit=-1)
     with pytest.raises(ParameterError, match="frame has no column 'c'"):
         tk.to_pandas(ROWS, columns=["a", "c"])
-    with pytest.raises(ParameterError, match=r"columns: got \[\], expected the names of columns"):
-        tk.to_pandas(ROWS, columns=[])
+
+
+@pytest.mark.parametrize("columns", [[], 3, [["a"]], [None]])
+def test_what_are_no_names_of_columns_is_one_clear_line(columns):
+    with pytest.raises(ParameterError, match=r"columns: got .*, expected the names of columns"):
+        tk.to_pandas(ROWS, columns=columns)
+
+
+@pytest.mark.parametrize("limit", ["3", 1.5, True, -1])
+def test_what_is_no_number_of_rows_is_one_clear_line(as_kind, limit):
+    with pytest.raises(ParameterError, match=r"limit: got .*, expected a number of rows, 0 or more"):
+        tk.to_pandas(as_kind(ROWS), limit=limit)
+
+
+@pytest.mark.parametrize("limit", [10**12, 2**70, np.int64(4)])
+def test_a_limit_beyond_the_rows_gives_all_of_them(as_kind, limit):
+    assert len(tk.to_pandas(as_kind(ROWS), limit=limit)) == 4
 
 
 @pytest.mark.parametrize("ask", [tk.persist, tk.to_pandas, tk.n_distinct])

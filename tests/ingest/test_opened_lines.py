@@ -87,6 +87,19 @@ def test_a_member_that_holds_no_event_is_what_its_envelope_holds_where_others_sh
     assert_equal_logs(log, load_carefully(lines))
 
 
+@pytest.mark.parametrize("kind", ["cloud log", "topic", "container"])
+def test_a_text_that_was_cut_inside_its_envelope_is_no_json(make_event, kind):
+    lines = [written(ENVELOPES[kind](make_event(n), n)) for n in range(3)]
+    cut = json.loads(lines[1])
+    (name,) = [key for key, value in cut.items() if "messageId" in str(value)]
+    lines[1] = written(cut | {name: cut[name][:60]})
+    log = load(lines)
+    assert log.audit[["n_tasks", "n_rejected"]].to_numpy().tolist() == [[2, 1]]
+    assert log.quarantine["reason"].iloc[0].startswith("record: not JSON: ")
+    assert log.quarantine["raw"].to_list() == [lines[1].decode()]
+    assert_equal_logs(log, load_carefully(lines))
+
+
 NOT_PLAIN = {
     "twice": b'{"_id":"1","_id":"2","_source":%s}',
     "two events": b'{"a":%s,"b":%s}',

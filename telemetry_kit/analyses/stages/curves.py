@@ -65,8 +65,8 @@ def curve_of(
     """Return the curve of the durations that are known with a band that respects clusters, and the counts behind it."""
     lengths = durations[duration].to_numpy(np.float64, na_value=np.nan)
     late = np.zeros(lengths.size) if entry is None else durations[entry].to_numpy(np.float64, na_value=0)
-    # What was first seen no earlier than it was last seen tells nothing.
-    is_known = ~np.isnan(lengths) & ((late <= 0) | (late < lengths))
+    # What was first seen no earlier than it was last seen tells nothing, and what has no end no length.
+    is_known = np.isfinite(lengths) & ((late <= 0) | (late < lengths))
     is_observed = ~durations[is_censored].to_numpy(np.bool_)[is_known]
     servers, clusters = (durations[name].to_numpy()[is_known] for name in (SERVER, CLUSTER))
     curve = stats.survival_curve(lengths[is_known], is_observed, clusters, entry=late[is_known], level=level)

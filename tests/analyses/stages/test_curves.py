@@ -105,3 +105,10 @@ def test_curves_of_arrivals_and_of_incidents_are_thinned_alike(monkeypatch, oct2
         kept = ["time_s", "n_at_risk", "lower", "upper", *([key] if key else [])]
         assert len(whole[kept].merge(thin[kept], how="inner")) == len(thin)
         assert thin[["n_observed", "n_censored"]].sum().to_list() == whole[["n_observed", "n_censored"]].sum().to_list()
+
+
+def test_a_length_without_end_is_left_out(visits):
+    few = visits[:500]
+    more = pd.concat([few, few[:3].assign(dwell_s=np.inf)], ignore_index=True)
+    pd.testing.assert_frame_equal(tk.stage_survival(few), tk.stage_survival(more))
+    assert tk.stage_dwell(more)["n_excluded"].sum() == 3
