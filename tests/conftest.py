@@ -15,6 +15,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
+from both_ways import watched
 from hypothesis import settings
 
 import telemetry_kit as tk
@@ -223,3 +224,10 @@ def status_log(incident_log: Callable[..., pd.DataFrame]) -> Callable[..., pd.Da
         return frame.assign(plugin_version="1.5.1")
 
     return write
+
+
+@pytest.fixture
+def looked_at() -> Iterator[list[bytes]]:
+    """Tell the texts that are looked at one by one."""
+    with watched() as taken:
+        yield taken

@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from telemetry_kit.ingest.compression import BLOCK
-from telemetry_kit.ingest.splitting import SENT, is_object, plain_event
+from telemetry_kit.ingest.splitting import SENT, is_object
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from telemetry_kit.ingest.lines import Lines
 
-_BATCH = b'"batch"'
+BATCH = b'"batch"'
+"""What stands in every body, and in few other lines."""
 _SENT = f',"{SENT}":'.encode()
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -25,13 +26,11 @@ _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 def may_hold_bodies(lines: Lines) -> bool:
     """Tell by the beginning of a file of lines whether bodies can be among them."""
     with lines.path.open("rb") as stream:
-        return _BATCH in stream.read(BLOCK)
+        return BATCH in stream.read(BLOCK)
 
 
 def events_of_body(line: bytes) -> Iterable[list[bytes]] | None:
-    """Return the events of a body, or the line itself where it is none, as ``split_lines`` takes them."""
-    if _BATCH not in line:
-        return plain_event(line)
+    """Return the events of a body, as ``split_lines`` takes them; null where it is no plain body."""
     events = _elements(line)
     around = _around(line, events) if events and all(map(is_object, events)) else None
     if around is None:
@@ -46,7 +45,7 @@ def _elements(body: bytes) -> list[bytes]:
 
     try:
         return [bytes(element) for element in _decoder().decode(body).batch]
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return []
 
 
@@ -65,7 +64,7 @@ def _around(text: bytes, events: list[bytes]) -> dict[str, Any] | None:
     What stands there has to be JSON for everybody, with each key once. The events are judged where they are read.
     """
     joined = b",".join(events)
-    before, found, behind = text.partition(_BATCH)
+    before, found, behind = text.partition(BATCH)
     begin, _, end = behind.partition(joined if joined in behind else b", ".join(events))
     members = members_once(before + found + begin + end)
     if members is None:

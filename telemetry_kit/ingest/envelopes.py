@@ -102,20 +102,23 @@ def _pairs(text: str) -> dict[str, str | None] | None:
     return found
 
 
-def open_envelopes(connection: duckdb.DuckDBPyConnection, known: Mapping[str, AbstractSet[tuple[str, ...]]]) -> None:
+def open_envelopes(
+    connection: duckdb.DuckDBPyConnection, known: Mapping[str, AbstractSet[tuple[str, ...]]]
+) -> dict[int, str]:
     """Put into the table ``texts``, instead of records in envelopes, what these hold.
 
     A record is in an envelope where it has no properties of an event, but a member that names the fields of one: as
     Elasticsearch, Kafka Connect, Debezium and collectors of logs write them, as an object or as its text. Where one
-    record with the same keys has an event in a member, or is ``known`` to have had one, this member is what all hold;
-    one whose member is a text that breaks off is no JSON.
+    record with the same keys has an event in a member, or is ``known`` to have had one, this member is what all hold.
+    Returned are the numbers of records in which it is a text that breaks off, which is no JSON, with its key.
     """
+    cut: dict[int, str] = {}
     for _ in range(_DEPTH):
         connection.execute(
             "UPDATE texts SET json = json ->> '$' WHERE is_json AND json_type(json) = 'VARCHAR' "
             "AND json_valid(json ->> '$') AND json_type(json ->> '$') = 'OBJECT'"
         )
-        if not _open_once(connection, known):
+        if not _open_once(connection, known, cut):
             break
     # A value may lie in two: the milliseconds of a date.
     pattern = quote_literal(_TYPED)
@@ -123,9 +126,13 @@ def open_envelopes(connection: duckdb.DuckDBPyConnection, known: Mapping[str, Ab
         f"UPDATE texts SET json = regexp_replace(regexp_replace(json, {pattern}, '\\1', 'g'), {pattern}, '\\1', 'g') "
         f"WHERE is_json AND regexp_matches(json, {pattern})"
     )
+    return cut
 
 
-def _open_once(connection: duckdb.DuckDBPyConnection, known: Mapping[str, AbstractSet[tuple[str, ...]]]) -> bool:
+def _open_once(
+    connection: duckdb.DuckDBPyConnection, known: Mapping[str, AbstractSet[tuple[str, ...]]], cut: dict[int, str]
+) -> bool:
+    """Open the outermost envelopes, and note in ``cut`` what breaks off; tell whether there were any."""
     shapes = connection.execute(
         "SELECT DISTINCT json_keys(json) FROM texts WHERE is_json AND json_type(json) = 'OBJECT'"
     ).fetchall()
@@ -151,10 +158,11 @@ def _open_once(connection: duckdb.DuckDBPyConnection, known: Mapping[str, Abstra
             these = f"WHERE is_json AND json_type(json) = 'OBJECT' AND json_keys(json) = [{listed}]"
             connection.execute(f"UPDATE texts SET json = {inner} {these} AND ({inner}) IS NOT NULL")
             # A collector of logs cuts long lines: what its envelope holds is no JSON then.
-            connection.execute(
+            broken = connection.execute(
                 f"UPDATE texts SET json = {text}, is_json = false {these} AND json_type({member}) = 'VARCHAR' "
-                f"AND starts_with(ltrim({text}), '{{') AND NOT json_valid({text})"
-            )
+                f"AND starts_with(ltrim({text}), '{{') AND NOT json_valid({text}) RETURNING number"
+            ).fetchall()
+            cut |= dict.fromkeys((number for (number,) in broken), key)
             is_any = True
     return is_any
 

@@ -163,11 +163,13 @@ class Intake:
     def _open(self, chunk: list[Text]) -> None:
         """Open the envelopes among the records of a chunk; one is rejected where what it holds is no JSON."""
         self.connection.execute("DELETE FROM texts WHERE NOT is_json")
-        open_envelopes(self.connection, self.opened)
+        cut = open_envelopes(self.connection, self.opened)
         held = self.connection.execute("SELECT number, json FROM texts WHERE NOT is_json ORDER BY number").fetchall()
         for number, inside in held:
             text = chunk[number]
-            self.reject(text.source, text.record, None, json_fault(inside.encode()), text.raw.strip(b"\r\n"))
+            where = f'record: in its "{cut[number][:NAME_LIMIT]}": '
+            reason = json_fault(inside.encode()).replace("record: ", where, 1)
+            self.reject(text.source, text.record, None, reason, text.raw.strip(b"\r\n"))
 
     def _keys(self, column: str, table: str) -> list[str]:
         """Return the keys that the objects in a column of a table have, in order."""

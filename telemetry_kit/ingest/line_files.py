@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from telemetry_kit import temporary
 from telemetry_kit.ingest import fast_path
-from telemetry_kit.ingest.bodies import events_of_body, may_hold_bodies
+from telemetry_kit.ingest.bodies import may_hold_bodies
 from telemetry_kit.ingest.events_table import count_rows, insert_sql
 from telemetry_kit.ingest.lines import fetch_lines
 from telemetry_kit.ingest.opened_lines import LineOpener
@@ -17,7 +17,7 @@ from telemetry_kit.schemas import rules
 from telemetry_kit.schemas.rules import REJECTED, VALID, VOID
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     import duckdb
 
@@ -61,9 +61,9 @@ class _Read(NamedTuple):
 
 def take_lines(intake: LineTaker, lines: Lines) -> None:
     """Take a file of JSON lines."""
-    intake.opened.clear()
+    intake.opened = {}
     if may_hold_bodies(lines):
-        _take_apart(intake, lines, events_of_body)
+        _take_apart(intake, lines)
         return
     keys = fast_path.list_keys(intake.connection, lines.path, sample=True)
     if keys.are_plain and _take_plain(intake, lines, keys):
@@ -72,12 +72,8 @@ def take_lines(intake: LineTaker, lines: Lines) -> None:
         keys = fast_path.list_keys(intake.connection, lines.path)
         if keys.are_plain and _take_plain(intake, lines, keys, has_all_keys=True):
             return
-    if keys.have_bodies:
-        _take_apart(intake, lines, events_of_body)
-    elif keys.have_envelopes:
-        opener = LineOpener()
-        intake.opened = opener.opened
-        _take_apart(intake, lines, opener)
+    if keys.have_bodies or keys.have_envelopes:
+        _take_apart(intake, lines)
     else:
         _take_carefully(intake, lines)
 
@@ -103,10 +99,12 @@ def _take_plain(intake: LineTaker, lines: Lines, keys: Keys, *, has_all_keys: bo
     return True
 
 
-def _take_apart(intake: LineTaker, lines: Lines, events_of: Callable[[bytes], Iterable[list[bytes]] | None]) -> None:
+def _take_apart(intake: LineTaker, lines: Lines) -> None:
     """Take lines that are bodies or in envelopes, as many events at a time as have room on the disk."""
+    opener = LineOpener(lines)
+    intake.opened = opener.opened
     with temporary.scratch() as folder:
-        for split in split_lines(lines, folder, events_of):
+        for split in split_lines(lines, folder, opener):
             expected = fast_path.list_keys(intake.connection, split.lines.path, sample=True)
             if expected.are_plain and _take_split(intake, split, expected):
                 continue

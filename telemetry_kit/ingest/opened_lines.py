@@ -1,4 +1,4 @@
-"""Lines in envelopes, as Elasticsearch, Kafka and collectors of logs write them: the events that they hold.
+"""Lines that are bodies, or in envelopes as Elasticsearch, Kafka and collectors of logs write them: their events.
 
 Where it is not plain which member holds the event, or whether there is one, the line is looked at by itself, as
 ``envelopes`` opens it. Both ways open the same: what this way has seen is told there.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING
 
-from telemetry_kit.ingest.bodies import members_once
+from telemetry_kit.ingest.bodies import BATCH, events_of_body, members_once
 from telemetry_kit.ingest.envelopes import holds_event, may_be_envelope, names_event
 from telemetry_kit.ingest.splitting import is_object, plain_event
 from telemetry_kit.schemas import spellings
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
     import msgspec
 
+    from telemetry_kit.ingest.lines import Lines
+
+FIRST_BYTES = 4 * 1024 * 1024
+"""How much of a file shows in which envelopes events lie, before any line is judged by that."""
 MOST_SHAPES = 4096
 """Of how many lists of keys it is remembered what they mean: the lines of a file have the same few."""
 
@@ -26,12 +30,21 @@ MOST_SHAPES = 4096
 class LineOpener:
     """Opens the lines of a file, as ``split_lines`` takes them, and remembers in which envelopes events lay."""
 
-    def __init__(self) -> None:
+    def __init__(self, lines: Lines) -> None:
         self.opened: dict[str, set[tuple[str, ...]]] = {}
         """For each member that held an event, the keys of the envelopes around it."""
+        with lines.path.open("rb") as stream:
+            for line in stream.readlines(FIRST_BYTES):
+                if BATCH not in line:
+                    self(line.strip())
 
     def __call__(self, line: bytes) -> Iterable[list[bytes]] | None:
-        """Return the event that a line holds, or the line where it is no envelope; null where that is not plain."""
+        """Return the events that a line holds, or the line where it is none of both; null where that is not plain."""
+        if BATCH in line:
+            return events_of_body(line)
+        return self._opened(line)
+
+    def _opened(self, line: bytes) -> Iterable[list[bytes]] | None:
         members = _members(line) if is_object(line) else None
         if members is None:
             return None
@@ -41,14 +54,18 @@ class LineOpener:
             return plain_event(line)
         held = {name: text for name in names if (text := _object(members[name])) is not None}
         events = [name for name, text in held.items() if _is_event(text)]
-        if len(events) != 1 or any(holds_event(text.decode()) for name, text in held.items() if name not in events):
+        if len(events) != 1:
             return None
         (name,) = events
+        event = held.pop(name)
+        # What stands around is text from here on: msgspec passes over what it does not read.
         around = members_once(line.replace(bytes(members[name]), b"0", 1))
-        if around is None or b"\n" in held[name] or b"\r" in held[name]:
+        if around is None or b"\n" in event or b"\r" in event:
+            return None
+        if any(holds_event(text.decode()) for text in held.values()):
             return None
         self.opened.setdefault(name, set()).add(keys)
-        return plain_event(held[name])
+        return plain_event(event)
 
 
 @functools.lru_cache(maxsize=MOST_SHAPES)
@@ -78,7 +95,7 @@ def _object(value: msgspec.Raw) -> bytes | None:
             return None
         try:
             text = msgspec.json.decode(text, type=str).strip().encode()
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             return None
     return text if text.startswith(b"{") else None
 
@@ -89,7 +106,7 @@ def _members(text: bytes) -> dict[str, msgspec.Raw] | None:
 
     try:
         return _decoder().decode(text)
-    except (msgspec.MsgspecError, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 
 

@@ -66,7 +66,7 @@ def execute_notebook(
     on_cell: Callable[[], None],
     *,
     tables: Path,
-    tables_as: str = "csv",
+    tables_as: str,
 ) -> None:
     """Execute a notebook in place, with the cell tagged ``parameters`` replaced.
 

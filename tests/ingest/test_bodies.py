@@ -1,55 +1,23 @@
 """Bodies are read at once, event by event, and give what they give when they are looked at one by one."""
 
 import json
-import tempfile
-from pathlib import Path
 
 import pytest
-from both_ways import assert_equal_logs, one_by_one
+from both_ways import assert_equal_logs, load_carefully, load_lines, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import telemetry_kit as tk
-from telemetry_kit.ingest import bodies, fast_path, intake, line_files, splitting
+from telemetry_kit.ingest import bodies, fast_path, line_files, splitting
 from telemetry_kit.ingest.lines import Lines, Segment, fetch_lines
-
-
-def written(event):
-    return json.dumps(event, separators=(",", ":")).encode()
-
-
-def load(lines):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "events.jsonl")
-        path.write_bytes(b"\n".join(lines) + b"\n")
-        return tk.load_events(path)
-
-
-def load_carefully(lines):
-    with one_by_one():
-        return load(lines)
-
-
-@pytest.fixture
-def looked_at(monkeypatch):
-    """Tell the texts that were looked at one by one."""
-    taken = []
-    take_texts = intake.Intake.take_texts
-
-    def taking(self, texts):
-        texts = list(texts)
-        taken.extend(text.raw.strip() for text in texts)
-        take_texts(self, texts)
-
-    monkeypatch.setattr(intake.Intake, "take_texts", taking)
-    return taken
+from telemetry_kit.ingest.opened_lines import LineOpener
 
 
 def split(tmp_path, *lines):
     """Return what is written of lines, event by event, and the rows of those of which nothing is."""
     path = tmp_path / "bodies.jsonl"
     path.write_bytes(b"\n".join(lines) + b"\n")
-    (found,) = splitting.split_lines(Lines(path, [Segment(0, 0, None)]), tmp_path, bodies.events_of_body)
+    (found,) = splitting.split_lines(Lines(path, [Segment(0, 0, None)]), tmp_path, LineOpener(Lines(path)))
     return [line for _, _, _, line in fetch_lines(found.lines)], found
 
 
@@ -98,7 +66,7 @@ def test_what_could_be_read_in_two_ways_is_left_to_be_looked_at(tmp_path, line):
 
 def test_a_file_of_bodies_is_read_at_once(make_event, looked_at):
     lines = [written({"batch": [make_event(10 * n + k) for k in range(10)]}) for n in range(5)]
-    assert load(lines).audit["n_tasks"].to_list() == [50]
+    assert load_lines(lines).audit["n_tasks"].to_list() == [50]
     assert looked_at == []
 
 
@@ -106,7 +74,7 @@ def test_of_bodies_only_those_with_a_rejected_event_are_looked_at(make_event, lo
     lines = [written({"batch": [make_event(10 * n + k) for k in range(10)]}) for n in range(5)]
     lines[2] = lines[2].replace(b'"event":"tasks"', b'"event":"nonsense"', 1)
     lines[3] = lines[3].replace(b'"timestamp":"', b'"timestamp":"not a time', 1)
-    log = load(lines)
+    log = load_lines(lines)
     assert log.audit[["n_tasks", "n_other", "n_rejected"]].to_numpy().tolist() == [[48, 1, 1]]
     assert log.quarantine["record"].to_list() == [4]
     assert json.loads(log.quarantine["raw"].iloc[0])["timestamp"].startswith("not a time")
@@ -117,16 +85,16 @@ def test_bodies_that_begin_late_in_a_file_are_read_at_once(make_event, looked_at
     monkeypatch.setattr(bodies, "BLOCK", 100)
     monkeypatch.setattr(fast_path, "SAMPLE", 1)
     lines = [written(make_event(n)) for n in range(5)] + [written({"batch": [make_event(9)]})]
-    assert load(lines).audit["n_tasks"].to_list() == [6]
+    assert load_lines(lines).audit["n_tasks"].to_list() == [6]
     assert looked_at == []
 
 
 def test_when_a_body_was_sent_tells_when_its_events_arrived(make_event):
     event = {key: value for key, value in make_event(0).items() if key not in ("receivedAt", "sentAt")}
     body = written({"sentAt": "2020-06-01T00:00:00Z", "batch": [event]})
-    (reason,) = load([body]).quarantine["reason"]
+    (reason,) = load_lines([body]).quarantine["reason"]
     assert "more than a day after the record arrived, at 2020-06-01" in reason
-    assert_equal_logs(load([body]), load_carefully([body]))
+    assert_equal_logs(load_lines([body]), load_carefully([body]))
 
 
 @pytest.mark.parametrize("unit", [1, 3000, splitting.SPLIT_UNIT])
@@ -135,7 +103,7 @@ def test_however_much_is_read_at_a_time_the_places_are_the_same(make_event, unit
     events = [make_event(n) for n in range(12)]
     bad = make_event(20) | {"timestamp": "no"}
     lines = [written({"batch": events[:5]}), b"", written(bad), b"junk", written({"batch": [bad, *events[5:], 7]})]
-    log = load(lines)
+    log = load_lines(lines)
     assert_equal_logs(log, load_carefully(lines))
     assert log.quarantine["record"].to_list() == [3, 4, 5, 5]
 
@@ -143,7 +111,7 @@ def test_however_much_is_read_at_a_time_the_places_are_the_same(make_event, unit
 def test_an_id_that_another_event_of_a_body_has_is_told_with_its_text(make_event):
     first, other = make_event(1), make_event(1, Action="remove_task") | {"timestamp": "2020-11-02T10:00:09Z"}
     lines = [written({"batch": [make_event(0), first]}), written({"batch": [make_event(2), other, first]})]
-    log = load(lines)
+    log = load_lines(lines)
     assert json.loads(log.quarantine["raw"].iloc[0]) == other
     assert "is the id of record 1 of" in log.quarantine["reason"].iloc[0]
     assert_equal_logs(log, load_carefully(lines))
@@ -204,7 +172,7 @@ def test_bodies_give_the_same_whichever_way_they_are_read(make_event, data):
         patch.setattr(splitting, "SPLIT_UNIT", data.draw(st.sampled_from([1, 2000, splitting.SPLIT_UNIT])))
         patch.setattr(line_files, "BROKEN_LIMIT", data.draw(st.sampled_from([0, 20_000])))
         lines = [written({"batch": [make_event(50)]}), *data.draw(mixed_lines(make_event))]
-        assert_equal_logs(load(lines), load_carefully(lines))
+        assert_equal_logs(load_lines(lines), load_carefully(lines))
 
 
 UNKNOWN = {"Unk": 1}
@@ -226,6 +194,6 @@ UNKNOWN = {"Unk": 1}
 def test_what_is_unknown_of_a_line_depends_on_no_other(make_event, line, neighbour):
     plain = make_event(50)
     lines = [written({"batch": [plain]} if neighbour == "body" else plain), line(make_event)]
-    assert_equal_logs(load(lines), load_carefully(lines))
-    told = load(lines).findings.query("finding == 'unknown property'")["n"].sum()
-    assert told == load(lines[1:]).findings.query("finding == 'unknown property'")["n"].sum()
+    assert_equal_logs(load_lines(lines), load_carefully(lines))
+    told = load_lines(lines).findings.query("finding == 'unknown property'")["n"].sum()
+    assert told == load_lines(lines[1:]).findings.query("finding == 'unknown property'")["n"].sum()

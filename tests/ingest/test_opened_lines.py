@@ -1,16 +1,14 @@
 """Lines in envelopes are read at once, and give what they give when they are looked at one by one."""
 
 import json
-import tempfile
-from pathlib import Path
 
 import pytest
-from both_ways import assert_equal_logs, one_by_one
+from both_ways import assert_equal_logs, load_carefully, load_lines, written
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import telemetry_kit as tk
-from telemetry_kit.ingest import fast_path, intake, line_files, splitting
+from telemetry_kit.ingest import fast_path, line_files, splitting
+from telemetry_kit.ingest.lines import Lines
 from telemetry_kit.ingest.opened_lines import LineOpener
 
 ENVELOPES = {
@@ -22,41 +20,10 @@ ENVELOPES = {
 }
 
 
-def written(event):
-    return json.dumps(event).encode()
-
-
-def load(lines):
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "events.jsonl")
-        path.write_bytes(b"\n".join(lines) + b"\n")
-        return tk.load_events(path)
-
-
-def load_carefully(lines):
-    with one_by_one():
-        return load(lines)
-
-
-@pytest.fixture
-def looked_at(monkeypatch):
-    """Tell the texts that were looked at one by one."""
-    taken = []
-    take_texts = intake.Intake.take_texts
-
-    def taking(self, texts):
-        texts = list(texts)
-        taken.extend(text.raw.strip() for text in texts)
-        take_texts(self, texts)
-
-    monkeypatch.setattr(intake.Intake, "take_texts", taking)
-    return taken
-
-
 @pytest.mark.parametrize("kind", ENVELOPES)
 def test_a_file_in_envelopes_is_read_at_once(make_event, looked_at, kind):
     lines = [written(ENVELOPES[kind](make_event(n, Unk=1), n)) for n in range(5)]
-    log = load(lines)
+    log = load_lines(lines)
     assert log.audit["n_tasks"].to_list() == [5]
     assert looked_at == []
     assert_equal_logs(log, load_carefully(lines))
@@ -67,7 +34,7 @@ def test_only_lines_of_doubt_are_looked_at(make_event, looked_at):
     events[2]["timestamp"] = "no time"
     lines = [written(ENVELOPES["search"](event, n)) for n, event in enumerate(events)]
     lines += [b'{"level":"info","message":"started"}', b"junk"]
-    log = load(lines)
+    log = load_lines(lines)
     assert log.audit[["n_tasks", "n_rejected"]].to_numpy().tolist() == [[4, 3]]
     assert sorted(looked_at) == sorted([lines[2], *lines[5:]])
     assert log.quarantine["raw"].to_list() == [line.decode() for line in (lines[2], *lines[5:])]
@@ -76,13 +43,13 @@ def test_only_lines_of_doubt_are_looked_at(make_event, looked_at):
 def test_foreign_lines_among_events_cost_no_other_line_its_short_way(make_event, looked_at):
     foreign = b'{"level":"info","message":"started"}'
     lines = [*(written(make_event(n)) for n in range(5)), foreign]
-    assert load(lines).audit[["n_tasks", "n_rejected"]].to_numpy().tolist() == [[5, 1]]
+    assert load_lines(lines).audit[["n_tasks", "n_rejected"]].to_numpy().tolist() == [[5, 1]]
     assert looked_at == [foreign]
 
 
 def test_a_member_that_holds_no_event_is_what_its_envelope_holds_where_others_show_it(make_event):
     lines = [written(ENVELOPES["search"](held, n)) for n, held in enumerate([make_event(0), {"level": "info"}])]
-    log = load(lines)
+    log = load_lines(lines)
     assert 'not understood: "level"' in log.quarantine["reason"].iloc[0]
     assert_equal_logs(log, load_carefully(lines))
 
@@ -93,9 +60,9 @@ def test_a_text_that_was_cut_inside_its_envelope_is_no_json(make_event, kind):
     cut = json.loads(lines[1])
     (name,) = [key for key, value in cut.items() if "messageId" in str(value)]
     lines[1] = written(cut | {name: cut[name][:60]})
-    log = load(lines)
+    log = load_lines(lines)
     assert log.audit[["n_tasks", "n_rejected"]].to_numpy().tolist() == [[2, 1]]
-    assert log.quarantine["reason"].iloc[0].startswith("record: not JSON: ")
+    assert log.quarantine["reason"].iloc[0].startswith(f'record: in its "{name}": not JSON: ')
     assert log.quarantine["raw"].to_list() == [lines[1].decode()]
     assert_equal_logs(log, load_carefully(lines))
 
@@ -105,6 +72,10 @@ NOT_PLAIN = {
     "two events": b'{"a":%s,"b":%s}',
     "half a character": b'{"_id":"\\ud800","_source":%s}',
     "no utf-8": b'{"_id":"\xff","_source":%s}',
+    "no utf-8 deeper": b'{"_source":%s,"also":{"x":"\xff"}}',
+    "no utf-8 in a key": b'{"_source":%s,"also":{"\xff":1}}',
+    "no utf-8 in the event": b'{"_source":[%s,"\xff"]}',
+    "half a character deeper": b'{"_source":%s,"also":{"x":"\\ud800"}}',
     "no number": b'{"_id":NaN,"_source":%s}',
     "a body": b'{"_source":{"batch":[%s]}}',
     "an envelope in another": b'{"_source":{"value":%s,"offset":1}}',
@@ -115,12 +86,13 @@ NOT_PLAIN = {
 
 
 @pytest.mark.parametrize("name", NOT_PLAIN)
-def test_what_could_be_read_in_two_ways_is_left_to_be_looked_at(make_event, name):
+def test_what_could_be_read_in_two_ways_is_left_to_be_looked_at(make_event, name, tmp_path):
     event = written(make_event(1))
     line = NOT_PLAIN[name].replace(b"%s", event[1:] if name == "white space" else event)
-    assert LineOpener()(line) is None
+    (tmp_path / "none.jsonl").touch()
+    assert LineOpener(Lines(tmp_path / "none.jsonl"))(line) is None
     lines = [written(ENVELOPES["search"](make_event(0), 0)), line]
-    assert_equal_logs(load(lines), load_carefully(lines))
+    assert_equal_logs(load_lines(lines), load_carefully(lines))
 
 
 FOREIGN = [
@@ -162,9 +134,12 @@ def mixed_lines(draw, make_event):
 @given(data=st.data())
 def test_both_ways_agree_whatever_lies_in_envelopes(make_event, data):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(splitting, "SPLIT_UNIT", data.draw(st.sampled_from([1, 2000, splitting.SPLIT_UNIT])))
+        unit = data.draw(st.sampled_from([1, 2000, splitting.SPLIT_UNIT]))
+        # Which lines are looked at together tells what is known of their envelopes, and so how a reason is worded.
+        is_whole = unit == splitting.SPLIT_UNIT
+        patch.setattr(splitting, "SPLIT_UNIT", unit)
         patch.setattr(line_files, "BROKEN_LIMIT", data.draw(st.sampled_from([0, 20_000])))
         patch.setattr(fast_path, "SAMPLE", data.draw(st.sampled_from([1, 4096])))
         kind = data.draw(st.sampled_from([*ENVELOPES]))
         lines = [written(ENVELOPES[kind](make_event(50), 50)), *data.draw(mixed_lines(make_event))]
-        assert_equal_logs(load(lines), load_carefully(lines))
+        assert_equal_logs(load_lines(lines), load_carefully(lines), with_reasons=is_whole)

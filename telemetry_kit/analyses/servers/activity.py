@@ -24,7 +24,7 @@ WINDOWS = (1, 7, 30)
 
 
 class _Days(NamedTuple):
-    """The first day of a log with an event, and its last: that of the cutoff where it has one. Days since 1970."""
+    """The day of the first event of a log, and that of its last or of the cutoff, whichever is later; since 1970."""
 
     first: int
     last: int
