@@ -17,6 +17,7 @@ import numpy as np
 
 from telemetry_kit.ingest.compression import BLOCK
 from telemetry_kit.ingest.envelopes import may_be_envelope, names_event, pointer
+from telemetry_kit.ingest.records import has_value
 from telemetry_kit.ingest.splitting import BESIDE, POSITION, RECORD, SENT, SOURCE
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.spellings import (
@@ -209,6 +210,7 @@ def unknown_query(path: Path, keys: Keys, *, but: str | None = None) -> str | No
     cells = f"json_extract_string(json, [{pointers}])" if naming else "NULL"
     type_name = expressions((key, f"cells[{n}]") for n, key in enumerate(naming, 1)).get("type_name", "NULL")
     wanted = ", ".join(map(quote_literal, {*top, *properties}))
+    within = "CASE WHEN is_nested THEN '/properties' ELSE '' END"
     # DuckDB reads a line anew for each function of it.
     is_nested, found = "true", "json_keys(json, '$.properties')"
     if top:
@@ -218,7 +220,7 @@ def unknown_query(path: Path, keys: Keys, *, but: str | None = None) -> str | No
     others = f"WHERE {places} NOT IN (SELECT (source, record) FROM {but})" if but else ""
     return f"""
         SELECT {type_name} AS type_name, key, is_nested, 1 AS n FROM (
-            SELECT {cells} AS cells, {is_nested} AS is_nested, unnest({found}) AS key
+            SELECT json, {cells} AS cells, {is_nested} AS is_nested, unnest({found}) AS key
             FROM read_ndjson_objects({quote_literal(str(path))}, {_AS_IT_IS}) {others}
-        ) AS keyed WHERE key IN ({wanted})
+        ) AS keyed WHERE key IN ({wanted}) AND {has_value("json", "key", within=within)}
     """

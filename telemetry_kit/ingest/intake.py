@@ -27,6 +27,7 @@ from telemetry_kit.ingest.records import (
     NAME_LIMIT,
     Text,
     elements,
+    has_value,
     json_fault,
     kept,
     text_table,
@@ -237,10 +238,12 @@ class Intake:
         is_text = f"(json_type(json, '$.properties') = 'VARCHAR' AND {IS_TEXT})"
         counted = f"json_type(json) = 'OBJECT' AND (NOT is_noted OR {is_text})"
         self.note_unknown(f"""
-            SELECT {type_name} AS type_name, unnest(json_keys(json)) AS key, false AS is_nested, 1 AS n
-            FROM shaped WHERE {counted} AND properties IS NULL
-            UNION ALL
-            SELECT {type_name}, unnest(json_keys(properties)), true, 1 FROM shaped WHERE {counted}
+            SELECT type_name, key, is_nested, 1 AS n FROM (
+                SELECT {type_name} AS type_name, json AS held, unnest(json_keys(json)) AS key, false AS is_nested
+                FROM shaped WHERE {counted} AND properties IS NULL
+                UNION ALL
+                SELECT {type_name}, properties, unnest(json_keys(properties)), true FROM shaped WHERE {counted}
+            ) AS keyed WHERE {has_value("held", "key")}
         """)
 
     def _not_understood(self) -> dict[tuple[int, int], list[str]]:

@@ -123,3 +123,10 @@ def twice(keys: str) -> str:
     # To find which it is takes much longer than to see that there is one.
     found = f"list_filter({keys}, lambda key: list_count(list_filter({keys}, lambda other: other = key)) > 1)[1]"
     return f"CASE WHEN list_unique({keys}) < len({keys}) THEN {found} END"
+
+
+def has_value(json: str, key: str, *, within: str = "''") -> str:
+    """Return SQL that tells whether an object's key has a value other than null; ``within`` points to the object."""
+    # Few records have a null at all, and text is searched faster than parsed.
+    at = f"{within} || '/' || replace(replace({key}, '~', '~0'), '/', '~1')"
+    return f"(NOT contains(CAST({json} AS VARCHAR), 'null') OR json_type({json}, {at}) <> 'NULL')"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from telemetry_kit.ingest.envelopes import names_event, properties_sql
 from telemetry_kit.ingest.formats.tables import in_batches
-from telemetry_kit.ingest.records import NAME_LIMIT, twice, with_names
+from telemetry_kit.ingest.records import NAME_LIMIT, has_value, twice, with_names
 from telemetry_kit.schemas import spellings
 from telemetry_kit.schemas.names import fold, quote_literal
 from telemetry_kit.schemas.rules import OTHER
@@ -172,6 +172,7 @@ def _note_unknown(
         intake.note_unknown(f"SELECT * FROM ({by_key}) AS by_key WHERE n > 0")
     if has_properties:
         intake.note_unknown(
-            f"SELECT {type_name} AS type_name, unnest(json_keys(properties)) AS key, true AS is_nested, 1 AS n "
-            f"FROM ({relation}) AS given"
+            "SELECT type_name, key, true AS is_nested, 1 AS n FROM ("
+            f"SELECT {type_name} AS type_name, properties, unnest(json_keys(properties)) AS key "
+            f"FROM ({relation}) AS given) AS keyed WHERE {has_value('properties', 'key')}"
         )

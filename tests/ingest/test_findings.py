@@ -2,7 +2,10 @@
 
 import json
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import telemetry_kit as tk
@@ -53,6 +56,58 @@ def test_unknown_types_properties_and_actions_are_named_by_event_type(notes, mak
         ("unknown property", "tasks", "Colour", 1),
         ("unknown action", "incident", "paint", 2),
     ]
+
+
+def _plain_lines(events, path):
+    path.write_text("\n".join(map(json.dumps, events)))
+
+
+def _rows_of_pandas(events, path):
+    pd.json_normalize(events).to_json(path, orient="records", lines=True)
+
+
+def _rows_of_duckdb(events, path):
+    table = pa.Table.from_pylist(events)
+    duckdb.from_arrow(table).query("events", f"COPY (FROM events) TO '{path}' (FORMAT json)")
+
+
+def _cells_of_csv(events, path):
+    pd.DataFrame([event | {"properties": json.dumps(event["properties"])} for event in events]).to_csv(
+        path, index=False
+    )
+
+
+NULLS = {
+    "lines.jsonl": _plain_lines,
+    "document.json": lambda events, path: path.write_text(json.dumps(events)),
+    "body.json": lambda events, path: path.write_text(json.dumps({"batch": events})),
+    "search.jsonl": lambda events, path: _plain_lines([{"_id": "x", "_source": event} for event in events], path),
+    "pandas.jsonl": _rows_of_pandas,
+    "duckdb.jsonl": _rows_of_duckdb,
+    "flat.csv": lambda events, path: pd.json_normalize(events).to_csv(path, index=False),
+    "nested.csv": _cells_of_csv,
+    "struct.parquet": lambda events, path: pq.write_table(pa.Table.from_pylist(events), path),
+}
+
+
+@pytest.mark.parametrize("is_rejected", [False, True])
+@pytest.mark.parametrize("name", NULLS)
+def test_an_unknown_property_without_a_value_is_none(tmp_path, make_event, name, is_rejected):
+    odd = "a/b~c"
+    events = [make_event(n, "incident", Colour=colour) for n, colour in enumerate([None, "red", None, "null"])]
+    for event, value in zip(events, [1, None, None, None], strict=True):
+        event["properties"][odd] = value
+    if is_rejected:
+        # What is rejected is looked at one by one.
+        for event in events:
+            event["timestamp"] = "no time"
+    NULLS[name](events, tmp_path / name)
+    log = tk.load_events(tmp_path / name)
+    assert log.audit[["n_incident", "n_rejected"]].to_numpy().tolist() == [[0, 4] if is_rejected else [4, 0]]
+    told = log.findings[log.findings["finding"] == "unknown property"]
+    # A whole cell of a delimited file may be a word for null.
+    n_colours = 1 if name == "flat.csv" else 2
+    assert dict(zip(told["detail"], told["n"], strict=True)) == {"Colour": n_colours, odd: 1}
 
 
 def test_incidents_that_had_begun_before_are_counted_and_those_whose_create_was_lost_are_not(tmp_path, make_event):
