@@ -129,7 +129,7 @@ def _events(tasks: IntoFrame, incidents: IntoFrame, until_us: int) -> nw.LazyFra
     # The published form has no action, and there a change to open may come from work in progress, which it calls open.
     leaves = {each: to == each for each in NEW_STATES} | {"open": (to == "open") & (action != "")}
     return events.filter(nw.col("_us") <= until_us).with_columns(
-        _one=nw.lit(1, nw.Int64),
+        _one=nw.lit(1, nw.Int32),
         _n=_count(is_added) - _count(action == "remove_task"),
         _unnamed=_count(is_task & (to == "") & ~action.is_in(ACTIONS["tasks"])),
         **{f"_{each}": _count((to == each) | is_added if each == "open" else to == each) for each in NEW_STATES},
@@ -141,7 +141,7 @@ def _events(tasks: IntoFrame, incidents: IntoFrame, until_us: int) -> nw.LazyFra
 
 
 def _count(flag: nw.Expr) -> nw.Expr:
-    return nw.when(flag).then(nw.lit(1, nw.Int64)).otherwise(nw.lit(0, nw.Int64))
+    return nw.when(flag).then(nw.lit(1, nw.Int32)).otherwise(nw.lit(0, nw.Int32))
 
 
 def _walk(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
@@ -152,20 +152,22 @@ def _walk(events: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     states left to them, less what events can have added since, and ``_created`` what a new incident holds in states
     other than open.
     """
-    in_time = {"order_by": _IN_TIME}
-    sums = nw.col("_one", "_n", "_unnamed", *(f"_{name}" for name in _SETS)).cum_sum().over(*INCIDENT, **in_time)
+    # What goes through windows is narrow: no incident has 2^31 events, and many rows are sorted on the disk.
+    sums = nw.col("_one", "_n", "_unnamed", *(f"_{name}" for name in _SETS)).cum_sum()
+    sums = sums.over(*INCIDENT, order_by=_IN_TIME)
     is_create = (nw.col("_rank") == 0) & (nw.col("_sum_one") == 1)
-    walked = events.with_columns(sums.cast(nw.Int64).name.prefix("_sum")).with_columns(
+    walked = events.with_columns(sums.cast(nw.Int32).name.prefix("_sum")).with_columns(
         _start=nw.col("_total") - nw.col("_sum_n"),
         _from_start=_count(is_create),
         _created=nw.when(is_create).then(-nw.col("_total")).otherwise(nw.lit(0, nw.Int64)),
         _unnamed_before=nw.when(~nw.col("_total").is_null()).then(nw.col("_sum_unnamed")),
         **{f"_room_not_{each}": nw.col("_sum_n") - nw.col(f"_sum_not_{each}") for each in NEW_STATES},
     )
+    least = nw.col("_created", *(f"_room_not_{each}" for each in NEW_STATES)).cum_min()
     walked = walked.with_columns(
-        nw.col("_created", *(f"_room_not_{each}" for each in NEW_STATES)).cum_min().over(*INCIDENT, **in_time),
+        least.over(*INCIDENT, order_by="_sum_one"),
         # The latest is the largest of the numbers that begin with the place of the event.
-        _latest=nw.col("_sum_one") * _WORD + nw.col("_start") + _WORD // 2,
+        _latest=nw.col("_sum_one").cast(nw.Int64) * _WORD + nw.col("_start") + _WORD // 2,
     ).with_columns(
         **{
             f"_most_not_{each}": nw.col(f"_sum_not_{each}")
