@@ -11,7 +11,7 @@ from telemetry_kit.engine.grouping import number_labels
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.stats.influence import count_clusters, estimate_from_influence, estimate_means, one_group
 from telemetry_kit.stats.limits import check_open_unit, detectable_differences, p_values, t_quantiles
-from telemetry_kit.stats.medians import quantile_limits, quantile_shares, quantiles, sort_samples
+from telemetry_kit.stats.medians import carries_extremes, quantile_limits, quantile_shares, quantiles, sort_samples
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -304,9 +304,9 @@ def difference_of_medians(
     -------
     Comparison
         ``estimate`` is the second median less the first, in the unit of the values; all else is NaN where a group has
-        fewer than two clusters. ``p_value`` is one less the largest level at which the interval leaves out zero, ``df``
-        is of the difference of the two shares, and ``detectable`` is from the error that an interval of this width
-        stands for.
+        fewer than two clusters, or so few values that an interval of this level reaches beyond them (of 95 %, fewer
+        than six). ``p_value`` is one less the largest level at which the interval leaves out zero, ``df`` is of the
+        difference of the two shares, and ``detectable`` is from the error that an interval of this width stands for.
 
     Raises
     ------
@@ -357,12 +357,15 @@ class _Median(NamedTuple):
         return cls(samples, shares, float(quantiles(values, 0.5)))
 
     def limits(self, level: float) -> tuple[float, float]:
-        lower, upper = quantile_limits(self.samples, self.shares, 0.5, level=level)
-        return float(lower[0]), float(upper[0])
+        lower, upper = (float(limit[0]) for limit in quantile_limits(self.samples, self.shares, 0.5, level=level))
+        if not carries_extremes(self.shares, level)[0]:
+            lower = math.nan if lower <= self.samples.values.min(initial=math.inf) else lower
+            upper = math.nan if upper >= self.samples.values.max(initial=-math.inf) else upper
+        return lower, upper
 
 
 class HasLimits(Protocol):
-    """A median with its interval at any level."""
+    """A median with its interval at any level, NaN where the values do not reach so far."""
 
     @property
     def median(self) -> float:
@@ -389,7 +392,10 @@ def recovered_limits(a: HasLimits, b: HasLimits, correlation: float, level: floa
 
 
 def p_by_level(a: HasLimits, b: HasLimits, correlation: float) -> float:
-    """Return one less the largest level at which zero is left out; 1 where it is never."""
+    """Return one less the largest level at which zero is left out; 1 where it is never.
+
+    An interval that reaches beyond the values leaves nothing out.
+    """
     low, high = 0.0, 1.0
     for _ in range(_N_HALVINGS):
         level = (low + high) / 2

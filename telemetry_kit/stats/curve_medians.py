@@ -16,6 +16,7 @@ from telemetry_kit.stats.comparisons import (
 )
 from telemetry_kit.stats.curve_quantiles import curve_quantiles
 from telemetry_kit.stats.limits import check_open_unit, detectable_differences, t_quantiles
+from telemetry_kit.stats.medians import carries_extremes
 from telemetry_kit.stats.survival import EDGE, survival_at, survival_curve
 
 if TYPE_CHECKING:
@@ -74,12 +75,19 @@ class CurveMedian(NamedTuple):
         return cls(median, shares, curve.time, curve.survival, ratio / t_quantiles((1 + _LEVEL) / 2, df), df)
 
     def limits(self, level: float) -> tuple[float, float]:
-        """Return the first times at which the edges of the band are at or below one half; NaN where never."""
+        """Return the first times at which the edges of the band are at or below one half; NaN where never.
+
+        Nor do too few durations tell that it is at the first end, or at the last one.
+        """
         t = float(t_quantiles((1 + level) / 2, self.df))
         with np.errstate(over="ignore", invalid="ignore"):
             factor = np.exp(t * self.spread)
             edges = self.survival**factor, self.survival ** (1 / factor)
-        return self._first(edges[0]), self._first(edges[1])
+        lower, upper = (self._first(edge) for edge in edges)
+        if not carries_extremes(self.shares, level)[0]:
+            lower = math.nan if lower <= self.time[self.survival < 1].min(initial=math.inf) else lower
+            upper = math.nan if upper >= self.time[self.survival <= 0].min(initial=math.inf) else upper
+        return lower, upper
 
     def _first(self, edge: NDArray[np.float64]) -> float:
         is_there = edge <= 0.5 + EDGE
@@ -103,7 +111,7 @@ def compare_curve_medians(a: CurveMedian, b: CurveMedian, *, level: float = 0.95
     -------
     Comparison
         ``estimate`` is null where a curve does not fall to one half; all else also where a group has fewer than two
-        clusters, or an edge of a band does not fall so far.
+        clusters or too few durations (of 95 %, fewer than six), or an edge of a band does not fall so far.
 
     Raises
     ------

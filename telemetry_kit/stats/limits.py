@@ -52,6 +52,8 @@ def mean_limits(
 ) -> Limits:
     r"""Return the intervals of means, or of differences of means: :math:`\hat\theta \mp t_{1-\alpha/2,\,df}\,s`.
 
+    Where the error is zero, clusters do not differ at all, so that nothing tells how much they could: NaN.
+
     Parameters
     ----------
     estimate, error, df
@@ -75,7 +77,8 @@ def mean_limits(
     -0.049, 0.389
     """
     alpha = 1 - check_open_unit("level", level)
-    theta, margin = np.asarray(estimate, dtype=np.float64), t_quantiles(1 - alpha / 2, df) * np.asarray(error)
+    theta, s = np.asarray(estimate, dtype=np.float64), np.asarray(error, dtype=np.float64)
+    margin = t_quantiles(1 - alpha / 2, df) * np.where(s > NO_ERROR * np.maximum(np.abs(theta), 1), s, math.nan)
     lowest, highest = within or (-math.inf, math.inf)
     return Limits(np.maximum(theta - margin, lowest), np.minimum(theta + margin, highest))
 

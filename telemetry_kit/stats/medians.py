@@ -241,3 +241,20 @@ def quantile_limits(samples: Samples, shares: Estimates, probability: float, *, 
     alpha = 1 - check_open_unit("level", level)
     ends = beta_limits(probability, effective_sizes(shares, probability, alpha), alpha)
     return Limits(*(samples.order_statistics(end) for end in ends))
+
+
+def carries_extremes(shares: Estimates, level: float) -> NDArray[np.bool_]:
+    r"""Tell for each of many groups whether its least and its greatest value can be limits of its median.
+
+    All of :math:`n` values lie on one side of their median with the probability :math:`2^{-n}`: where that is more than
+    half of what a level leaves, the limits are farther away than any value, and nothing tells where (David and Nagaraja
+    2003, Order Statistics, section 7.1).
+
+    Examples
+    --------
+    >>> from telemetry_kit.stats import count_clusters, estimate_shares, one_group
+    >>> five, six = (count_clusters([1] * n, one_group(n)) for n in (5, 6))
+    >>> [bool(carries_extremes(estimate_shares([1] * c.n.size, c), 0.95)[0]) for c in (five, six)]
+    [False, True]
+    """
+    return 0.5**shares.clusters.n_units <= (1 - level) / 2

@@ -181,3 +181,24 @@ def test_medians_of_one_cluster_have_no_limits_of_their_difference():
     result = difference_of_medians([1, 2, 3], [0, 0, 0], [4, 4, 5, 6], [1, 2, 3, 4])
     assert result.estimate == quantiles([4, 4, 5, 6], 0.5) - 2
     assert np.isnan(result[1:]).all()
+
+
+def test_few_values_cannot_carry_the_limits_of_a_median():
+    # All of five values lie on one side of their median once in 32: more than half of what 95 % leave.
+    for n, least_p in ((2, None), (5, None), (6, 1 / 32)):
+        clusters = np.arange(2 * n)
+        result = difference_of_medians(np.arange(n), clusters[:n], np.arange(n) + 100, clusters[n:])
+        assert result.estimate == 100
+        if least_p is None:
+            assert np.isnan(result[1:]).all()
+        else:
+            assert result.p_value == pytest.approx(least_p)
+            assert result.lower > 0
+
+
+def test_medians_of_few_values_that_do_not_differ_are_not_told_apart():
+    rng, found = np.random.default_rng(1), 0
+    for _ in range(100):
+        values, clusters = rng.integers(1, 40, size=(2, 7)), np.arange(14)
+        found += difference_of_medians(values[0], clusters[:7], values[1], clusters[7:]).p_value < 0.05
+    assert found <= 8

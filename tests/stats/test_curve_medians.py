@@ -57,3 +57,10 @@ def test_one_cluster_gives_no_limits():
     result = stats.compare_curve_medians(a, a)
     assert result.estimate == 0
     assert all(map(math.isnan, result[1:]))
+
+
+def test_few_durations_cannot_carry_the_limits_of_their_median():
+    a, b = (stats.CurveMedian.of([1 + more, 2 + more, 3 + more, 4 + more], [1] * 4, [0, 0, 1, 1]) for more in (0, 100))
+    result = stats.compare_curve_medians(a, b)
+    assert result.estimate == 100
+    assert all(map(math.isnan, result[1:]))

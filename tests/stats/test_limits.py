@@ -139,3 +139,7 @@ def test_a_level_that_is_none_is_named(level):
         limits_of_mean([1], [2], level)
     with pytest.raises(ParameterError, match=r"^level: got .*, expected a number between 0 and 1"):
         detectable_differences(1, 2, level=level)
+
+
+def test_a_mean_that_clusters_do_not_differ_in_has_no_limits():
+    assert np.isnan(limits_of_mean([2, 2], [4, 4])).all()
