@@ -218,6 +218,8 @@ def _pieces(
 ) -> pd.DataFrame:
     """Return each visit, and the time in which its incident is closed after it: pieces, unless they have no length.
 
+    What an incident is seen last in is a piece of any length: at the very end of what was observed, it still moved.
+
     Columns
     -------
     groups
@@ -239,12 +241,15 @@ def _pieces(
     first = np.flatnonzero(np.diff(unit, prepend=-1))
     n_visits = np.diff(first, append=len(rows))
     after = np.append(entered[1:], 0)[: len(rows)]
-    after[first + n_visits - 1] = end[first + n_visits - 1]
-    is_closed = (after > left) & ~rows["_is_open"].to_numpy(bool)
+    last = first + n_visits - 1
+    after[last] = end[last]
+    is_last = np.isin(np.arange(len(rows)), last)
+    is_open = rows["_is_open"].to_numpy(bool)
+    is_closed = ((after > left) | is_last) & ~is_open
     is_row = np.column_stack([np.full_like(is_closed, fill_value=True), is_closed]).ravel()
     row = np.repeat(np.arange(len(rows)), 2)[is_row]
-    is_piece = np.column_stack([left > entered, is_closed]).ravel()[is_row]
     since = np.column_stack([left, after]).ravel()[is_row] - np.repeat(entered[first], n_visits)[row]
+    is_piece = np.column_stack([(left > entered) | (is_last & is_open), is_closed]).ravel()[is_row] & (since > 0)
     stage = number_values(rows["stage"], numbers["stage"])
     state = np.column_stack([stage + 1, np.zeros_like(stage)]).ravel()[is_row]
     piece = np.flatnonzero(is_piece)

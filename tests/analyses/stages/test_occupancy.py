@@ -160,3 +160,23 @@ R_OCCUPANCY = {
     ("2", 86400.0): [0.03209827, 16.33906410, 0.01669601, 0.05539177],
     ("closed", 86400.0): [0.70314108, 16.33906410, 0.65402035, 0.74901191],
 }
+
+
+@pytest.mark.parametrize(
+    ("last", "expected"),
+    [("a1 10 end x0/2", {"0": 0, "closed": 1}), ("a1 10 change_stage 1/2", {"0": 0, "1": 1, "closed": 0})],
+)
+def test_a_move_at_the_very_end_counts(incident_log, last, expected):
+    visits = tk.stage_visits(incident_log("a1 0 create 0/2", last), cutoff=minute(10))
+    where = tk.stage_occupancy(visits, cutoff=minute(10))
+    assert where.set_index("state")["estimate"].to_dict() == expected
+    assert where["time_s"].unique().tolist() == [600]
+    later = tk.stage_occupancy(visits, cutoff=minute(10), at="20min")
+    assert later.set_index("state")["estimate"].to_dict() == expected
+    assert (later["n_at_risk"] == 0).all()
+
+
+def test_an_incident_that_begins_at_the_very_end_was_not_observed(incident_log):
+    events = incident_log("a1 0 create 0/2", "a1 10 change_stage 1/2", "b1 10 create 0/2")
+    where = tk.stage_occupancy(tk.stage_visits(events, cutoff=minute(10)), cutoff=minute(10))
+    assert (where["n_incidents"] == 1).all()
