@@ -168,8 +168,12 @@ def plot_stage_dwell(table: pd.DataFrame, *, ax: Axes | None = None) -> Axes:
         ]
         style.beside(ax, at, texts, heading="")
     known = np.concatenate([groups.numbers(table[column]) for column in quantiles])
-    known = known[known > 0]
-    scales.duration_axis(ax, *scales.log_limits(known), log=True)
+    if (known == 0).any() and not (known > 0).any():
+        # Recorded by the second, all visits of a stage may have no length, which no logarithmic axis shows.
+        scales.duration_axis(ax, 0.0, 1.0, log=False)
+        xlabel = "Dwell time"
+    else:
+        scales.duration_axis(ax, *scales.log_limits(known), log=True)
     ax.set_yticks(range(n_stages), groups.stage_names(table, n_stages))
     ax.set_ylim(n_stages - 0.5, -0.5)
     style.grid(ax, "x")

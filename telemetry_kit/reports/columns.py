@@ -125,6 +125,8 @@ VALUES = {
 
 RATES = frozenset({"revisits_per_incident", "restarts_per_incident"})
 """Measures that are no shares, though they may lie below 1."""
+MEDIANS = frozenset({"difference_of_medians"})
+"""Comparisons that are in the unit of what was measured."""
 TIMES = frozenset({"restricted_mean_s", "median_s"})
 """Measures that are durations in seconds."""
 SHARES = frozenset(

@@ -17,6 +17,7 @@ from telemetry_kit.reports.columns import (
     HEADINGS,
     INTERVALS,
     LIMITS_OF_A_CHART,
+    MEDIANS,
     RATES,
     SHARES,
     TIMES,
@@ -217,8 +218,12 @@ def _number_writer(table: pd.DataFrame, name: str) -> Callable[[Any], str]:
 
 
 def _are_shares(table: pd.DataFrame, name: str) -> bool:
-    """Tell whether a column of estimates holds shares: their values lie in [0, 1], or in [-1, 1] for differences."""
-    if not pd.api.types.is_numeric_dtype(table[name].dtype):
+    """Tell whether a column of estimates holds shares: their values lie in [0, 1], or in [-1, 1] for differences.
+
+    Medians of whole numbers do as well, where playbooks are small.
+    """
+    has_medians = "comparison" in table and table["comparison"].isin(MEDIANS).any()
+    if has_medians or not pd.api.types.is_numeric_dtype(table[name].dtype):
         return False
     # A rate whose limits go beyond one is no share, even where all estimates happen to lie below.
     columns = [name, "upper"] if name == "estimate" and "upper" in table else [name]

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 NULL = "–"
 MINUTE, HOUR, DAY = 60, 3600, 86_400
 LEAST_SHARE = 0.0005
+NOTHING_TOLD = "servers too few, or all alike"
+"""Why an interval is missing."""
 
 
 def is_null(value: object) -> bool:
@@ -140,16 +142,20 @@ def share_limit(share: float, *, symbol: bool = True) -> str:
     return f"{text} %" if symbol else text
 
 
-def between(lower: Any, upper: Any, write: Any = per_cent) -> str:  # noqa: ANN401 - limits of any kind, and their words
-    """Return the limits of an interval in words of their own, "unknown" where there is none.
+def between(lower: Any, upper: Any, write: Any = per_cent, df: Any = None) -> str:  # noqa: ANN401 - cells of any column
+    """Return the limits of an interval, or that there is none; and where it rests on few servers, that it does.
 
     Examples
     --------
-    >>> between(0.49, 0.63), between(None, None), between(600.0, None, duration)
-    ('49–63 %', 'no interval: too few servers', '10 min or more')
+    >>> between(0.49, 0.63), between(None, None), between(600.0, None, duration, 2.5)
+    ('49–63 %', 'no interval: servers too few, or all alike', '10 min or more; few servers, weak ground')
     """
     if is_null(lower) and is_null(upper):
-        return "no interval: too few servers"
+        return f"no interval: {NOTHING_TOLD}"
+    return _limits(lower, upper, write) + ("; few servers, weak ground" if not is_null(df) and df < WEAK_DF else "")
+
+
+def _limits(lower: Any, upper: Any, write: Any) -> str:  # noqa: ANN401 - limits of any kind, and their words
     write_limit = share_limit if write is per_cent else write
     if is_null(upper):
         return f"{write_limit(float(lower))} or more"
@@ -170,7 +176,5 @@ def with_limits(row: Any, estimate: str = "estimate", prefix: str = "", write: A
     >>> with_limits(row)
     '56 % (49–63 %; few servers, weak ground)'
     """
-    limits = between(row[f"{prefix}lower"], row[f"{prefix}upper"], write)
-    df = row.get(f"{prefix}df")
-    weak = "; few servers, weak ground" if not is_null(df) and float(df) < WEAK_DF else ""
-    return f"{write(float(row[estimate]))} ({limits}{weak})"
+    limits = between(row[f"{prefix}lower"], row[f"{prefix}upper"], write, row.get(f"{prefix}df"))
+    return f"{write(float(row[estimate]))} ({limits})"

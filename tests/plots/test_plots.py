@@ -499,3 +499,10 @@ def test_those_who_were_watched_late_count_as_well():
         "survival": [0.5, 0.25], "lower": [0.1, 0.0], "upper": [0.9, 0.8], "n_servers": 2,
     })  # fmt: skip
     assert "n = 3 incidents on 2 servers" in words_of(plots.plot_incident_survival(late))
+
+
+def test_visits_of_no_length_are_shown_without_a_warning():
+    quantiles = dict.fromkeys(("q25_s", "median_s", "q75_s", "median_lower_s", "median_upper_s"), 0.0)
+    ax = plots.plot_stage_dwell(dwell().iloc[:1].assign(**quantiles))
+    assert ax.get_xscale() == "linear"
+    assert ax.get_xlabel() == "Dwell time"

@@ -108,3 +108,14 @@ def test_a_table_on_power_shows_what_could_be_found(oct2020):
     told = cells_of(tk.detectable_difference(oct2020.tasks, freq="M"))
     assert not [cell for cell in told["Could be found (points)"] if cell.startswith("+")]
     assert "commander minus assignee" in told["Measure"]
+
+
+def test_medians_are_no_shares_however_small_they_are():
+    told = cells_of(
+        compared(
+            False, True, comparison="difference_of_medians", estimate_a=1.0, estimate_b=0.0, difference=-1.0,
+            lower=-1.0, upper=1.0, detectable=1.0,
+        )
+    )  # fmt: skip
+    assert told["In the one"] + told["In the other"] == ["1", "0"]
+    assert told["Difference"] == ["−1 (−1 to 1)"]

@@ -168,7 +168,7 @@ def test_one_server_has_no_interval_and_the_sentence_says_so(oct2020):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that there is no interval: it is said once in a process
         said = tk.sentences.commander_vs_assignee(tk.commander_vs_assignee(one.tasks))
-    assert "no interval: too few servers" in said
+    assert "no interval: servers too few, or all alike" in said
     assert said.startswith("It is not enough to tell")
 
 
@@ -213,8 +213,8 @@ def test_a_change_is_claimed_only_where_its_adjusted_p_value_is_small():
     said = tk.sentences.changed(compared(p_adjusted=0.9, detectable=1.21), things="incidents")
     assert said.endswith("No true difference, however large, would be found four times out of five.")
     said = tk.sentences.changed(compared(p_adjusted=None, lower=None, upper=None, detectable=None), things="incidents")
-    assert "too few servers for an interval" in said
-    assert "no interval: too few servers" in said
+    assert "there is no interval (servers too few, or all alike)" in said
+    assert "no interval: servers too few, or all alike" in said
 
 
 def test_times_and_sizes_are_told_in_their_units():
@@ -384,3 +384,47 @@ def test_of_incidents_with_a_status_it_is_said_so(recordings):
     assert (
         tk.sentences.last_stage(last.head(0), of="statuses") == "No incident with a status was recorded from its start."
     )
+
+
+def test_stages_that_hold_as_long_are_both_named():
+    row = {"n_visits": 6, "n_censored": 0, "n_servers": 6, "median_s": 60.0, "median_lower_s": 30.0}
+    said = tk.sentences.stage_dwell(pd.DataFrame([row | {"stage": stage, "median_upper_s": 90.0} for stage in (0, 1)]))
+    assert said.startswith("Half of the visits to stage 0 and stage 1 are over within 1 min; it is not enough to tell")
+
+
+@pytest.mark.parametrize(
+    ("n_open", "told"), [(0, None), (1, "1 of the others was open"), (6, "6 of the others were open")]
+)
+def test_open_incidents_are_among_those_that_did_not_come_so_far(n_open, told):
+    row = {
+        "n_incidents": 8,
+        "n_reached": 2,
+        "n_open": n_open,
+        "n_servers": 3,
+        "estimate": 0.25,
+        "lower": 0.1,
+        "upper": 0.6,
+    }
+    said = tk.sentences.last_stage(pd.DataFrame([row]))
+    assert (told in said) if told else ("open" not in said)
+
+
+def test_every_interval_on_few_servers_says_so():
+    tasks = pd.DataFrame({
+        "n_completed": [9], "n_clusters": [2], "commander": [0.9], "assignee": [0.1], "difference": [0.8],
+        "lower": [0.2], "upper": [1.0], "df": [1.0],
+    })  # fmt: skip
+    sizes = pd.DataFrame({
+        "measure": ["num_checklists"], "n": [9], "n_servers": [2], "median": [4.0], "median_lower": [4.0],
+        "median_upper": [6.0], "p05": [1.0], "p95": [9.0], "df": [1.0],
+    })  # fmt: skip
+    growth = pd.DataFrame({
+        "measure": ["num_checklists"], "update": [1], "n": [9], "n_servers": [2], "mean_change": [1.0], "lower": [0.5],
+        "upper": [1.5], "df": [1.0],
+    })  # fmt: skip
+    for said in (
+        tk.sentences.commander_vs_assignee(tasks),
+        tk.sentences.playbook_sizes(sizes),
+        tk.sentences.playbook_growth(growth),
+    ):
+        assert "few servers, weak ground" in said

@@ -9,7 +9,18 @@ import pandas as pd
 
 from telemetry_kit.reports.columns import TIMES, VALUES
 from telemetry_kit.reports.sentences.rows import check_columns, listed, rows_of, sentence, stage_name
-from telemetry_kit.reports.wording import between, count, day, duration, is_null, number, per_cent, points, signed
+from telemetry_kit.reports.wording import (
+    NOTHING_TOLD,
+    between,
+    count,
+    day,
+    duration,
+    is_null,
+    number,
+    per_cent,
+    points,
+    signed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -169,7 +180,7 @@ def _found(rows: list[Row]) -> list[Row]:
 def _all_within_chance(rows: list[Row]) -> str:
     """Say that none of the differences is more than chance may be, or that nothing tells what chance may be."""
     if all(is_null(row["p_adjusted"]) for row in rows):
-        return "too few servers for an interval"
+        return f"there is no interval ({NOTHING_TOLD})"
     if len(rows) == 1:
         return "chance alone may explain the difference seen"
     return f"chance alone may explain each of {count(len(rows), 'difference')}, adjusted for their number"
@@ -207,7 +218,7 @@ def _key(row: Row) -> str:
 def _told(row: Row, then: str) -> str:
     write = _write(row)
     difference = _difference(row)
-    limits = between(row["lower"], row["upper"], difference)
+    limits = between(row["lower"], row["upper"], difference, row.get("df"))
     unit = " points" if write is per_cent else ""
     return (
         f"{_key(row)}: {write(float(row['estimate_a']))} of {int(row['n_a']):,}{then} "

@@ -46,10 +46,11 @@ def playbook_sizes(table: pd.DataFrame) -> str:
     least, most = (
         row[name] if row["measure"] == "items_per_checklist" else round(row[name]) for name in ("p05", "p95")
     )
+    limits = between(row["median_lower"], row["median_upper"], number, row.get("df"))
     return (
-        f"**Half of the playbooks have at most {number(row['median'])} {things}** "
-        f"({between(row['median_lower'], row['median_upper'], number)}), nine in ten between {number(least)} and "
-        f"{number(most)}: {count(row['n'], 'playbook')} on {count(row['n_servers'], 'server')}."
+        f"**Half of the playbooks have at most {number(row['median'])} {things}** ({limits}), nine in ten "
+        f"between {number(least)} and {number(most)}: {count(row['n'], 'playbook')} on "
+        f"{count(row['n_servers'], 'server')}."
     )
 
 
@@ -84,7 +85,7 @@ def playbook_growth(table: pd.DataFrame) -> str:
         return "No playbook was updated since its creation was recorded."
     (row,) = rows
     things = VALUES.get(row["measure"], row["measure"])
-    limits = between(row["lower"], row["upper"], partial(signed, write=number))
+    limits = between(row["lower"], row["upper"], partial(signed, write=number), row.get("df"))
     changed = (
         f"after the first update, {count(row['n'], 'playbook')} on {count(row['n_servers'], 'server')} had changed by "
         f"{signed(row['mean_change'], number)} {things} on average ({limits})"

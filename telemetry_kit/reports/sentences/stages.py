@@ -51,7 +51,7 @@ def stage_funnel(table: pd.DataFrame) -> str:
     reached = (
         f"Of the {count(last['n_eligible'], 'incident')} on {count(last['n_servers'], 'server')} that "
         f"{'have' if is_null(last.get('status')) else 'can reach'} {stage_name(last)}, {with_limits(last)} reached it"
-        + (f"; {int(last['n_open']):,} more were open at the cutoff and still may." if last["n_open"] else ".")
+        f"{_still(last)}."
     )
     worst = apart(steps, "step_lower", "step_upper", side="below")
     if worst is not None:
@@ -69,11 +69,18 @@ def stage_funnel(table: pd.DataFrame) -> str:
         return sentence("No incident reached a second stage.", reached)
     least, most = (pick(steps, key=lambda row: row["step_estimate"]) for pick in (min, max))
     kind = "stage" if is_null(last.get("status")) else "status"
+    shares = dict.fromkeys(per_cent(row["step_estimate"]) for row in (least, most))
     title = (
-        f"From one {kind} to the next, {per_cent(least['step_estimate'])} to {per_cent(most['step_estimate'])} of the "
-        "incidents that have a next one go on; it is not enough to tell where most stop."
+        f"From one {kind} to the next, {' to '.join(shares)} of the incidents that have a next one go on; it is not "
+        "enough to tell where most stop."
     )
     return sentence(title, f"At the first step, {_lost(steps[0])}. {reached}")
+
+
+def _still(row: Row) -> str:
+    """Say how many of those that have not come so far are open."""
+    were = "was" if row["n_open"] == 1 else "were"
+    return f"; {int(row['n_open']):,} of the others {were} open at the cutoff and still may" if row["n_open"] else ""
 
 
 def _with_step(row: Row) -> Row:
@@ -132,11 +139,15 @@ def stage_dwell(table: pd.DataFrame) -> str:
     if longest is not None:
         return f"**{stage_name(longest).capitalize()} holds incidents longest**: {_half_over(longest)}."
     shortest, last = (pick(known, key=lambda row: row["median_s"]) for pick in (min, max))
-    title = (
-        f"Half of the visits to a {kind} are over within {duration(shortest['median_s'])} ({stage_name(shortest)}) to "
-        f"{duration(last['median_s'])} ({stage_name(last)}); it is not enough to tell which {kind} holds longest."
+    within = f"{duration(shortest['median_s'])} ({stage_name(shortest)}) to {duration(last['median_s'])}"
+    title = f"Half of the visits to a {kind} are over within {within} ({stage_name(last)})"
+    if shortest["median_s"] == last["median_s"]:
+        title = (
+            f"Half of the visits to {listed([*map(stage_name, known)])} are over within {duration(last['median_s'])}"
+        )
+    return sentence(
+        f"{title}; it is not enough to tell which {kind} holds longest.", f"For {stage_name(last)}: {_half_over(last)}."
     )
-    return sentence(title, f"For {stage_name(last)}: {_half_over(last)}.")
 
 
 def _late(row: Row) -> str:
@@ -266,12 +277,10 @@ def last_stage(table: pd.DataFrame, *, of: Literal["stages", "statuses"] = "stag
         return f"No incident with {which} was recorded from its start."
     (row,) = rows
     limits = with_limits(row).partition(" (")[2].removesuffix(")")
-    were = "was" if row["n_open"] == 1 else "were"
-    still = f"; {int(row['n_open']):,} more {were} open at the cutoff and still may" if row["n_open"] else ""
     incidents = f"{count(row['n_incidents'], 'incident')} on {count(row['n_servers'], 'server')}"
     share = per_cent(row["estimate"])
     which = "with more than one stage reach the last" if of == "stages" else "with a status are resolved"
-    return f"**{share} of the incidents {which}** ({limits}): {int(row['n_reached']):,} of {incidents}{still}."
+    return f"**{share} of the incidents {which}** ({limits}): {int(row['n_reached']):,} of {incidents}{_still(row)}."
 
 
 def ended_where(table: pd.DataFrame) -> str:

@@ -95,7 +95,7 @@ def commander_vs_assignee(table: pd.DataFrame) -> str:
     shares = [per_cent(row["commander"]), per_cent(row["assignee"])]
     scope = (
         f"of {count(row['n_completed'], 'completion')} on {count(row['n_clusters'], 'server')}, a difference of "
-        f"{points(row['difference'])} points ({between(row['lower'], row['upper'], points)})"
+        f"{points(row['difference'])} points ({between(row['lower'], row['upper'], points, row.get('df'))})"
     )
     if is_null(row["lower"]) or row["lower"] <= 0 <= row["upper"]:
         unknown = "It is not enough to tell whether commanders or assignees complete more tasks"
