@@ -199,8 +199,11 @@ def playbook_growth(
     groups = engine.group_columns(by, events, reserved=[*_GROWTH, "update"])
     states = events.with_columns(_value=value, _is_create=is_create(), _is_deleted=is_delete())
     firsts = {"_first": "_value", "_from_create": "_is_create"}
-    states = number_rows(states, "_nth", within=KEYS, order_by=in_time(playbooks), **firsts)
-    states = states.filter(nw.col("_from_create"), ~nw.col("_is_deleted"), ~nw.col("_value").is_null())
+    # A delete is no update: what comes behind it is the next one.
+    states = number_rows(
+        states.filter(~nw.col("_is_deleted")), "_nth", within=KEYS, order_by=in_time(playbooks), **firsts
+    )
+    states = states.filter(nw.col("_from_create"), ~nw.col("_value").is_null())
     keys = dict.fromkeys([*groups, "_nth", "server_id", cluster, "_value", "_first"])
     counted = number_servers(engine.collect(states.group_by(*keys).agg(_n=nw.len())), groups, cluster=cluster)
 

@@ -93,7 +93,9 @@ def _ended(frame: IntoFrame) -> nw.LazyFrame[Any]:
 
 def _reached_last(frame: IntoFrame, parameter: str) -> nw.LazyFrame[Any]:
     visits = engine.open_frame(stage_visits(frame, cutoff=_NEVER), [], parameter="visits")
-    if _is_empty(visits) and not _is_empty(engine.open_frame(frame, [], parameter=parameter)):
+    events = engine.open_frame(frame, ["active_stage"], parameter=parameter)
+    # An incident that ended as it began has stages, and no visit.
+    if _is_empty(events.filter(~nw.col("active_stage").is_null())) and not _is_empty(events):
         last = ".".join(map(str, LAST_STAGED_VERSION))
         raise ParameterError(
             "of", "reached_last", f"'ended': no incident of {parameter} has stages, which end with plugin {last}"
@@ -105,4 +107,5 @@ def _reached_last(frame: IntoFrame, parameter: str) -> nw.LazyFrame[Any]:
 
 
 def _is_empty(frame: nw.LazyFrame[Any]) -> bool:
-    return not len(engine.collect(frame.select(nw.lit(1).alias("_any")).head(1)))
+    # A literal alone would be a row of its own in an empty frame of Polars.
+    return not len(engine.collect(frame.select("server_id").head(1)))

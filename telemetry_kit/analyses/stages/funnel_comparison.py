@@ -159,7 +159,7 @@ def compare_funnel(
         return made | {name: comparisons.add_up(np.where(is_side, n_immature, 0)) for name, is_side in sides.items()}
 
     own = {name: kind for name, kind in _FUNNEL.items() if name != "stage"}
-    table = summarise_at_once(paired, [*keys, "stage"], columns, own, level=level)
+    table = summarise_at_once(paired, [*keys, "stage"], columns, own, level=level).astype({"stage": _FUNNEL["stage"]})
     if are_of_statuses(visits):
         # The last status is the end: nobody visits it.
         estimates = [name for name, kind in own.items() if kind == "float64"]

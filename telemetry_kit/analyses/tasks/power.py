@@ -37,7 +37,7 @@ _COMPARISON = {
     "lower": "float64",
     "upper": "float64",
     "detectable": "float64",
-    "n_clusters_needed": "float64",
+    "n_clusters_needed": "Int64",
 }
 
 
@@ -106,8 +106,8 @@ def detectable_difference(
             where the interval is.
         n_clusters_needed : Int64
             Clusters (those on both sides count once) that would tell a true ``difference`` from none with this power,
-            were they of the kind and the sizes of those at hand; null without ``difference``, and where ``detectable``
-            is.
+            were they of the kind and the sizes of those at hand; null without ``difference``, where ``detectable`` is,
+            and where a billion would not do.
 
     Raises
     ------
@@ -162,6 +162,11 @@ def detectable_difference(
         for measure in a:
             of_a, of_b = stats.estimate_means(a[measure], sizes_a), stats.estimate_means(b[measure], sizes_b)
             change = stats.compare_estimates(of_a, of_b)
+            needed = np.full(comparisons.n, np.nan)
+            if difference is not None:
+                needed = stats.clusters_needed(
+                    change.error, change.df, n_clusters, difference, level=level, power=power
+                )
             values = {
                 "estimate_a": of_a.estimate,
                 "estimate_b": of_b.estimate,
@@ -171,9 +176,7 @@ def detectable_difference(
                     *change, level=level, within=(-1, 1) if measure in COMPLETERS else (-2, 2)
                 )._asdict(),
                 "detectable": stats.detectable_differences(change.error, change.df, level=level, power=power),
-                "n_clusters_needed": np.full(comparisons.n, np.nan)
-                if difference is None
-                else stats.clusters_needed(change.error, change.df, n_clusters, difference, level=level, power=power),
+                "n_clusters_needed": np.where(np.isinf(needed), np.nan, needed),
             }
             for name, value in values.items():
                 rows.setdefault(name, []).append(value)

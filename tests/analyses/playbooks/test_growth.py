@@ -135,3 +135,10 @@ def test_mistakes_are_named():
         tk.playbook_sizes_over_time(EVENTS, freq="Y")
     with pytest.raises(ParameterError, match="playbooks has no column 'num_members'"):
         tk.playbook_histories(EVENTS, measure="num_members")
+
+
+def test_a_delete_is_no_update_in_any_table():
+    events = playbooks(("a", "p", 1, "create", 4), ("a", "p", 2, "delete", 4), ("a", "p", 3, "update", 9))
+    growth = tk.playbook_growth(events, cluster="playbook_id")
+    assert growth[["update", "mean"]].to_numpy().tolist() == [[0, 4], [1, 9]]
+    assert tk.playbook_histories(events)["n_updates"].to_list() == [1]

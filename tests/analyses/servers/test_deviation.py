@@ -1,6 +1,7 @@
 """Which servers differ more than chance and ordinary variety explain; the numbers are those of tests/stats."""
 
 import pandas as pd
+import polars as pl
 import pytest
 
 import telemetry_kit as tk
@@ -124,3 +125,13 @@ def test_a_parameter_that_it_cannot_take_is_named():
         tk.server_deviation(completions().drop(columns="was_commander"), of="commander")
     with pytest.raises(ParameterError, match="level"):
         tk.server_deviation(completions(), of="commander", level=95)
+
+
+@pytest.mark.parametrize("engine", ["pandas", "polars"])
+def test_incidents_with_stages_of_which_none_was_visited_make_an_empty_table(incident_log, engine):
+    events = incident_log("a1 0 end x1/3", "b1 0 end x1/3")
+    without = events.assign(active_stage=pd.array([None] * len(events), "Int64"))
+    events, without = (pl.from_pandas(each) if engine == "polars" else each for each in (events, without))
+    assert len(tk.server_deviation(events, of="reached_last")) == 0
+    with pytest.raises(ParameterError, match="no incident of tasks_or_incidents has stages"):
+        tk.server_deviation(without, of="reached_last")
