@@ -56,6 +56,30 @@ def check_columns(columns: Collection[str], present: Sequence[str], index: Colle
         raise ParameterError(parameter, kind, f"{expected}. {advice(parameter, [])}")
 
 
+def check_keys(second: nw.LazyFrame[Any], like: nw.LazyFrame[Any], on: Collection[str], *, parameter: str) -> None:
+    """See that the columns by which two frames are joined hold values that can be equal.
+
+    Raises
+    ------
+    ParameterError
+        Where one holds, say, numbers in the second frame, and text in the first.
+    """
+    theirs, ours = (frame.select(*on).collect_schema() for frame in (second, like))
+    for column in on:
+        held, wanted = _kind_of_values(theirs[column]), _kind_of_values(ours[column])
+        # A column of nothing but nulls has no type, and equals nothing.
+        if held != wanted and nw.Unknown not in (theirs[column], ours[column]):
+            expected = f"{wanted}, as the frame has that it is joined to"
+            raise ParameterError(f"{parameter}[{column!r}]", held, expected)
+
+
+def _kind_of_values(kind: nw.dtypes.DType) -> str:
+    if kind in (nw.String, nw.Categorical, nw.Enum):
+        return "text"
+    words = {"numbers": kind.is_numeric(), "flags": kind == nw.Boolean, "times": kind.is_temporal()}
+    return next((word for word, holds in words.items() if holds), str(kind))
+
+
 def is_time(column: str) -> bool:
     """Tell whether a column holds times, by its name."""
     return column in _TIMES or column.endswith("_at")

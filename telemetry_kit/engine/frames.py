@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import temporary
-from telemetry_kit.engine.checks import check_columns, check_frame, check_times, is_time
+from telemetry_kit.engine.checks import check_columns, check_frame, check_keys, check_times, is_time
 from telemetry_kit.engine.connections import own_resources, shared_connection, within_memory
 from telemetry_kit.engine.times import as_lazy, is_spark
 from telemetry_kit.errors import ParameterError
@@ -138,7 +138,12 @@ def in_time(frame: IntoFrame, us: str, order: str) -> tuple[str, ...]:
 
 
 def open_alike(
-    frame: IntoFrame, columns: Collection[str], *, parameter: str, like: nw.LazyFrame[Any]
+    frame: IntoFrame,
+    columns: Collection[str],
+    *,
+    parameter: str,
+    like: nw.LazyFrame[Any],
+    on: Collection[str] = ("server_id",),
 ) -> nw.LazyFrame[Any]:
     """Open a second frame on the engine of a first one that is open, so that the two can be joined.
 
@@ -147,15 +152,29 @@ def open_alike(
     Raises
     ------
     ParameterError
-        As ``open_frame``, or where the two are on different engines.
+        As ``open_frame``, or where the two are on different engines, or those of ``on`` hold values of another kind.
     """
     opened = open_frame(frame, columns, parameter=parameter, named=())
+    check_keys(opened, like, on, parameter=parameter)
     if isinstance(nw.from_native(frame), nw.DataFrame):
-        return _copy_to(like, collect_arrow(opened))
+        opened = _copy_to(like, collect_arrow(opened))
     if opened.implementation is not like.implementation:
         engines = opened.implementation.value, like.implementation.value
         raise ParameterError(parameter, f"a frame on {engines[0]}", f"one on {engines[1]}, as the first frame")
-    return opened
+    return _with_types_of(like, opened, on) if like.implementation.is_polars() else opened
+
+
+def _with_types_of(like: nw.LazyFrame[Any], second: nw.LazyFrame[Any], on: Collection[str]) -> nw.LazyFrame[Any]:
+    """Give columns of a frame on Polars the types of another one's: it joins text and numbers of one type only.
+
+    What has no equal of that type becomes null, which equals nothing.
+    """
+    import polars as pl
+
+    ours, theirs = (frame.to_native().select(*on).collect_schema() for frame in (like, second))
+    cast = {name: pl.col(name).cast(kind, strict=False) for name, kind in ours.items() if kind != theirs[name]}
+    same = [pl.when(made.cast(theirs[name]) == pl.col(name)).then(made).alias(name) for name, made in cast.items()]
+    return as_lazy(second.to_native().with_columns(same))
 
 
 def _copy_to(like: nw.LazyFrame[Any], second: pa.Table) -> nw.LazyFrame[Any]:

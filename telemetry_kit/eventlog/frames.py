@@ -87,7 +87,9 @@ def filter_incidents(frame: IntoFrameT, incidents: IntoFrame) -> IntoFrameT:
     ['create']
     """
     rows = engine.open_frame(frame, INCIDENT, parameter="frame", order="_order")
-    wanted = engine.distinct(engine.open_alike(incidents, INCIDENT, parameter="incidents", like=rows), *INCIDENT)
+    wanted = engine.distinct(
+        engine.open_alike(incidents, INCIDENT, parameter="incidents", like=rows, on=INCIDENT), *INCIDENT
+    )
     result = rows.join(wanted, on=list(INCIDENT), how="semi").sort("_order").drop("_order")
     return engine.give_back(result, like=frame)
 

@@ -111,7 +111,7 @@ def incident_sizes(incidents: IntoFrameT, playbooks: IntoFrame) -> IntoFrameT:
     prompt = ordered.filter(nw.col("_before").is_null()).filter(is_prompt)
     named = events.filter(nw.col("action") == "create")
     created = nw.concat([frame.select(*kept, "playbook_id") for frame in (named, prompt)])
-    given = engine.open_alike(playbooks, [*NEEDED, *SIZE_COUNTS], parameter="playbooks", like=created)
+    given = engine.open_alike(playbooks, [*NEEDED, *SIZE_COUNTS], parameter="playbooks", like=created, on=KEYS)
     order_by = in_time(given.to_native())
     before = nw.col("_from_us").shift(1).over(*KEYS, order_by=order_by)
     states = playbook_states(open_events(given.to_native()), order_by=order_by, _before_us=before).select(
@@ -204,8 +204,7 @@ def playbook_weightings(
     value, needed = size(measure)
     playbooks = engine.open_frame(snapshot, [*KEYS, *needed], parameter="snapshot", named=[cluster])
     engine.check_cluster(cluster, playbooks)
-    used = engine.open_alike(incidents, [*KEYS, "incident_id"], parameter="incidents", like=playbooks)
-    used = used.with_columns(playbook_id=nw.col("playbook_id").cast(nw.String))
+    used = engine.open_alike(incidents, [*KEYS, "incident_id"], parameter="incidents", like=playbooks, on=KEYS)
     used = used.filter(~nw.col("playbook_id").is_null())
     # Grouped twice: to count distinct values takes longer, as does ``unique``.
     runs = used.group_by(*KEYS, "incident_id").agg(_n=nw.len()).group_by(*KEYS).agg(_runs=nw.len())

@@ -69,9 +69,9 @@ def playbook_usage(snapshot: IntoFrame, incidents: IntoFrame) -> pd.DataFrame:
     """
     playbooks = engine.open_frame(snapshot, KEYS, parameter="snapshot", named=())
     needed = [*KEYS, "incident_id", "plugin_version", "event_timestamp"]
-    events = engine.open_alike(incidents, needed, parameter="incidents", like=playbooks)
+    events = engine.open_alike(incidents, needed, parameter="incidents", like=playbooks, on=KEYS)
     events = engine.add_epoch_us(events, _us="event_timestamp").with_columns(
-        nw.col("playbook_id", "plugin_version").cast(nw.String)
+        nw.col(*KEYS, "plugin_version").cast(nw.String)
     )
     named = nw.when(~nw.col("playbook_id").is_null() | _tells_playbook(events)).then(1).otherwise(0)
     started = (

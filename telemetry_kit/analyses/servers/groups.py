@@ -87,9 +87,9 @@ def attach_groups(
     if (repeated := known[on].duplicated()).any():
         key = known.loc[repeated, on].iloc[0]
         raise ParameterError("table", f"several rows of {on} {key}", f"one row per {on}")
+    told = engine.open_alike(table, [on, *added], parameter="table", like=rows, on=[on]).select(on, *added)
     if isinstance(check := engine.check_frame(frame, parameter="frame"), nw.DataFrame):
-        _warn_of_unmatched({*check.get_column(on).drop_nulls().cast(nw.String).to_list()}, known[on], on)
-    told = engine.open_alike(table, [on, *added], parameter="table", like=rows).select(on, *added)
+        _warn_of_unmatched({*check.get_column(on).drop_nulls().to_list()}, known[on], on)
     result = rows.join(told.filter(~nw.col(on).is_null()), on=on, how="left")
     if engine.is_ordered(frame):
         result = result.sort("_row")
@@ -111,5 +111,5 @@ def _columns(table: pd.DataFrame, on: str, named: list[str] | None) -> list[str]
 
 
 def _warn_of_unmatched(keys: set[Any], known: pd.Series[Any], on: str) -> None:
-    if unmatched := sorted(keys - {*known.astype("str")}):
+    if unmatched := sorted(map(str, keys - {*known.to_list()})):
         warnings.warn(UnmatchedKeysWarning(len(unmatched), len(keys), on, unmatched[:_KEYS_SHOWN]), stacklevel=3)

@@ -108,7 +108,7 @@ def _events(tasks: IntoFrame, incidents: IntoFrame, until_us: int) -> nw.LazyFra
     columns = [*INCIDENT, "event_id", "event_timestamp", "action"]
     changes = engine.open_frame(tasks, [*columns, "new_state"], parameter="tasks", order="_order")
     numbers = ["created_at", "total_checklist_items"]
-    totals = engine.open_alike(incidents, [*columns, *numbers], parameter="incidents", like=changes)
+    totals = engine.open_alike(incidents, [*columns, *numbers], parameter="incidents", like=changes, on=INCIDENT)
     own_action, action, to = nw.col("action").cast(nw.String).fill_null(""), nw.col("_action"), nw.col("_state")
     changes = engine.add_epoch_us(changes, _us="event_timestamp").with_columns(
         _rank=nw.lit(1), _order=nw.col("_order").cast(nw.Int64), _action=own_action, _state=state()

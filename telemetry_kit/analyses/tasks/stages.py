@@ -123,7 +123,7 @@ def tasks_by_stage(
 
 def _stretches(visits: IntoFrame, *, like: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """Return for each visit the time until the next begins, and the time before the first as a visit of its own."""
-    frame = engine.open_alike(visits, [*INCIDENT, *_VISIT], parameter="visits", like=like)
+    frame = engine.open_alike(visits, [*INCIDENT, *_VISIT], parameter="visits", like=like, on=INCIDENT)
     frame = engine.add_epoch_us(frame, _entered_us="entered_at", _left_us="left_at")
     stays = frame.select(
         *INCIDENT,

@@ -249,7 +249,7 @@ def _timed_completions(
     """Return the completions with who and when, ``_us`` and ``_elapsed_us``; and the columns that ``tasks`` has."""
     needed = [*INCIDENT, "event_id", "event_timestamp", "new_state", "was_commander", "was_assignee"]
     events, columns = open_state_changes(tasks, needed, added=_ADDED, since=since, cutoff=cutoff, named=named)
-    starts = engine.open_alike(incidents, [*INCIDENT, "created_at"], parameter="incidents", like=events)
+    starts = engine.open_alike(incidents, [*INCIDENT, "created_at"], parameter="incidents", like=events, on=INCIDENT)
     starts = starts.group_by(*INCIDENT).agg(started_at=nw.col("created_at").min())
     # An unknown start is as good as none. That some may be unknown lets DuckDB expect fewer incidents than completions,
     # so that it keeps the incidents in memory and not the completions.
