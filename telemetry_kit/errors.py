@@ -210,16 +210,18 @@ class OneClusterWarning(UserWarning):
         The column of clusters.
     n_rows, n_all
         In how many rows of the result, and how many it has.
+    finer
+        The column whose values are clusters within one server.
     """
 
-    def __init__(self, cluster: str, n_rows: int, n_all: int) -> None:
+    def __init__(self, cluster: str, n_rows: int, n_all: int, *, finer: str) -> None:
         self.cluster = cluster
         thing = _CLUSTERS.get(cluster, f"value of {cluster}")
         where = "intervals are null" if n_rows == n_all else f"intervals are null in {n_rows:,} of {n_all:,} rows"
-        finer = f"; within one server, pass cluster={'incident_id'!r}" if cluster == "server_id" else ""
+        advice = f"; within one server, pass cluster={finer!r}" if cluster == "server_id" else ""
         super().__init__(
             f"cluster={cluster!r}: {where}, which rest on one {thing}, and one {thing} cannot show how much "
-            f"{thing.replace('value', 'values')}{'s' if cluster in _CLUSTERS else ''} differ{finer}"
+            f"{thing.replace('value', 'values')}{'s' if cluster in _CLUSTERS else ''} differ{advice}"
         )
 
 

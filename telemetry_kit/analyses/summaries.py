@@ -149,7 +149,7 @@ def share_columns(
     return {"estimate": shares.estimate, "df": shares.df, **limits._asdict()}
 
 
-def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS) -> pd.DataFrame:
+def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS, finer: str = "incident_id") -> pd.DataFrame:
     """Return a table of intervals, with one warning where some are null because they rest on one cluster.
 
     Parameters
@@ -160,10 +160,12 @@ def warned(table: pd.DataFrame, cluster: str, *, counted: str = N_CLUSTERS) -> p
         The column of clusters, as the caller of that function named it.
     counted
         The column of ``table`` with the number of clusters; ``N_CLUSTERS`` is taken out.
+    finer
+        The column whose values are clusters within one server.
     """
     n_rows = int((table[counted] == 1).sum())
     if n_rows:
-        warnings.warn(OneClusterWarning(cluster, n_rows, len(table)), stacklevel=3)
+        warnings.warn(OneClusterWarning(cluster, n_rows, len(table), finer=finer), stacklevel=3)
     return table.drop(columns=N_CLUSTERS, errors="ignore")
 
 

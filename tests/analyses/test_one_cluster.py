@@ -1,5 +1,7 @@
 """Where intervals are null because one server stands behind them, every function says so, in words that help."""
 
+import warnings
+
 import pandas as pd
 import pytest
 
@@ -68,3 +70,28 @@ def test_statuses_are_named_in_comparisons_and_the_end_has_no_estimate(log):
     assert list(funnel.columns[2:4]) == list(dwell.columns[2:4]) == ["stage", "status"]
     assert funnel["status"].notna().all()
     assert funnel.loc[funnel["stage"] == funnel["stage"].max(), "estimate_a"].isna().all()
+
+
+@pytest.fixture(scope="module")
+def playbooks(log):
+    return on_one_server(log.playbook)
+
+
+OF_PLAYBOOKS = {
+    "sizes": lambda log, _, snapshot, **cluster: tk.playbook_sizes(snapshot, **cluster),
+    "weightings": lambda log, _, snapshot, **cluster: tk.playbook_weightings(snapshot, log.incident, **cluster),
+    "comparison": lambda log, _, snapshot, **cluster: tk.compare_playbook_sizes(snapshot, between="half", **cluster),
+    "growth": lambda log, playbooks, _, **cluster: tk.playbook_growth(playbooks, **cluster),
+    "over time": lambda log, playbooks, _, **cluster: tk.playbook_sizes_over_time(playbooks, **cluster),
+}
+
+
+@pytest.mark.parametrize("summarise", OF_PLAYBOOKS.values(), ids=OF_PLAYBOOKS)
+def test_of_playbooks_the_finer_column_is_one_that_they_have(log, playbooks, summarise):
+    snapshot = tk.playbook_snapshot(playbooks, as_of=log.cutoff)
+    snapshot = snapshot.assign(half=pd.factorize(snapshot["playbook_id"])[0] % 2)
+    with pytest.warns(OneClusterWarning, match="within one server, pass cluster='playbook_id'$"):
+        summarise(log, playbooks, snapshot)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", OneClusterWarning)
+        summarise(log, playbooks, snapshot, cluster="playbook_id")

@@ -127,7 +127,7 @@ def compare_playbook_sizes(
     def rows(part: pd.DataFrame) -> Iterator[dict[str, Any]]:
         return _compare(part, measure, level)
 
-    return warned(adjust(summarise(paired, keys, rows, _COLUMNS, level=level)), cluster)
+    return warned(adjust(summarise(paired, keys, rows, _COLUMNS, level=level)), cluster, finer="playbook_id")
 
 
 def _compare(part: pd.DataFrame, measure: str, level: float) -> Iterator[dict[str, Any]]:

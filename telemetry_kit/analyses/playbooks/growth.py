@@ -233,7 +233,9 @@ def playbook_growth(
             N_CLUSTERS: sizes.n_clusters,
         }
 
-    table = warned(summarise_at_once(counted, [*groups, "_nth"], columns, _GROWTH, level=level), cluster)
+    table = warned(
+        summarise_at_once(counted, [*groups, "_nth"], columns, _GROWTH, level=level), cluster, finer="playbook_id"
+    )
     return table.rename(columns={"_nth": "update"})[[*groups, "measure", "update", *list(_GROWTH)[1:-1]]]
 
 
@@ -321,7 +323,9 @@ def playbook_sizes_over_time(
     # The first end of each row, the next one, … up to its last: the place in the whole less that of its first.
     at = np.arange(len(shown)) - np.repeat(np.cumsum(n_ends) - n_ends - first, n_ends)
     as_of = pd.to_datetime(np.array(ends, dtype="datetime64[us]"), utc=True)[at]
-    return warned(summarise_sizes(shown.assign(as_of=as_of), [*groups, "as_of"], measure, level), cluster)
+    return warned(
+        summarise_sizes(shown.assign(as_of=as_of), [*groups, "as_of"], measure, level), cluster, finer="playbook_id"
+    )
 
 
 def _period_ends(playbooks: IntoFrame, freq: Freq, cutoff: int | None) -> list[int]:

@@ -218,7 +218,7 @@ def playbook_weightings(
     )
     table = number_servers(engine.collect(counted), [], cluster=cluster)
     if table.empty:
-        return warned(pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED), cluster)
+        return warned(pd.DataFrame(columns=list(_WEIGHTED)).astype(_WEIGHTED), cluster, finer="playbook_id")
     servers, clusters = table[SERVER].to_numpy(), table[CLUSTER].to_numpy()
     values = table["_value"].to_numpy(np.float64)
     n, n_runs = table["_n"].to_numpy(np.int64), table["_runs"].to_numpy(np.int64)
@@ -233,7 +233,7 @@ def playbook_weightings(
     rows = [_weighted_row(counts_of, weighting, weights[weighting], level) for weighting in WEIGHTINGS]
     result = pd.DataFrame(rows, columns=list(_WEIGHTED)).assign(measure=measure).astype(_WEIGHTED)
     result.attrs["level"] = level
-    return warned(result, cluster)
+    return warned(result, cluster, finer="playbook_id")
 
 
 def _weighted_row(counted: _Counted, weighting: str, weights: NDArray[np.float64], level: float) -> dict[str, Any]:

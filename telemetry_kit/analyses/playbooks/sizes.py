@@ -160,7 +160,7 @@ def playbook_sizes(
     0  4          3  12.0     7.0  26.7  30.0
     """
     counted, groups = count_values(snapshot, measure, by, SIZES, cluster=cluster)
-    return warned(summarise_sizes(counted, groups, measure, level), cluster)
+    return warned(summarise_sizes(counted, groups, measure, level), cluster, finer="playbook_id")
 
 
 def summarise_sizes(counted: pd.DataFrame, by: Sequence[str], measure: str, level: float) -> pd.DataFrame:
