@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import re
 from typing import TYPE_CHECKING, Any, cast
 
 import narwhals.stable.v2 as nw
@@ -25,6 +26,8 @@ DAY_US = 86_400 * MICROSECONDS
 NO_TIME = cast("pd.Timestamp", pd.NaT)
 """The cutoff of a log without events."""
 _MOMENT = "a datetime, or a text such as '2020-12-01' or '2020-12-01T08:00:00Z'"
+_LETTERS = re.compile(r"(?<![a-zA-Z])[dwHS](?![a-zA-Z])")
+"""Units of time that pandas takes with a warning, and is to take in the other case alone."""
 _WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
 
 
@@ -138,20 +141,20 @@ def time_like(moment: pd.Timestamp, frame: nw.LazyFrame[Any], column: str) -> nw
 def moment(value: object, *, parameter: str, of: IntoFrame | None = None) -> pd.Timestamp:
     """Read a point in time: a datetime, or a text of the grammar of times or with a day or minute alone.
 
-    One without a zone is in UTC. NaT is the cutoff of a log without events; it lies before all events, and where the
-    frame ``of`` is given, that must have no rows.
+    One without a zone is in UTC. NaT is the cutoff of a log without events: it is read, as a time before all events,
+    only where the frame ``of`` is given and has no rows.
 
     Raises
     ------
     ParameterError
-        Where ``value`` is no point in time, or NaT and there are events.
+        Where ``value`` is no point in time, or NaT and there may be events.
     """
     read: Any = None
     if isinstance(value, str):
         read = parse_time(value)
     elif isinstance(value, (dt.date, np.datetime64)) and not pd.isna(value):
         read = value
-    elif value is NO_TIME and (of is None or not len(as_lazy(of).lazy().head(1).collect())):
+    elif value is NO_TIME and of is not None and not len(as_lazy(of).lazy().head(1).collect()):
         read = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
     if read is None:
         raise ParameterError(parameter, value, _MOMENT)
@@ -169,9 +172,6 @@ def moments(
     ParameterError
         Where one is no point in time, or ``since`` is after ``cutoff``.
     """
-    for parameter, value in (("since", since), ("cutoff", cutoff)):
-        if value is NO_TIME:
-            raise ParameterError(parameter, value, _MOMENT)
     first = None if since is None else moment(since, parameter="since")
     last = None if cutoff is None else moment(cutoff, parameter="cutoff")
     if first is not None and last is not None and first > last:
@@ -202,6 +202,8 @@ def span_us(value: str | dt.timedelta, *, parameter: str) -> int:
     ParameterError
         Where ``value`` is no such length of time.
     """
+    if isinstance(value, str) and not value.startswith("P"):  # with which ISO 8601 begins
+        value = _LETTERS.sub(lambda letter: letter[0].swapcase(), value)
     try:
         read = pd.Timedelta(value)
     except (ValueError, TypeError):

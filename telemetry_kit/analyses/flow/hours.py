@@ -231,7 +231,7 @@ def out_of_hours(
     stats.check_open_unit("level", level)
     begin, end = _check_hours(work_hours)
     days = _check_days(workdays)
-    until = engine.moment(cutoff, parameter="cutoff")
+    until = engine.moment(cutoff, parameter="cutoff", of=incidents)
     names = engine.names_of(by)
     events = open_events(incidents, [OFFSET], observed_until=None, named=[*names, cluster])
     groups = engine.group_columns(by, events, reserved=(*_STARTS, *LOCAL))

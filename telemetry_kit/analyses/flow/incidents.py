@@ -104,7 +104,7 @@ def incident_flow(
     0 2020-11-01 00:00:00+00:00        222      232          39             31
     1 2020-12-01 00:00:00+00:00        155      159          26             53
     """
-    until = engine.moment(cutoff, parameter="cutoff")
+    until = engine.moment(cutoff, parameter="cutoff", of=incidents)
     until_us = engine.epoch_us(until)
     check_freq(freq)
     names = engine.names_of(by)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+import narwhals.stable.v2 as nw
 import numpy as np
 import pandas as pd
 
@@ -101,7 +102,10 @@ def process_chart(table: IntoFrame, *, events: str, trials: str | None = None, a
         raise ParameterError("area", area, f"None with trials={trials!r}: it is one or the other")
     size = trials if trials is not None else area
     needed = [PERIOD, events, *([] if size is None else [size])]
-    rows = engine.collect(engine.open_frame(table, needed, parameter="table"))
+    opened = engine.open_frame(table, needed, parameter="table")
+    for parameter, name in (("events", events), ("trials", trials), ("area", area)):
+        _check_numbers(opened, parameter, name)
+    rows = engine.collect(opened)
     if _IS_COMPLETE in rows:
         rows = rows[rows[_IS_COMPLETE].fillna(value=False).astype(bool)]
     rows = sort_rows(rows, [PERIOD])
@@ -145,6 +149,13 @@ def _measure(events: str, trials: str | None, area: str | None) -> str:
     words = [name.removeprefix("n_").replace("_", " ") for name in (events, trials or area or "")]
     measure = words[0].capitalize()
     return f"{measure} (% of {words[1]})" if trials else f"{measure} per {words[1]}" if area else measure
+
+
+def _check_numbers(table: nw.LazyFrame[Any], parameter: str, column: str | None) -> None:
+    """See that a parameter names a column of numbers; one of nothing but nulls has no type."""
+    kind = None if column is None else table.select(column).collect_schema()[column]
+    if kind is not None and not kind.is_numeric() and kind != nw.Unknown:
+        raise ParameterError(parameter, column, "a column of numbers")
 
 
 def _check_periods(rows: pd.DataFrame) -> None:

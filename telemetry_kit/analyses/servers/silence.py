@@ -72,7 +72,8 @@ def observed_until(log: Log, *, silent_after: str | dt.timedelta = "28D") -> pd.
     newest = last_us.max(initial=0)
     cutoff: Any = log.get("cutoff") if isinstance(log, Mapping) else getattr(log, "cutoff", None)
     others = others_us(log)
-    cutoff_us = newest if cutoff is None else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
+    is_untold = cutoff is None or (cutoff is engine.NO_TIME and last.empty)
+    cutoff_us = newest if is_untold else engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
     last_us = np.maximum(last_us, [min(others.get(server, 0), cutoff_us) for server in last["server_id"]])
     is_silent = cutoff_us - last_us > span
     until = pd.DatetimeIndex(np.where(is_silent, last_us, cutoff_us).astype("datetime64[us]"), tz="UTC")

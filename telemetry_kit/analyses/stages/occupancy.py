@@ -120,7 +120,7 @@ def stage_occupancy(
     17  86400.0          374        373     0.703
     """
     stats.check_open_unit("level", level)
-    until_us = engine.epoch_us(engine.moment(cutoff, parameter="cutoff"))
+    until_us = engine.epoch_us(engine.moment(cutoff, parameter="cutoff", of=visits))
     times = read_times(at)
     frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster, "cutoff"], are_whole=True)
     groups = engine.group_columns(by, frame, reserved=_OCCUPANCY)

@@ -78,6 +78,10 @@ def test_none_or_one_period_has_no_limits(n):
             "table: got '2 rows of the period 2020-11-02', expected one row per period",
         ),
         (weeks().assign(period=None), {}, "table: got 'a row without a period"),
+        (weeks(), {"trials": "period"}, "trials: got 'period', expected a column of numbers"),
+        (weeks(), {"area": "period"}, "area: got 'period', expected a column of numbers"),
+        (weeks().assign(is_complete=True), {"area": "is_complete"}, "area: got 'is_complete', expected a column of n"),
+        (weeks().assign(n_done="many"), {}, "events: got 'n_done', expected a column of numbers"),
     ],
 )
 def test_what_cannot_be_charted_is_an_error_that_says_why(table, more, message):
