@@ -65,10 +65,10 @@ class MissingColumnError(ParameterError):
     def __init__(self, parameter: str, missing: Sequence[str], present: Iterable[object], *, advice: str = "") -> None:
         self.missing = list(missing)
         self.parameter, self.value = parameter, list(present)
-        near = {column: nearest(column, self.value, least=0.85) for column in missing}
-        renamed = ", ".join(f"{found!r} for {column!r}" for column, found in near.items() if found)
+        near = [(column, nearest(column, self.value, least=0.85)) for column in missing]
+        renamed = ", ".join(f"{found!r} for {column!r}" for column, found in near if found)
         hints = " ".join(hint for hint in (f"did you mean {renamed}?" if renamed else "", advice) if hint)
-        names = ", ".join(map(repr, missing))
+        names = ", ".join(map(_shown, missing))
         message = f"{parameter} has no column{'s' if len(self.missing) > 1 else ''} {names}"
         joint = "; " if hints[:1].islower() else ". "
         Exception.__init__(self, f"{message}{joint}{hints}" if hints else message)

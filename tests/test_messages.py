@@ -28,9 +28,10 @@ ANY_INCIDENTS = {
 NEEDED = {"cutoff": "2020-12-01T00:00:00Z", "as_of": "2020-12-01T00:00:00Z", "between": "plugin_version"}
 WRONG_VALUES = {
     "by": ["plugin_verson", 3, ["server_id", "server_id"]],
-    "between": ["plugin_verson"],
+    "between": ["plugin_verson", ["plugin_version"], {"plugin_version": 1}, 3],
     "measure": ["total_checklist_item"],
-    "cluster": ["server"],
+    "cluster": ["server", ["server_id", "team_id"], {"server_id": 1}, None],
+    "groups": [True, {True, False}, {"1.0.0": 1, "1.1.0": 2}, "1.0.0", ["1.0.0"], ["1.0.0", "1.0.0"]],
     "freq": ["quarter"],
     "level": [95, 0, "high"],
     "within": ["-4h", "soon", 0],
@@ -38,7 +39,11 @@ WRONG_VALUES = {
     "as_of": ["yesterday", "2020-13-45", object(), pd.NaT],
     "since": ["yesterday", "2020-13-45", object(), pd.NaT],
     "component": ["plugin"],
-    "limit": [-1],
+    "version": [None, 1.1],
+    "window": [0, 7.5, "7", None, True],
+    "workdays": [None, 1, [8]],
+    "work_hours": [None, 9, (17, 9)],
+    "limit": [-1, "2", True],
     "memory_limit": ["much"],
     "on_error": ["ignore"],
 }
@@ -144,6 +149,67 @@ def test_an_empty_frame_has_an_empty_answer(frames, tmp_path, name, parameter):
 @pytest.mark.parametrize("name", [name for name in CALLED if "log" in PARAMETERS[name]])
 def test_a_frame_in_place_of_a_log_is_told(frames, tmp_path, name):
     told(name, frames, tmp_path, "log", log=frames["tasks"])
+
+
+@pytest.mark.parametrize("log", [None, {"incident": pd.DataFrame()}])
+@pytest.mark.parametrize(
+    "summarise",
+    [lambda log: tk.list_periods(log, "W"), lambda log: tk.latest_periods(log, "W"), tk.headline_sensitivity],
+    ids=["list", "latest", "headlines"],
+)
+def test_periods_and_headlines_are_those_of_a_whole_log(summarise, log):
+    with pytest.raises(
+        TelemetryKitError, match=r"^log: got '(NoneType|dict)', expected an EventLog, as tk.load_events"
+    ):
+        summarise(log)
+
+
+COLUMNS = ["server_id", "team_id"]
+NAMING = {
+    "decompose over": lambda log, name: tk.decompose_difference(log.tasks, of="commander", between="public", over=name),
+    "decompose between": lambda log, name: tk.decompose_difference(log.tasks, of="commander", between=name),
+    "deviation": lambda log, name: tk.server_deviation(log.tasks, of="commander", cluster=name),
+    "groups": lambda log, name: tk.attach_groups(log.tasks, log.tasks, on=name),
+    "columns": lambda log, name: tk.attach_groups(log.tasks, log.tasks, columns=[name]),
+    "license": lambda log, name: tk.attach_license(log.tasks, log.tasks, at=name),
+    "period": lambda log, name: tk.add_period(log.tasks, "W", of=name),
+    "folding": lambda log, name: tk.fold_small_groups(log.tasks, name),
+    "distinct": lambda log, name: tk.n_distinct(log.tasks, name),
+    "pandas": lambda log, name: tk.to_pandas(log.tasks, columns=[name]),
+    "events": lambda log, name: tk.process_chart(log.tasks.assign(period=1), events=name),
+    "trials": lambda log, name: tk.process_chart(log.tasks.assign(period=1), events="action", trials=name),
+    "area": lambda log, name: tk.process_chart(log.tasks.assign(period=1), events="action", area=name),
+}
+
+
+@pytest.mark.parametrize(
+    "name", [COLUMNS, {"server_id": 1}, pd.Series(COLUMNS), 3], ids=["list", "dict", "series", "number"]
+)
+@pytest.mark.parametrize("call", NAMING.values(), ids=NAMING)
+def test_what_names_no_column_is_told_wherever_one_is_named(frames, call, name):
+    with pytest.raises(TelemetryKitError) as caught:
+        call(frames["log"], name)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        lambda tasks: tk.add_period(tasks, "W", of="server_id"),
+        lambda tasks: tk.attach_license(tasks, tasks, at="server_id"),
+    ],
+    ids=["period", "license"],
+)
+def test_a_column_without_times_in_place_of_one_is_told(frames, place):
+    with pytest.raises(TelemetryKitError, match=r"^frame\['server_id'\]: got 'text', expected times"):
+        place(frames["tasks"].astype({"server_id": "str"}))
+
+
+@pytest.mark.parametrize("parameter", ["min_servers", "min_incidents"])
+@pytest.mark.parametrize("least", ["2", None, 0, 1.5])
+def test_a_number_that_is_none_is_told(frames, parameter, least):
+    with pytest.raises(TelemetryKitError, match=f"^{parameter}: got {least!r}, expected a whole number, 1 or more"):
+        tk.fold_small_groups(frames["tasks"], "plugin_version", **{parameter: least})
 
 
 def test_times_as_text_are_told(frames):

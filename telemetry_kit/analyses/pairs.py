@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from telemetry_kit.engine.ordering import SERVER, sort_rows
 from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     import narwhals.stable.v2 as nw
     from numpy.typing import NDArray
@@ -32,7 +33,6 @@ COMPARISON = {
 """The columns of every comparison after those that name its row."""
 IMMATURE_COLUMNS = {"n_immature_a": "Int64", "n_immature_b": "Int64"}
 """The columns for what was too young for the time that is given to all."""
-_PAIR = 2
 
 
 def check_between(
@@ -46,8 +46,7 @@ def check_between(
         Where it does not.
     """
     present = [name for name in frame.columns if name not in by]
-    if between not in present:
-        raise ParameterError("between", between, present)
+    engine.check_column("between", between, present)
     if between in (*SIDES, *COMPARISON, *reserved):
         raise ParameterError("between", between, "a column with another name, since the result has one of this name")
 
@@ -84,7 +83,8 @@ def pair_up(
     if groups is None:
         pairs = [(known.iloc[[at - 1]], known.iloc[[at]]) for at in range(1, len(known))]
     else:
-        pairs = [_named_pair(known, groups)] if len(known) else []
+        a, b = read_pair(groups)
+        pairs = [(_find(known, a), _find(known, b))] if len(known) else []
     parts = []
     for a, b in pairs:
         is_a, is_b = rows[between].eq(a.iloc[0]).fillna(value=False), rows[between].eq(b.iloc[0]).fillna(value=False)
@@ -98,11 +98,19 @@ def pair_up(
     return pd.concat(parts, ignore_index=True), [*by, *SIDES]
 
 
-def _named_pair(known: pd.Series, groups: Sequence[object]) -> tuple[pd.Series, pd.Series]:
-    if isinstance(groups, str) or len(groups) != _PAIR or groups[0] == groups[1]:
-        raise ParameterError("groups", groups, "two different values of the column, such as ('1.0.0', '1.1.0')")
-    a, b = (_find(known, value) for value in groups)
-    return a, b
+def read_pair(groups: Sequence[object]) -> tuple[object, object]:
+    """Return the two values that a caller gave, in their order, which a set or a mapping does not tell.
+
+    Raises
+    ------
+    ParameterError
+        Where they are not two different ones.
+    """
+    is_listed = hasattr(groups, "__getitem__") and not isinstance(groups, str | Mapping)
+    match list(groups) if is_listed else []:
+        case [a, b] if str(a) != str(b):
+            return a, b
+    raise ParameterError("groups", groups, "two different values of the column, such as ('1.0.0', '1.1.0')")
 
 
 def _find(known: pd.Series, value: object) -> pd.Series:

@@ -103,12 +103,13 @@ def add_period(frame: IntoFrameT, periods: Periods, *, of: str | None = None) ->
     0 2020-11-01 00:00:00+00:00      0         219        219
     1 2020-11-01 00:00:00+00:00      1         149        124
     """
-    opened = engine.check_frame(frame, parameter="frame")
-    present: list[str] = opened.columns
+    present: list[str] = engine.check_frame(frame, parameter="frame").columns
     if PERIOD in present:
         raise ParameterError("frame", "a frame with the column 'period'", "one without it: it is added")
     time = _time_of(present, of)
-    rows = engine.add_epoch_us(engine.open_frame(frame, [time], parameter="frame"), _us=time)
+    opened = engine.open_frame(frame, [time], parameter="frame")
+    engine.check_times(opened, [time], parameter="frame")
+    rows = engine.add_epoch_us(opened, _us=time)
     return engine.give_back(_place(rows, _read(periods)).select(*present, PERIOD), like=frame)
 
 
@@ -152,6 +153,7 @@ def list_periods(log: EventLog[Any], periods: Periods) -> pd.DataFrame:
     0 2020-11-01 00:00:00+00:00      4910        False
     1 2020-12-01 00:00:00+00:00      3254        False
     """
+    engine.check_log(log)
     read = _read(periods)
     counts = []
     for kind in schemas.EVENT_TYPES:
@@ -238,8 +240,7 @@ def latest_periods(log: EventLog[Any], freq: Freq) -> dict[str, tuple[pd.Timesta
 def _time_of(present: Collection[str], of: str | None) -> str:
     """Return the column of time that counts, and see that there is one."""
     if of is not None:
-        if of not in present:
-            raise ParameterError("of", of, present)
+        engine.check_column("of", of, present)
         return of
     time = next((time for mark, time in _OF_KIND.items() if mark in present), _EVENT)
     if time not in present:

@@ -1,6 +1,6 @@
 """The only place that talks to DuckDB and Narwhals: frames of any kind in, frames of that kind out."""
 
-from telemetry_kit.engine.checks import check_frame
+from telemetry_kit.engine.checks import check_column, check_count, check_frame, check_log, check_name, check_times
 from telemetry_kit.engine.frames import (
     ARRIVAL,
     MANY_ROWS,
@@ -53,7 +53,12 @@ __all__ = [
     "arrow_to_pandas",
     "as_lazy",
     "check_cluster",
+    "check_column",
+    "check_count",
     "check_frame",
+    "check_log",
+    "check_name",
+    "check_times",
     "collect",
     "collect_arrow",
     "collect_rows",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import operator
 from typing import TYPE_CHECKING, Any
 
 import narwhals.stable.v2 as nw
+import numpy as np
 
 from telemetry_kit.engine.times import duckdb_type
 from telemetry_kit.errors import MissingColumnError, ParameterError
@@ -36,7 +38,58 @@ def check_frame(frame: IntoFrame, *, parameter: str) -> Any:  # noqa: ANN401 - e
         raise ParameterError(parameter, type(frame).__name__, expected) from None
 
 
-def check_columns(columns: Collection[str], present: Sequence[str], index: Collection[Any], *, parameter: str) -> None:
+def check_log(log: object) -> None:
+    """See that ``log`` is an event log, and not just frames of one.
+
+    Raises
+    ------
+    ParameterError
+        Where it is none.
+    """
+    if not all(hasattr(log, part) for part in (*KINDS["log"].columns, "cutoff", "findings")):
+        raise ParameterError("log", type(log).__name__, "an EventLog, as tk.load_events(source) returns it")
+
+
+def check_name(parameter: str, name: object) -> None:
+    """See that a parameter names one column, and not none or several.
+
+    Raises
+    ------
+    ParameterError
+        Where it is no text.
+    """
+    if not isinstance(name, str):
+        raise ParameterError(parameter, name, "the name of a column")
+
+
+def check_column(parameter: str, name: str, present: Collection[str]) -> None:
+    """See that a parameter names a column that is there.
+
+    Raises
+    ------
+    ParameterError
+        Where it does not.
+    """
+    check_name(parameter, name)
+    if name not in present:
+        raise ParameterError(parameter, name, present)
+
+
+def check_count(parameter: str, value: Any, expected: str, *, least: int = 1) -> None:  # noqa: ANN401 - anything
+    """See that a parameter is a whole number, and not below the ``least`` that it can be.
+
+    Raises
+    ------
+    ParameterError
+        Where it is not; ``expected`` says what it is a number of.
+    """
+    # A flag is a number too, but nobody means one.
+    is_whole = hasattr(value, "__index__") and np.ndim(value) == 0 and not isinstance(value, bool | np.bool_)
+    if not is_whole or operator.index(value) < least:
+        raise ParameterError(parameter, value, expected)
+
+
+def check_columns(columns: Collection[Any], present: Sequence[str], index: Collection[Any], *, parameter: str) -> None:
     """See that a frame has ``columns``, and is not of a kind that would be taken for another.
 
     Raises
@@ -46,9 +99,10 @@ def check_columns(columns: Collection[str], present: Sequence[str], index: Colle
     ParameterError
         Where the frame is of another kind that has the same columns.
     """
-    missing = [column for column in columns if column not in present]
+    # A caller may have named anything, also what cannot be looked up.
+    missing = [column for column in columns if not isinstance(column, str) or column not in present]
     if missing:
-        in_index = [name for name in missing if name in index]
+        in_index = [name for name in missing if isinstance(name, str) and name in index]
         hint = f"it is in the index: pass {parameter}.reset_index()" if in_index else advice(parameter, present)
         raise MissingColumnError(parameter, missing, present, advice=hint)
     kind, expected = MISTAKEN.get(parameter, (None, ""))
@@ -85,15 +139,14 @@ def is_time(column: str) -> bool:
     return column in _TIMES or column.endswith("_at")
 
 
-def check_times(frame: nw.LazyFrame[Any], columns: Collection[str], *, parameter: str) -> None:
-    """See that those of ``columns`` that are times by their name hold times.
+def check_times(frame: nw.LazyFrame[Any], times: Collection[str], *, parameter: str) -> None:
+    """See that columns of ``times`` hold such.
 
     Raises
     ------
     ParameterError
         Where one holds text or numbers.
     """
-    times = [column for column in columns if is_time(column)]
     if frame.implementation.is_duckdb():
         times = [column for column in times if not duckdb_type(frame, column).startswith("TIMESTAMP")]
     if not times:

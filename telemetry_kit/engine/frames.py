@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import temporary
-from telemetry_kit.engine.checks import check_columns, check_frame, check_keys, check_times, is_time
+from telemetry_kit.engine.checks import check_column, check_columns, check_frame, check_keys, check_times, is_time
 from telemetry_kit.engine.connections import own_resources, shared_connection, within_memory
 from telemetry_kit.engine.times import as_lazy, is_spark
 from telemetry_kit.errors import ParameterError
@@ -88,7 +88,8 @@ def open_frame(
     kept: list[str] = opened.columns
     index = opened.to_native().index.names if opened.implementation.is_pandas() else []
     check_columns(columns, kept, index, parameter=parameter)
-    if named is not None and (wanted := {*columns, *named} - {None}) <= {*kept}:
+    also = None if named is None else [name for name in named if isinstance(name, str)]
+    if also is not None and (wanted := {*columns, *also}) <= {*kept}:
         kept = [name for name in kept if name in wanted]
     if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
         if len(kept) < len(opened.columns):
@@ -105,7 +106,7 @@ def open_frame(
         elif order:
             place = next((nw.col(name) for name in (ARRIVAL, RECEIVED) if name in lazy.columns), nw.lit(0))
             lazy = lazy.select(*kept, place.alias(order))
-    check_times(lazy, columns, parameter=parameter)
+    check_times(lazy, [column for column in columns if is_time(column)], parameter=parameter)
     return lazy
 
 
@@ -379,13 +380,12 @@ def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> str:
     ParameterError
         Where it is no column of the frame.
     """
-    if cluster not in frame.columns:
-        raise ParameterError("cluster", cluster, frame.columns)
+    check_column("cluster", cluster, frame.columns)
     return cluster
 
 
-def names_of(by: str | Sequence[str] | None) -> list[str]:
-    """Return ``by`` as a list.
+def names_of(by: str | Sequence[str] | None, *, parameter: str = "by") -> list[str]:
+    """Return ``by``, or another parameter that names columns, as a list.
 
     Raises
     ------
@@ -394,5 +394,5 @@ def names_of(by: str | Sequence[str] | None) -> list[str]:
     """
     names: list[Any] = [] if by is None else [by] if isinstance(by, str) or not hasattr(by, "__iter__") else list(by)
     if not all(isinstance(name, str) for name in names):
-        raise ParameterError("by", by, "the name of a column, or a list of names")
+        raise ParameterError(parameter, by, "the name of a column, or a list of names")
     return names

@@ -158,12 +158,9 @@ def to_pandas(frame: IntoFrame, *, columns: Sequence[str] | None = None, limit: 
     0  1
     1  2
     """
-    # What a caller gives may be of any type.
-    asked: tuple[Any, Any] = limit, columns
-    n_rows, names = asked
-    is_number = hasattr(n_rows, "__index__") and n_rows is not True and n_rows is not False
-    if n_rows is not None and not (is_number and n_rows >= 0):
-        raise ParameterError("limit", limit, "a number of rows, 0 or more")
+    if limit is not None:
+        engine.check_count("limit", limit, "a number of rows, 0 or more", least=0)
+    names: Any = columns
     wanted = None if names is None else list(names) if _is_listed(names) else [names]
     if wanted is not None and not (wanted and all(isinstance(name, str) for name in wanted)):
         raise ParameterError("columns", columns, "the names of columns")

@@ -283,14 +283,20 @@ def out_of_hours(
 
 def _check_hours(work_hours: Sequence[object]) -> tuple[int, int]:
     expected = f"two whole hours from 0 to {_DAY_HOURS}, the first below the second, such as (9, 17)"
-    match [*work_hours]:
+    match _listed(work_hours):
         case [int(begin), int(end)] if 0 <= begin < end <= _DAY_HOURS:
             return begin, end
     raise ParameterError("work_hours", work_hours, expected)
 
 
 def _check_days(workdays: Sequence[object]) -> list[int]:
-    days = [day for day in workdays if isinstance(day, int) and 1 <= day <= _WEEK_DAYS]
-    if not days or len(days) < len(workdays):
+    given = _listed(workdays)
+    days = [day for day in given if isinstance(day, int) and 1 <= day <= _WEEK_DAYS]
+    if not days or len(days) < len(given):
         raise ParameterError("workdays", workdays, "days of the week from 1 (Monday) to 7 (Sunday)")
     return days
+
+
+def _listed(given: Sequence[object]) -> list[object]:
+    """Return what a caller gave as a list, which is empty where it is no collection."""
+    return list(given) if hasattr(given, "__iter__") else []

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from telemetry_kit.analyses.pairs import named
+from telemetry_kit import engine
+from telemetry_kit.analyses.pairs import named, read_pair
 from telemetry_kit.analyses.servers.outcomes import N, X, count_outcomes
 from telemetry_kit.engine.ordering import group_rows, sort_rows
 from telemetry_kit.errors import ParameterError
@@ -105,11 +106,13 @@ def decompose_difference(
     2   entered       -0.0268         25     -0.0394
     3      left       -0.0189          8     -0.0394
     """
+    engine.check_name("between", between)
+    engine.check_name("over", over)
     if over == between:
         raise ParameterError("over", over, f"another column than {between!r}, which makes the groups")
     counted = count_outcomes(frame, of, [between, over], parameter="frame")
     counted = sort_rows(counted[counted[between].notna()], [between, over])
-    pairs = _pairs(counted[between].drop_duplicates().to_list(), between, groups)
+    pairs = _pairs(counted[between].drop_duplicates().to_list(), groups)
     place = group_rows(counted, [over])
     x, n = np.zeros((2, place.n)), np.zeros((2, place.n))
     rows: list[dict[str, Any]] = []
@@ -123,17 +126,15 @@ def decompose_difference(
     return pd.DataFrame(rows, columns=list(_COLUMNS)).astype(_COLUMNS)
 
 
-def _pairs(values: Sequence[Any], between: str, groups: tuple[Any, Any] | None) -> list[tuple[Any, Any]]:
-    if groups is None or not values:
+def _pairs(values: Sequence[Any], groups: tuple[Any, Any] | None) -> list[tuple[Any, Any]]:
+    if groups is None:
         return list(pairwise(values))
+    a, b = read_pair(groups)
     by_text = {str(value): value for value in values}
-    if len(groups) != len(set(map(str, groups))) or len(groups) != 2:  # noqa: PLR2004 - a pair
-        raise ParameterError("groups", groups, f"two values of {between!r}")
-    for name in groups:
+    for name in (a, b) if values else ():
         if str(name) not in by_text:
             raise ParameterError("groups", name, list(by_text))
-    a, b = groups
-    return [(by_text[str(a)], by_text[str(b)])]
+    return [(by_text[str(a)], by_text[str(b)])] if values else []
 
 
 def _parts(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 
 from telemetry_kit import engine
-from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrameT
@@ -51,8 +50,7 @@ def fold_small_groups(
     ['1.0.0', 'other (1)', '1.0.0']
     """
     for name, least in (("min_servers", min_servers), ("min_incidents", min_incidents)):
-        if least < 1:
-            raise ParameterError(name, least, "a whole number, 1 or more")
+        engine.check_count(name, least, "a whole number, 1 or more")
     events = engine.open_frame(frame, ["server_id", column], parameter="frame")
     if min_servers == 1:
         return frame

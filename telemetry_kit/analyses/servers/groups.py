@@ -77,10 +77,11 @@ def attach_groups(
     1         b  paid
     2         a  free
     """
+    named = engine.names_of(columns, parameter="columns")
     rows = engine.open_frame(frame, [on], parameter="frame", order="_row")
     present = [name for name in rows.columns if name != "_row"]
-    given = engine.collect(engine.open_frame(table, [on, *engine.names_of(columns)], parameter="table"))
-    added = _columns(given, on, engine.names_of(columns) if columns is not None else None)
+    given = engine.collect(engine.open_frame(table, [on, *named], parameter="table"))
+    added = _columns(given, on, named if columns is not None else None)
     if taken := [name for name in added if name in present]:
         raise ParameterError("table", f"a table with {', '.join(taken)}", "other columns than those that frame has")
     known = given[given[on].notna()]

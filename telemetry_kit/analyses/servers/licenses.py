@@ -69,6 +69,7 @@ def attach_license(frame: IntoFrameT, licenses: IntoFrame, *, at: str = "event_t
     2         b  unlicensed
     """
     rows = engine.open_frame(frame, ["server_id", at], parameter="frame", order="_row")
+    engine.check_times(rows, [at], parameter="frame")
     columns = [name for name in rows.columns if name != "_row"]
     if "edition" in columns:
         raise ParameterError("frame", "a frame with edition", "one without it: it is added")

@@ -130,8 +130,7 @@ def headline_sensitivity(log: EventLog[Any], *, level: float = 0.95) -> pd.DataF
     6       tasks     22.000           22.500            NaN       False
     """
     check_open_unit("level", level)
-    if not hasattr(log, "filter") or not hasattr(log, "findings"):
-        raise ParameterError("log", type(log).__name__, "an EventLog, as tk.load_events(source) returns it")
+    engine.check_log(log)
     counts = engine.collect(open_log(log, ["server_id"]).group_by("server_id").agg(n=nw.len()))
     servers = counts.sort_values(["n", "server_id"], ascending=[False, True])["server_id"].to_list()
     gaps = _servers_with_gaps(log, servers)

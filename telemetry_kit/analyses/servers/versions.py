@@ -79,8 +79,7 @@ def versions_in_use(
     """
     _check_component(component)
     check_freq(freq)
-    if window < 1:
-        raise ParameterError("window", window, "at least 1 day")
+    engine.check_count("window", window, "a whole number of days, 1 or more")
     events = open_log(log, ["server_id", component]).with_columns(_day=nw.col("_us") // engine.DAY_US)
     latest = engine.collect(events.group_by("server_id", "_day", component).agg(_us=nw.col("_us").max()))
     latest = sort_rows(latest, ["server_id", "_us", component]).drop_duplicates(["server_id", "_day"], keep="last")
@@ -170,6 +169,8 @@ def version_adoption(
     1   6.0          1          0           1       0.5
     """
     _check_component(component)
+    if not isinstance(version, str):
+        raise ParameterError("version", version, "a version such as '1.1.0'")
     events = open_log(log, ["server_id", component])
     spans = engine.collect(
         events.group_by("server_id", component).agg(first=nw.col("_us").min(), last=nw.col("_us").max())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from telemetry_kit import engine
 from telemetry_kit.analyses.pairs import COMPARISON, SIDES, adjust, align, compare_shares, pair_up
 from telemetry_kit.analyses.summaries import summarise_at_once, warned
 from telemetry_kit.analyses.tasks.state_changes import CHANGES, COMPLETERS, MADE_BY, cluster_totals
@@ -106,6 +107,7 @@ def compare_completion(
     3   1.0.0   1.1.0    neither       0.043 -0.043  0.130         1.0
     """
     check_open_unit("level", level)
+    engine.check_name("between", between)
     totals, [*names, _] = cluster_totals(
         tasks,
         {kind: CHANGES["completion"] & MADE_BY[kind] for kind in COMPLETERS},

@@ -81,12 +81,6 @@ def open_state_changes(
     return engine.add_epoch_us(frame.filter(state() != ""), _us="event_timestamp"), present
 
 
-def check_column(parameter: str, column: str, present: Iterable[str]) -> None:
-    """See that a parameter names a column."""
-    if column not in present:
-        raise ParameterError(parameter, column, present)
-
-
 def cluster_totals(
     tasks: IntoFrame,
     columns: Mapping[str, nw.Expr],
@@ -127,10 +121,10 @@ def cluster_totals(
     named = [*engine.names_of(by), cluster, between]
     frame = engine.open_frame(tasks, needed, parameter="tasks", named=named)
     present = frame.columns
-    check_column("cluster", cluster, present)
+    engine.check_column("cluster", cluster, present)
     groups = engine.group_columns(by, frame, reserved=[*reserved, *columns, *([PERIOD] if freq else [])])
     if between is not None:
-        check_column("between", between, [column for column in present if column not in groups])
+        engine.check_column("between", between, [column for column in present if column not in groups])
         groups = [*groups, between]
     frame = engine.filter_times(frame, "event_timestamp", since, cutoff)
     frame = frame.filter(nw.any_horizontal(*CHANGES.values(), ignore_nulls=True))

@@ -14,7 +14,6 @@ from telemetry_kit.analyses.summaries import summarise_at_once, warned
 from telemetry_kit.analyses.tasks.state_changes import (
     COMPLETERS,
     INCIDENT,
-    check_column,
     completer,
     open_state_changes,
     state,
@@ -187,7 +186,7 @@ def time_to_completion(
         tasks, incidents, since=since, cutoff=cutoff, named=[*engine.names_of(by), cluster]
     )
     groups = engine.group_columns(by, timed.select(*present), reserved=_TIMES)
-    check_column("cluster", cluster, present)
+    engine.check_column("cluster", cluster, present)
     keys = list(dict.fromkeys([*groups, cluster]))
     # Quantiles need the values themselves. They are many, and a column more of them, or a copy, takes its time.
     is_untimed, kinds = nw.col("_elapsed_us").is_null(), nw.lit(_NOBODY)

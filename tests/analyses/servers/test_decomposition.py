@@ -119,7 +119,7 @@ def test_without_two_groups_there_is_no_row(rows):
         (
             [("1", "a", 1, 2), ("2", "a", 1, 2)],
             {"groups": ("1",)},
-            "groups: .* expected two values of 'plugin_version'",
+            "groups: .* expected two different values of the column",
         ),
         ([("1", "a", 1, 2), ("2", "a", 1, 2)], {"over": "plugin_version"}, "over: got 'plugin_version'"),
         ([("1", "a", 1, 2), ("2", "a", 1, 2)], {"over": "team"}, "frame has no column 'team'"),

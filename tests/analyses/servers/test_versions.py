@@ -110,5 +110,5 @@ def test_an_empty_log_and_an_unknown_version_make_empty_tables_of_the_same_types
 def test_mistakes_are_named():
     with pytest.raises(ParameterError, match=r"component: got 'edition', expected one of 'plugin_version'"):
         tk.versions_in_use(UPGRADES, component="edition")
-    with pytest.raises(ParameterError, match=r"window: got 0, expected at least 1 day"):
+    with pytest.raises(ParameterError, match=r"window: got 0, expected a whole number of days, 1 or more"):
         tk.versions_in_use(UPGRADES, window=0)
