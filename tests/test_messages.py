@@ -7,6 +7,7 @@ import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.errors import MissingColumnError, TelemetryKitError
+from telemetry_kit.reports import write_report
 
 FUNCTIONS = {name: getattr(tk, name) for name in sorted(tk.__all__) if inspect.isfunction(getattr(tk, name))}
 PARAMETERS = {name: inspect.signature(function).parameters for name, function in FUNCTIONS.items()}
@@ -165,6 +166,12 @@ def test_periods_and_headlines_are_those_of_a_whole_log(summarise, log):
 
 
 COLUMNS = ["server_id", "team_id"]
+
+
+def _visits(log):
+    return tk.stage_visits(log.incident, cutoff=log.cutoff)
+
+
 NAMING = {
     "decompose over": lambda log, name: tk.decompose_difference(log.tasks, of="commander", between="public", over=name),
     "decompose between": lambda log, name: tk.decompose_difference(log.tasks, of="commander", between=name),
@@ -172,6 +179,8 @@ NAMING = {
     "groups": lambda log, name: tk.attach_groups(log.tasks, log.tasks, on=name),
     "columns": lambda log, name: tk.attach_groups(log.tasks, log.tasks, columns=[name]),
     "license": lambda log, name: tk.attach_license(log.tasks, log.tasks, at=name),
+    "occupancy": lambda log, name: tk.stage_occupancy(_visits(log), cutoff=log.cutoff, cluster=name),
+    "exits": lambda log, name: tk.stage_exits(_visits(log), cluster=name),
     "period": lambda log, name: tk.add_period(log.tasks, "W", of=name),
     "folding": lambda log, name: tk.fold_small_groups(log.tasks, name),
     "distinct": lambda log, name: tk.n_distinct(log.tasks, name),
@@ -210,6 +219,13 @@ def test_a_column_without_times_in_place_of_one_is_told(frames, place):
 def test_a_number_that_is_none_is_told(frames, parameter, least):
     with pytest.raises(TelemetryKitError, match=f"^{parameter}: got {least!r}, expected a whole number, 1 or more"):
         tk.fold_small_groups(frames["tasks"], "plugin_version", **{parameter: least})
+
+
+def test_servers_of_a_report_are_a_whole_number(recordings, tmp_path):
+    with pytest.raises(
+        TelemetryKitError, match=r"^min_servers: got '2', expected a whole number of servers, 1 or more"
+    ):
+        write_report(recordings / "oct2020.jsonl", tmp_path, min_servers="2")
 
 
 def test_times_as_text_are_told(frames):

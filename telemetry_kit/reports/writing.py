@@ -146,8 +146,7 @@ def write_report(
         find_browser()
     if compare is not None and (compare != "previous" or since is None or against is not None):
         raise ParameterError("compare", compare, "'previous', with since and without against")
-    if min_servers < 1:
-        raise ParameterError("min_servers", min_servers, "a whole number of servers, 1 or more")
+    engine.check_count("min_servers", min_servers, "a whole number of servers, 1 or more")
     excluded = () if exclude_servers is None else tuple(read_server_list(exclude_servers))
     earlier_report = None if against is None else str(against)
     asked = Asked(

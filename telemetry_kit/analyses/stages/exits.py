@@ -10,7 +10,7 @@ import numpy as np
 
 from telemetry_kit import engine, stats
 from telemetry_kit.analyses.stages.given import open_visits
-from telemetry_kit.analyses.stages.occupancy import check_cluster, read_times
+from telemetry_kit.analyses.stages.occupancy import read_times
 from telemetry_kit.analyses.stages.statuses import name_statuses
 from telemetry_kit.analyses.stages.visits import EXITS, choose
 from telemetry_kit.analyses.summaries import N_CLUSTERS, tabulate, warned
@@ -127,7 +127,7 @@ def stage_exits(
     times = read_times(at)
     frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster])
     groups = engine.group_columns(by, frame, reserved=["stage", *_EXITS])
-    check_cluster(cluster, frame)
+    engine.check_cluster(cluster, frame)
     # A dwell time that is not known is no length either.
     lasting = frame.filter((nw.col("dwell_s") > 0).fill_null(value=False))
     plain = dict.fromkeys([*groups, "server_id", "stage", "dwell_s", cluster])

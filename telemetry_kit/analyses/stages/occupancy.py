@@ -124,7 +124,7 @@ def stage_occupancy(
     times = read_times(at)
     frame = open_visits(visits, _NEEDED, named=[*engine.names_of(by), cluster, "cutoff"], are_whole=True)
     groups = engine.group_columns(by, frame, reserved=_OCCUPANCY)
-    check_cluster(cluster, frame)
+    engine.check_cluster(cluster, frame)
     pieces, stages = _collect(frame, groups, cluster, until_us)
     if None in stages:
         raise ParameterError("visits", "a visit whose stage is null", "the stage of each, as stage_visits tells it")
@@ -150,18 +150,6 @@ def read_times(at: str | dt.timedelta | Sequence[str | dt.timedelta] | None) -> 
     given = [at] if isinstance(at, str) or not hasattr(at, "__iter__") else list(at)
     lengths = {engine.span_us(one, parameter="at") for one in given}
     return np.array(sorted(lengths), np.float64) / engine.MICROSECONDS
-
-
-def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> None:
-    """See that ``cluster`` is a column.
-
-    Raises
-    ------
-    ParameterError
-        Where it is none.
-    """
-    if cluster not in frame.columns:
-        raise ParameterError("cluster", cluster, frame.columns)
 
 
 def _collect(
