@@ -110,8 +110,13 @@ def check_columns(columns: Collection[Any], present: Sequence[str], index: Colle
         raise ParameterError(parameter, kind, f"{expected}. {advice(parameter, [])}")
 
 
-def check_keys(second: nw.LazyFrame[Any], like: nw.LazyFrame[Any], on: Collection[str], *, parameter: str) -> None:
+def check_keys(
+    second: nw.LazyFrame[Any], like: nw.LazyFrame[Any], on: Collection[str], *, parameter: str
+) -> dict[str, Any]:
     """See that the columns by which two frames are joined hold values that can be equal.
+
+    Returned are those in which one frame has no value, with their types in the first: they equal nothing, whatever
+    type such a column was given.
 
     Raises
     ------
@@ -119,12 +124,21 @@ def check_keys(second: nw.LazyFrame[Any], like: nw.LazyFrame[Any], on: Collectio
         Where one holds, say, numbers in the second frame, and text in the first.
     """
     theirs, ours = (frame.select(*on).collect_schema() for frame in (second, like))
+    blank = {}
     for column in on:
         held, wanted = _kind_of_values(theirs[column]), _kind_of_values(ours[column])
-        # A column of nothing but nulls has no type, and equals nothing.
-        if held != wanted and nw.Unknown not in (theirs[column], ours[column]):
-            expected = f"{wanted}, as the frame has that it is joined to"
-            raise ParameterError(f"{parameter}[{column!r}]", held, expected)
+        if held == wanted or nw.Unknown in (theirs[column], ours[column]):
+            continue
+        if not (_has_values(second, column) and _has_values(like, column)):
+            blank[column] = ours[column]
+            continue
+        expected = f"{wanted}, as the frame has that it is joined to"
+        raise ParameterError(f"{parameter}[{column!r}]", held, expected)
+    return blank
+
+
+def _has_values(frame: nw.LazyFrame[Any], column: str) -> bool:
+    return len(frame.filter(~nw.col(column).is_null()).select(column).head(1).collect()) > 0
 
 
 def _kind_of_values(kind: nw.dtypes.DType) -> str:

@@ -156,7 +156,9 @@ def open_alike(
         As ``open_frame``, or where the two are on different engines, or those of ``on`` hold values of another kind.
     """
     opened = open_frame(frame, columns, parameter=parameter, named=())
-    check_keys(opened, like, on, parameter=parameter)
+    blank = check_keys(opened, like, on, parameter=parameter)
+    if blank:
+        opened = opened.with_columns(**{column: nw.lit(None).cast(kind) for column, kind in blank.items()})
     if isinstance(nw.from_native(frame), nw.DataFrame):
         opened = _copy_to(like, collect_arrow(opened))
     if opened.implementation is not like.implementation:

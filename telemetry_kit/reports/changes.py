@@ -84,7 +84,8 @@ def previous_period(
 def compare_with_previous(since: str | dt.datetime | pd.Timestamp, cutoff: str | dt.datetime | pd.Timestamp) -> Bounds:
     """Return the bounds of a period and of the one of equal length before it (``--compare previous``)."""
     before = previous_period(since, cutoff)
-    return Bounds(before, (before[1], before[1] + (before[1] - before[0])))
+    # The last event of a recording stands at its cutoff, and belongs to the period.
+    return Bounds(before, (before[1], before[1] + (before[1] - before[0]) + pd.Timedelta(1, "us")))
 
 
 def find_changes(log: EventLog[Any], bounds: Bounds, *, level: float = 0.95) -> pd.DataFrame:

@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 KEY_COLUMNS = ("label", "server_id")
 MOST_NAMED = 3
 _FINDINGS = "findings.parquet"
+_SHOWN = (
+    (r'got ".*?", expected', 'got "…", expected'),
+    (r'event_id: ".*?" is the id', 'event_id: "…" is the id'),
+    (r", which differs: .*", ", which differs"),
+    (r'the key ".*?" stands twice', 'the key "…" stands twice'),
+    (r'in its ".*?": not JSON', 'in its "…": not JSON'),
+    (r"; not understood: .*", ""),
+)
+"""What a reason shows of a rejected record, ids among it, and what a report that may be forwarded tells instead."""
 
 
 def open_prepared(
@@ -168,10 +177,18 @@ def _relabel(log: EventLog[Any], key: Path) -> EventLog[Any]:
     others = {
         label: log.others_us[server] for label, server in labels.itertuples(index=False) if server in log.others_us
     }
-    told = replace(log, **frames, seen=_labelled(log.seen, labels), others_us=others)
+    quarantine = log.quarantine.project(f"* REPLACE ({_masked('reason')} AS reason)")
+    told = replace(log, **frames, quarantine=quarantine, seen=_labelled(log.seen, labels), others_us=others)
     # In the place of what the log would find of its labels.
     vars(told)["findings"] = pd.read_parquet(key.with_name(_FINDINGS))
     return told
+
+
+def _masked(reason: str) -> str:
+    """Return SQL for the text of a reason without the values that it shows."""
+    for pattern, shown in _SHOWN:
+        reason = f"regexp_replace({reason}, {quote_literal(pattern)}, {quote_literal(shown)}, 'gs')"
+    return reason
 
 
 def _labelled(findings: pd.DataFrame, key: pd.DataFrame) -> pd.DataFrame:

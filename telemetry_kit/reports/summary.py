@@ -186,8 +186,8 @@ def _incident_cards(tables: Tables, links: Mapping[str, tuple[str, str]], told: 
 
 
 def _counted(change: str, n: int) -> str:
-    """Say why a change is of other numbers than its card: a comparison knows what began before its period."""
-    return change if not change or change.endswith(f"now {n:,}") else f"with what began earlier: {change}"
+    """Say where a change is of other numbers than its card: of other periods, or with what began before them."""
+    return change if not change or change.endswith(f"now {n:,}") else f"in the periods compared: {change}"
 
 
 def _last_cards(

@@ -101,7 +101,8 @@ def write_report(
         A group with fewer servers is added to the others.
     with_ids
         Show the ids of servers. Without it they are called ``S01`` and so on, and which is which is written beside the
-        directory, to ``NAME.servers.csv``, where it does not go along with the report.
+        directory, to ``NAME.servers.csv``, where it does not go along with the report; and why records were rejected is
+        told without their values.
     with_quarantine
         Add ``quarantine.jsonl``, the rejected records as they came.
     tables
@@ -352,7 +353,7 @@ def _write_pages(
         _write(folder / chapter.path, render_chapter(chapter, chapters, cover))
     if asked.with_quarantine:
         with (folder / QUARANTINE).open("w", encoding="utf-8", newline="\n") as stream:
-            write_quarantine(account.log.quarantine, stream)
+            write_quarantine(_open(account.events, None, asked).quarantine, stream)
     if changed is not None and changed[0] is not None:
         _write(folder / "tables" / "what-changed.csv", table_to_csv(changed[0]))
     files = sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())

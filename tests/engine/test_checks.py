@@ -1,5 +1,7 @@
 """What a frame has to be before an analysis begins."""
 
+import warnings
+
 import duckdb
 import pandas as pd
 import polars as pl
@@ -64,3 +66,16 @@ def test_a_number_that_another_type_cannot_hold_equals_none(engine):
 def test_a_column_of_nothing_but_nulls_equals_nothing(engine):
     nothing = pa.table({"server_id": pa.nulls(1), "plan": ["x"]})
     assert tk.to_pandas(tk.attach_groups(ENGINES[engine](AS_NUMBERS), nothing))["plan"].isna().all()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("empty", [{"server_id": [], "plan": []}, {"server_id": [float("nan")], "plan": ["x"]}])
+def test_ids_without_a_value_are_of_no_kind_and_equal_nothing(engine, empty):
+    rows, none = ENGINES[engine](AS_TEXT), ENGINES[engine](pd.DataFrame(empty))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", tk.errors.UnmatchedKeysWarning)
+        joined = tk.to_pandas(tk.attach_groups(rows, none))
+    assert len(joined) == len(AS_TEXT)
+    assert joined["plan"].isna().all()
+    table = ENGINES[engine](AS_TEXT.assign(plan="x"))
+    assert len(tk.to_pandas(tk.attach_groups(ENGINES[engine](pd.DataFrame({"server_id": []})), table))) == 0

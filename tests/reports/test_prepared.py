@@ -77,3 +77,28 @@ def test_where_labelled_events_cannot_be_written_is_told_in_one_line(prepared, t
     log, _ = prepared
     with pytest.raises(ResourceError, match=r"^temporary files: '.*' cannot be written: .*; TMPDIR names another$"):
         write_labelled(log, tmp_path / "gone" / "servers.csv")
+
+
+def test_reasons_tell_no_value_of_what_was_rejected(make_event, tmp_path):
+    secret = "Secret" + "x" * 20
+    events = [make_event(n, "incident", IncidentID="i") | {"userId": "a" * 26} for n in range(6)]
+    other_server = events[0] | {"userId": secret}
+    other_user = make_event(1, "incident", IncidentID="i", UserActualID=secret) | {"userId": "a" * 26}
+    events[2]["properties"]["CreateAt"] = f'"{secret}", at last'
+    events[3]["properties"] = {secret: 1}
+    events[4]["event"] = None
+    events[4]["properties"]["Action"] = [secret]
+    lines = [*map(json.dumps, [*events, other_server, other_user])]
+    lines += [lines[5].replace('"event":', f'"{secret}": 1, "{secret}": 2, "event":', 1)]
+    lines += [json.dumps({"_id": secret, secret: lines[0][:90], "other": {"a": 1}})]
+    (tmp_path / "events.jsonl").write_text("\n".join(lines))
+    tk.convert_events(tmp_path / "events.jsonl", tmp_path / "log")
+    options = {"since": None, "cutoff": None, "memory_limit": "500MB"}
+    log = open_prepared(str(tmp_path / "log"), **options)
+    write_labelled(log, tmp_path / "servers.csv")
+    labelled = open_prepared(str(tmp_path / "log"), key=str(tmp_path / "servers.csv"), **options)
+    whole, masked = (tk.to_pandas(each.quarantine)["reason"] for each in (log, labelled))
+    assert len(whole) == len(masked) >= 6
+    assert whole.str.contains(secret).sum() >= 5
+    assert not masked.str.contains("Secret").any()
+    assert not masked.str.contains("a" * 26).any()

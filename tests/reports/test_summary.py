@@ -49,4 +49,4 @@ def test_a_change_that_counts_more_than_its_card_says_why(oct2020):
     told = {changes.OPEN: f"3 before, now {still_open}", changes.ENDED: "9 before, now 1,234,567"}
     said = {card.what: card.change for card in cards(tables, {}, told)}
     assert said["Open at the cutoff"] == f"3 before, now {still_open}"
-    assert said["Incidents ended"] == "with what began earlier: 9 before, now 1,234,567"
+    assert said["Incidents ended"] == "in the periods compared: 9 before, now 1,234,567"
