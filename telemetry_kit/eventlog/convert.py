@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from telemetry_kit import engine, output, schemas, temporary
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError, ResourceError, SourceError
-from telemetry_kit.eventlog.increments import NumberedIntake, asked, earlier_log, goes_on, write_arrived
+from telemetry_kit.eventlog.increments import (
+    NumberedIntake,
+    asked,
+    check_nothing_lost,
+    earlier_log,
+    goes_on,
+    is_added_to,
+    write_arrived,
+)
 from telemetry_kit.eventlog.saved import is_saved, own_files, write_mark
 from telemetry_kit.eventlog.store import open_store
 from telemetry_kit.ingest.audit import last_others, make_audit, make_seen, newest, typed_cells
@@ -103,12 +111,13 @@ def convert_events(
         if is_saved(source):
             raise SourceError("source: an event log cannot be added to another one, expected files as they were sent")
         earlier = earlier_log(target)
-        if earlier and earlier.has_all(source, first, until):
+        # A store of scan_events is written once more, as a log whose sources need not stay.
+        if earlier and is_added_to(target) and earlier.has_all(source, first, until):
             return earlier.audit
     with written(target) as made, temporary.scratch() as folder:
         if is_saved(source):
             return _copy(Path(source), made, first, until, memory_limit)
-        wanted = _Wanted(first, until, memory_limit, append)
+        wanted = _Wanted(first, until, memory_limit, append, is_store=False)
         return _convert(source, made, folder, wanted, target if append else None)
 
 
@@ -122,20 +131,31 @@ def fill_store(
     """Convert a source into a store; of one that ``remembers``, only files that have come behind the others are read.
 
     To remember how events came takes a fifth more time and more than twice the space.
+
+    Raises
+    ------
+    SourceError
+        Where the store cannot be written, or is a log that files were added to which the source does not have any more.
     """
     check_target(store, source)
+    check_nothing_lost(store, source)
     with written(store) as made, temporary.scratch() as folder:
-        wanted = _Wanted(None, None, memory_limit, remembers)
+        # A log that files were added to stays one: what it holds may be nowhere else.
+        wanted = _Wanted(None, None, memory_limit, remembers, is_store=not is_added_to(store))
         _convert(source, made, folder, wanted, store if remembers and goes_on(store, source) else None)
 
 
 class _Wanted(NamedTuple):
-    """The bounds of a log, how much memory DuckDB may use, and whether the log remembers how its events came."""
+    """The bounds of a log, how much memory DuckDB may use, whether it remembers how its events came, and for whom.
+
+    A store of ``scan_events`` follows its source; a log that is no such store keeps what was added to it.
+    """
 
     since: pd.Timestamp | None
     until: pd.Timestamp | None
     memory_limit: str
     remembers: bool
+    is_store: bool
 
 
 def _convert(
@@ -146,7 +166,7 @@ def _convert(
     added_to: Path | None,
 ) -> pd.DataFrame:
     """Convert a source into the directory ``made``, with what the log in ``added_to`` has, if one is there."""
-    since, until, memory_limit, remembers = wanted
+    since, until, memory_limit, remembers, is_store = wanted
     earlier = None if added_to is None else earlier_log(added_to)
     closing = contextlib.closing(_connection(folder, memory_limit))
     with closing as connection, connections.within_memory(memory_limit):
@@ -165,7 +185,8 @@ def _convert(
                 earlier.add_beside(intake)
             settle(intake, lambda finder: take(finder, source, folder, is_new))
         if isinstance(intake, NumberedIntake):
-            more["arrived"] = write_arrived(intake, made / ARRIVED) | {"asked": asked(since, until)}
+            told = {"asked": asked(since, until), "is_store": is_store}
+            more["arrived"] = write_arrived(intake, made / ARRIVED) | told
         with own_disk():
             order_ties(connection)
         before = earlier.folder / "quarantine.parquet" if earlier else None

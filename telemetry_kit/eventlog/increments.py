@@ -199,6 +199,40 @@ def goes_on(store: Path, source: Any) -> bool:  # noqa: ANN401 - as load_events
     return are_unchanged(earlier.inputs, input_files(source)[: len(earlier.inputs)])
 
 
+def is_added_to(folder: Path) -> bool:
+    """Tell whether a directory is a log that files are added to, and not a store that ``scan_events`` made."""
+    try:
+        arrived = read_mark(folder).get("arrived")
+        return arrived is not None and not arrived.get("is_store")
+    except UNREADABLE:
+        return False
+
+
+def check_nothing_lost(store: Path, source: Any) -> None:  # noqa: ANN401 - as load_events
+    """See that a log that files were added to is not replaced by one of a source that lacks some of them.
+
+    Raises
+    ------
+    SourceError
+        Where the source lacks a file of the log, or has it with another content, or is not only files.
+    """
+    if not is_added_to(store):
+        return
+    files: dict[str, list[tuple[str, Path]]] = {}
+    for file in input_files(source):
+        files.setdefault(file[0], []).append(file)
+    held: list[InputFile] = read_mark(store).get("inputs", [])
+    gone = [
+        entry["path"] for entry in held if not any(is_unchanged(entry, file) for file in files.get(entry["path"], []))
+    ]
+    if gone or not is_of_files(source):
+        what = f"{gone[0]!r}, which the source does not have any more as it was" if gone else "what was added to it"
+        raise SourceError(
+            f"store: the event log in {store.name!r} holds {what}, and would lose it; open that log itself, or give "
+            "another store"
+        )
+
+
 def asked(since: pd.Timestamp | None, cutoff: pd.Timestamp | None) -> list[str | None]:
     """Return the bounds of time that were asked for, as they are remembered."""
     return [None if moment is None else moment.isoformat() for moment in (since, cutoff)]

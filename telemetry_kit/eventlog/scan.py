@@ -104,7 +104,8 @@ def scan_events(
     Raises
     ------
     SourceError
-        Where the source cannot be used, or the store cannot be written or read.
+        Where the source cannot be used, the store cannot be written or read, or it is a log that files were added to,
+        of which the source lacks one.
     ParameterError
         Where ``since`` or ``cutoff`` is no point in time, ``memory_limit`` no amount of memory, or a ``store`` is
         needed.

@@ -155,6 +155,45 @@ def test_a_store_takes_in_what_has_come_behind_and_is_made_anew_for_what_has_com
     assert log.tasks.aggregate("count(*)").fetchall() == [(4,)]
 
 
+@pytest.mark.parametrize("change", ["removed", "changed", "read into a frame"])
+def test_a_store_does_not_replace_a_log_that_holds_what_its_source_has_no_more(tmp_path, write, change):
+    path = write("2020-11-01.jsonl", 1)
+    write("2020-11-02.jsonl", 2)
+    source, log = tmp_path / "in", tmp_path / "log"
+    tk.convert_events(source, log, append=True)
+    write("2020-11-03.jsonl", 3)
+    # What has come behind is added, and the log stays one of its own.
+    assert len(tk.scan_events(source, store=log).audit) == 3
+    before = (log / "event-log.json").read_bytes()
+    if change == "removed":
+        path.unlink()
+    elif change == "changed":
+        write("2020-11-01.jsonl", 4)
+    else:
+        source = {"tasks": tk.load_events(source).tasks}
+    with pytest.raises(SourceError, match=r"^store: the event log in 'log' holds .*, and would lose it; ") as caught:
+        tk.scan_events(source, store=log)
+    assert "\n" not in str(caught.value)
+    assert (log / "event-log.json").read_bytes() == before
+
+
+def test_a_store_of_its_own_follows_its_source_until_files_are_added_to_it(tmp_path, write):
+    path = write("2020-11-01.jsonl", 1)
+    write("2020-11-02.jsonl", 2)
+    source, store = tmp_path / "in", tmp_path / "store"
+    tk.scan_events(source, store=store)
+    path.unlink()
+    tk.scan_events(source, store=store)
+    assert_equal_logs(tk.load_events(store), tk.load_events(source))
+    tk.convert_events(source, store, append=True)
+    (source / "2020-11-02.jsonl").unlink()
+    write("2020-11-03.jsonl", 3)
+    with pytest.raises(
+        SourceError, match=r"holds '2020-11-02\.jsonl', which the source does not have any more as it was"
+    ):
+        tk.scan_events(source, store=store)
+
+
 def test_a_log_that_nothing_can_be_added_to_says_so_and_stays(tmp_path, write, monkeypatch):
     path = write("a.jsonl", 1)
     tk.convert_events(path, tmp_path / "log")
