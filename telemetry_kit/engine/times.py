@@ -179,6 +179,11 @@ def moments(
     return first, last
 
 
+def last_moment(cutoff: pd.Timestamp, since: pd.Timestamp | None) -> pd.Timestamp:
+    """Return the cutoff of a log that begins with ``since``: one before that would be of events that it leaves out."""
+    return NO_TIME if since is not None and cutoff < since else cutoff
+
+
 def filter_times(
     frame: nw.LazyFrame[Any],
     column: str,

@@ -191,7 +191,7 @@ def _convert(
             order_ties(connection)
         before = earlier.folder / "quarantine.parquet" if earlier else None
         _sort_quarantine(intake, folder / _UNSORTED, before, made / "quarantine.parquet")
-        moment = newest(intake) if until is None else until
+        moment = engine.last_moment(newest(intake), since) if until is None else until
         for event_type, (cells, where) in typed_cells(intake, since, moment).items():
             _write(intake, event_type, cells, where, made)
         audit = make_audit(intake, since, moment)

@@ -57,7 +57,7 @@ def load_events(
     since, cutoff
         Valid events before the one, and after the other, are left out and counted; an event at exactly that moment is
         in. Without ``since``, the log begins with its first event; the cutoff is by default the newest event timestamp
-        among the valid events.
+        among the valid events, and NaT where all of these lie before ``since``.
     on_error
         ``"quarantine"`` keeps rejected records in ``EventLog.quarantine``; ``"raise"`` raises.
 
@@ -131,7 +131,7 @@ def judge_events(
 
 
 def _judgement(intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None) -> Judgement:
-    cutoff = newest(intake) if until is None else until
+    cutoff = engine.last_moment(newest(intake), since) if until is None else until
     cells = typed_cells(intake, since, cutoff)
     relations = {kind: _relation(intake, kind, where) for kind, (_, where) in cells.items()}
     findings = find_findings(**relations, seen=make_seen(intake))
@@ -301,7 +301,7 @@ def _collected(
     intake: Intake, since: pd.Timestamp | None, until: pd.Timestamp | None
 ) -> tuple[dict[EventType, pa.Table], dict[str, Any]]:
     """Return the events of each type, in any order, and what else a log holds."""
-    cutoff = newest(intake) if until is None else until
+    cutoff = engine.last_moment(newest(intake), since) if until is None else until
     about: dict[str, Any] = {
         "cutoff": cutoff,
         "quarantine": _quarantine(intake),

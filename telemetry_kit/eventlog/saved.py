@@ -94,8 +94,10 @@ def read_mark(folder: Path) -> dict[str, Any]:
     others_us = about["others_us"]
     if not isinstance(others_us, dict) or not all(type(us) is int for us in others_us.values()):
         raise ValueError("others_us holds no times of servers")
-    since, cutoff = engine.moments(about["since"], about["cutoff"])
-    return about | {"since": since, "cutoff": engine.NO_TIME if cutoff is None else cutoff}
+    # Each for itself: an earlier version wrote the newest time of all events, also where it lay before since.
+    since, _ = engine.moments(about["since"], None)
+    _, cutoff = engine.moments(None, about["cutoff"])
+    return about | {"since": since, "cutoff": engine.NO_TIME if cutoff is None else engine.last_moment(cutoff, since)}
 
 
 def read_table(folder: Path, part: str) -> pd.DataFrame:

@@ -113,11 +113,13 @@ def _cut(
         frame = getattr(log, kind)
         frames[kind] = frame.filter(f"NOT {early} AND NOT {late}")
         left_out[kind] = frame.aggregate(f"count(*) FILTER ({early}), count(*) FILTER ({late})").fetchall()[0]
-    return _with_bounds(replace(log, **frames, audit=cut_audit(log, since, until, left_out, source)), since, until)
+    return with_bounds(replace(log, **frames, audit=cut_audit(log, since, until, left_out, source)), since, until)
 
 
-def _with_bounds(log: EventLog[FrameT], since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[FrameT]:
-    return replace(log, since=since or log.since, cutoff=log.cutoff if until is None else until)
+def with_bounds(log: EventLog[FrameT], since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[FrameT]:
+    """Return a log that tells between which moments it was opened; a bound that was not given stays."""
+    first = since or log.since
+    return replace(log, since=first, cutoff=engine.last_moment(log.cutoff, first) if until is None else until)
 
 
 def read_saved(folder: Path, since: pd.Timestamp | None, until: pd.Timestamp | None) -> EventLog[pd.DataFrame]:
@@ -199,7 +201,7 @@ def _cut_in_memory(
         frames[kind] = schemas.with_categories(kept.astype(text), kind)
     audit = cut_audit(log, since, until, left_out, source)
     # What holds no earlier or later event stays as it is, categories included.
-    return _with_bounds(log if audit is log.audit else replace(log, **frames, audit=audit), since, until)
+    return with_bounds(log if audit is log.audit else replace(log, **frames, audit=audit), since, until)
 
 
 def cut_audit(

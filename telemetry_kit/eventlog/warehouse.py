@@ -104,7 +104,7 @@ def open_warehouse(
     tables = list(_tables(source))
     judged = {kind: _judge(tables, kind) for kind in schemas.EVENT_TYPES}
     if until is None:
-        until = _newest(judged.values())
+        until = engine.last_moment(_newest(judged.values()), first)
     last_us = -(2**62) if until is engine.NO_TIME else engine.epoch_us(until)
     first_us = -(2**62) if first is None else engine.epoch_us(first)
     outcome = (

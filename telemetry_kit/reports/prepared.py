@@ -105,7 +105,9 @@ def label_servers(log: EventLog[Any]) -> pd.DataFrame:
     first = pd.concat(seen).groupby("server_id")["first"].min().reset_index()
     servers = first.sort_values(["first", "server_id"])["server_id"].astype("str").tolist()
     width = max(2, len(str(len(servers))))
-    return pd.DataFrame({"label": [f"S{n:0{width}}" for n in range(1, len(servers) + 1)], "server_id": servers})
+    labels = [f"S{n:0{width}}" for n in range(1, len(servers) + 1)]
+    # Of no server too, so that it is joined to the events of none.
+    return pd.DataFrame({"label": labels, "server_id": servers}, dtype="str")
 
 
 def read_key(path: Path) -> pd.DataFrame:

@@ -107,6 +107,21 @@ def test_bounds_hold_for_all_of_a_log_and_can_be_others_later(tmp_path, write):
     assert_equal_logs(tk.load_events(tmp_path / "log"), tk.load_events(paths))
 
 
+def test_a_log_that_begins_after_its_newest_event_is_empty_and_is_added_to(tmp_path, write):
+    paths = [write("a.jsonl", 1, 2), write("b.jsonl", 3, 4)]
+    since = "2020-11-02T10:00:03Z"
+    tk.convert_events(paths[0], tmp_path / "log", append=True)
+    tk.convert_events(paths[0], tmp_path / "log", append=True, since=since)
+    log = tk.load_events(tmp_path / "log")
+    assert (len(log.tasks), log.cutoff) == (0, pd.NaT)
+    tk.convert_events(paths[1], tmp_path / "log", append=True, since=since)
+    assert_equal_logs(tk.load_events(tmp_path / "log"), tk.load_events(paths, since=since))
+    # As an earlier version wrote it.
+    mark = tmp_path / "log" / "event-log.json"
+    mark.write_text(json.dumps(json.loads(mark.read_text()) | {"cutoff": "2020-11-02T10:00:01Z"}))
+    assert tk.load_events(tmp_path / "log").cutoff is pd.NaT
+
+
 def test_a_folder_that_grows_is_read_as_far_as_it_is_new(tmp_path, write, monkeypatch, capsys):
     write("2020-11-01.jsonl", 1, 2)
     words = ["convert", str(tmp_path / "in"), "--out", str(tmp_path / "log"), "--append"]

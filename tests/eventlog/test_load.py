@@ -285,6 +285,18 @@ def test_a_log_of_nothing_is_said_to_be_one(make_event, between):
         tk.load_events(pd.DataFrame([make_event()]).head(0))
 
 
+def test_a_log_that_begins_after_its_newest_event_is_saved_and_opened_as_an_empty_one(make_event, tmp_path):
+    source, late = pd.DataFrame([make_event()]), "2021-01-01"
+    log = tk.load_events(source, since=late)
+    assert (log.since, log.cutoff) == (pd.Timestamp(late, tz="UTC"), pd.NaT)
+    log.save(tmp_path / "empty")
+    tk.load_events(source).save(tmp_path / "whole")
+    for folder, since in (("empty", None), ("whole", late)):
+        for opened in (tk.load_events(tmp_path / folder, since=since), tk.scan_events(tmp_path / folder, since=since)):
+            assert (opened.since, opened.cutoff is pd.NaT) == (log.since, True)
+            assert opened.audit.drop(columns="source").equals(log.audit.drop(columns="source"))
+
+
 @pytest.mark.parametrize("value", [20201201, 1.6e9, "20201201T0000", "05/11/2020", "now", "NaT", "soon", pd.NaT, True])
 @pytest.mark.parametrize("parameter", ["since", "cutoff"])
 def test_what_is_no_point_in_time_is_an_error(make_event, parameter, value):

@@ -268,11 +268,14 @@ def test_a_kernel_that_does_not_start_is_told(source, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_report_of_no_event_says_so(tmp_path):
+@pytest.mark.parametrize("since", [None, "2030-01-01"])
+def test_a_report_of_no_event_says_so(source, tmp_path, since):
     folder = write_notebook(tmp_path / "n", "00_none", new_markdown_cell("# None"), parameters())
-    (tmp_path / "empty.jsonl").write_text("")
-    with pytest.raises(IncompleteReportError, match=r"empty\.jsonl: no event was read"):
-        write_report(tmp_path / "empty.jsonl", tmp_path / "out", notebooks=folder)
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    given = empty if since is None else source
+    with pytest.raises(IncompleteReportError, match=rf"{given.name}.*: no event was read"):
+        write_report(given, tmp_path / "out", notebooks=folder, since=since)
     page = (tmp_path / "out" / "index.html").read_text()
     assert "There is nothing to tell" in page
     assert "In numbers" not in page

@@ -60,7 +60,7 @@ def scan_on_spark(
     valid, fates = _settled(events, held)
     conflicts = _conflicts(events, fates, handed, offsets).persist()
     quarantine = _quarantine(read, offsets).unionByName(conflicts).persist()
-    cutoff = _newest(valid) if until is None else until
+    cutoff = engine.last_moment(_newest(valid), since) if until is None else until
     period = is_early(since), is_late(cutoff)
     in_time = valid.where(f"NOT ({period[0]}) AND NOT ({period[1]})")
     log = EventLog(

@@ -12,7 +12,7 @@ from telemetry_kit.eventlog.cluster.assembly import scan_on_spark
 from telemetry_kit.eventlog.cluster.periods import is_early, is_late
 from telemetry_kit.eventlog.partitioned import read_on_spark
 from telemetry_kit.eventlog.saved import is_saved
-from telemetry_kit.eventlog.store import check_part, cut_audit, open_parts
+from telemetry_kit.eventlog.store import check_part, cut_audit, open_parts, with_bounds
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,4 +78,4 @@ def _cut(
         ((n_early, n_late),) = frame.selectExpr(f"count_if({early})", f"count_if({late})").collect()
         left_out[kind] = n_early, n_late
     audit = cut_audit(log, since, until, left_out, source)
-    return replace(log, **frames, audit=audit, since=since or log.since, cutoff=log.cutoff if until is None else until)
+    return with_bounds(replace(log, **frames, audit=audit), since, until)
