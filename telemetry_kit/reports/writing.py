@@ -18,8 +18,8 @@ from telemetry_kit.errors import IncompleteReportError, MissingExtraError, Param
 from telemetry_kit.eventlog import bundled
 from telemetry_kit.eventlog.convert import convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark
-from telemetry_kit.ingest.discovery import find_files
-from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files
+from telemetry_kit.ingest.discovery import find_files, is_beside
+from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files, is_path, list_items
 from telemetry_kit.reports.changed import what_changed
 from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, names_of
 from telemetry_kit.reports.manifest import describe, key_of, make_manifest
@@ -126,8 +126,8 @@ def write_report(
     SourceError
         The source cannot be used.
     ReportError
-        ``out`` holds anything but an earlier report, a notebook is not one for reports, or there is no browser to print
-        with.
+        ``out`` holds anything but an earlier report, or lies in the source, a notebook is not one for reports, or
+        there is no browser to print with.
     IncompleteReportError
         The report is there, but it holds no event, or a notebook failed: its page says so.
     ParameterError
@@ -157,6 +157,7 @@ def write_report(
     paths = _notebook_files(notebooks)
     chapters = _read_chapters(paths)
     place = _place(out)
+    _check_outside(place, source)
     key = _key(source, paths, asked)
     earlier = read_manifest(place)
     if key is not None and earlier.get("key") == key and is_whole(place, earlier):
@@ -204,6 +205,24 @@ def _place(out: str | os.PathLike[str]) -> Path:
         # A path of nothing would be where the user works.
         raise ParameterError("out", out, "a path")
     return Path(out)
+
+
+def _check_outside(place: Path, source: Source) -> None:
+    """See that a report is not written where the next one of the same source would read its tables and pages as data.
+
+    Raises
+    ------
+    ReportError
+        Where it would.
+    """
+    resolved = place.resolve()
+    folders = [Path(item).resolve() for item in list_items(source) if is_path(item) and Path(item).is_dir()]
+    within = [folder for folder in folders if folder in resolved.parents]
+    # What is passed over beside the data is not read.
+    is_read = any(not is_beside(resolved.relative_to(folder).as_posix()) for folder in within)
+    # A pattern finds an earlier report where one is there.
+    if is_read or any(path.resolve() == resolved / MANIFEST for _, path in input_files(source)):
+        raise ReportError(str(place), "lies in the source, and would be read as data, expected a directory outside it")
 
 
 def _key(source: Source, notebooks: Sequence[Path], asked: Asked) -> str | None:

@@ -354,6 +354,21 @@ def test_a_directory_with_anything_else_in_it_is_refused_and_kept(source, chapte
     assert files_of(tmp_path) == {"thesis.txt": b"years of work"}
 
 
+def test_a_report_is_not_written_where_it_would_be_read_as_data(source, report, chapters, tmp_path):
+    lies_in = "lies in the source, and would be read as data, expected a directory outside it"
+    with pytest.raises(ReportError, match=lies_in):
+        write_report(source, source / "below" / "report", notebooks=chapters)
+    assert not (source / "below").exists()
+    with pytest.raises(ReportError, match=lies_in):
+        write_report([str(source), f"{report.parent}/*"], report, notebooks=chapters)
+    # What begins with a line is passed over.
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "empty.jsonl").write_text("")
+    folder = write_notebook(tmp_path / "n", "00_none", new_markdown_cell("# None"), parameters())
+    with pytest.raises(IncompleteReportError, match="no event was read"):
+        write_report(tmp_path / "in", tmp_path / "in" / "_report", notebooks=folder)
+
+
 def test_a_file_in_the_place_of_the_report_is_refused(source, chapters, tmp_path):
     (tmp_path / "report").write_text("")
     with pytest.raises(ReportError, match="is a file, expected a directory"):
