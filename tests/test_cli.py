@@ -230,6 +230,14 @@ def test_simulate_writes_any_era_container_and_fault_and_says_how_it_must_load(t
     assert counts == [str(loaded[name]) for name in header]
 
 
+def test_simulate_into_a_folder_where_nothing_arrives_says_so(tmp_path, capsys):
+    arguments = ["--events", "5", "--seed", "1", "--faults", "lost=1"]
+    assert main(["simulate", "--out", str(tmp_path / "run"), *arguments]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0] == "0 of 0 records rejected (0.00%)"
+    assert told[3].split() == ["in", "all", *["0"] * 9]
+
+
 def test_schema_prints_every_field_of_every_type(capsys):
     assert main(["schema"]) == 0
     lines = capsys.readouterr().out.splitlines()

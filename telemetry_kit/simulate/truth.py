@@ -8,7 +8,7 @@ import json
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -278,7 +278,12 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Plan
     asked["parameters"]["start"] = None if start is None else start.isoformat()
     summary = asked | {"cutoff": None if cutoff is None else _moment(cutoff).isoformat(), "audit": audit}
     (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    return pd.DataFrame(audit, columns=list(AUDIT))
+    return _as_audit(audit)
+
+
+def _as_audit(lines: list[dict[str, Any]]) -> pd.DataFrame:
+    """Return the accounts as a table; with no file in it, pandas would not know that it counts."""
+    return pd.DataFrame(lines, columns=list(AUDIT)).astype({"source": "str"} | dict.fromkeys(AUDIT[1:], "int64"))
 
 
 def _moment(epoch_us: int) -> pd.Timestamp:
@@ -320,7 +325,7 @@ def read_truth(folder: str | Path) -> Simulation:
         summary = json.loads((folder / SUMMARY).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise SourceError(f"{folder}: no truth of a simulation here ({SUMMARY} is missing)") from None
-    cutoff, audit = pd.Timestamp(summary.pop("cutoff")), pd.DataFrame(summary.pop("audit"), columns=list(AUDIT))
+    cutoff, audit = pd.Timestamp(summary.pop("cutoff")), _as_audit(summary.pop("audit"))
     given = summary["parameters"]
     given["start"] = None if given["start"] is None else dt.datetime.fromisoformat(given["start"])
     given["completer_shares"] = tuple(given["completer_shares"])

@@ -52,6 +52,16 @@ def test_a_log_in_which_nothing_happens_is_empty():
     assert log.audit["n_read"].tolist() == [0]
 
 
+@pytest.mark.parametrize("era", ["prev", "oct2020", "later", "change"])
+@pytest.mark.parametrize("name", ["run", "run.jsonl", "run.csv"])
+def test_where_nothing_arrives_the_audit_counts_nothing(tmp_path, name, era):
+    audit = write_simulation(tmp_path / name, n_events=5, seed=1, era=era, faults=Faults(lost=1))
+    assert len(audit) == (1 if "." in name else 0)
+    assert set(audit.drop(columns="source").dtypes) == {np.dtype("int64")}
+    assert audit.sum(numeric_only=True).eq(0).all()
+    pd.testing.assert_frame_equal(read_truth(tmp_path / "run.truth").audit, audit)
+
+
 @pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
