@@ -22,7 +22,7 @@ from telemetry_kit.simulate.columns import SECOND_US
 from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST
 from telemetry_kit.simulate.parameters import Faults, Parameters, Plan
 from telemetry_kit.simulate.text import choose
-from telemetry_kit.simulate.truth import SUMMARY, read_truth, records_query, write_tables
+from telemetry_kit.simulate.truth import SUMMARY, TABLES, read_truth, records_query, write_tables
 from telemetry_kit.simulate.wire import describe, line_query
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ TOP = "rudder-logs"
 """The folder in which object storage keeps all events."""
 STORAGE_SOURCE = "1kQpZ3bVn8rTt5uWf2XyYc7dHgA"
 """The name of the source in the folders of object storage, as in the recordings."""
+TRUTH_FILES = {SUMMARY, *(f"{table}.parquet" for table in TABLES)}
+"""All that the folder of a truth holds."""
 GZIP_LEVEL = 3
 MEMORY_LIMIT = "512MB"
 """What sorting and summing up may hold in memory each; the rest goes through the disk."""
@@ -122,7 +124,8 @@ def write_simulation(
     path
         A file, compressed where its name ends in ``.gz`` or ``.zst``; or, for object storage, a folder (a name
         without a suffix), in which the events lie as the storage keeps them: a file for each day they arrived on.
-        The truth goes to the folder ``NAME.truth`` beside it, for ``read_truth``.
+        The truth goes to the folder ``NAME.truth`` beside it, for ``read_truth``. An earlier simulation of the same
+        ``path`` is replaced, and nothing else: ``NAME.jsonl`` and ``NAME.csv`` cannot lie side by side.
     parameters
         The model; None: its defaults.
     n_events
@@ -147,7 +150,8 @@ def write_simulation(
     Raises
     ------
     ParameterError
-        Where a size, the seed, the era or the container is not one, or a folder is given for another container.
+        Where a size, the seed, the era or the container is not one, a folder is given for another container, or what
+        lies at ``path`` or in ``NAME.truth`` is not of an earlier simulation of the same ``path``.
 
     Examples
     --------
@@ -159,13 +163,14 @@ def write_simulation(
     >>> bool(audit["n_read"].sum() < 1000)
     True
     """
-    if not Path(path).name:
+    if Path(path).name in {"", ".."}:
         raise ParameterError("path", str(path), "the name of a file or folder")
     path = Path(path)
     plan = Plan(n_events, n_servers, seed, era, container, parameters or Parameters(), faults or Faults())
     if not path.suffix and container != "object-storage":
         raise ParameterError("path", str(path), f"a file name with a suffix such as .jsonl for {container}")
-    truth = path.with_name(path.name.split(".")[0] + ".truth")
+    # The dot of a hidden name is part of it, so that two of them do not share one truth.
+    truth = path.with_name(path.name[0] + path.name[1:].split(".")[0] + ".truth")
 
     def refuse(fault: str) -> ParameterError:
         return ParameterError("path", str(path), f"a place of its own: {fault}")
@@ -208,21 +213,52 @@ def _own_errors(path: Path) -> Iterator[None]:
 
 
 def _check_earlier(path: Path, truth: Path) -> None:
-    """See that nothing is replaced but the events of an earlier simulation, which its truth tells."""
-    if path.is_file() and not (truth / SUMMARY).is_file():
+    """See that nothing is replaced but an earlier simulation of the same name, which its truth tells."""
+    known = _known_sources(path, truth)
+    if path.is_file() and known is None:
         raise ParameterError("path", str(path), "a new file, or the one of an earlier simulation")
     if path.suffix or not (path / TOP).exists():
         return
-    try:
-        told = json.loads((truth / SUMMARY).read_text(encoding="utf-8"))["audit"]
-        known = {entry["source"] for entry in told}
-    except (OSError, ValueError, LookupError, TypeError):
-        known = set()
     found = {file.relative_to(path).as_posix() for file in (path / TOP).rglob("*") if not file.is_dir()}
-    if strange := sorted(found - known):
+    if strange := sorted(found - set(known or [])):
         raise ParameterError(
             "path", str(path), f"a new folder, or the one of an earlier simulation; it holds {strange[0]!r}"
         )
+
+
+def _known_sources(path: Path, truth: Path) -> list[str] | None:
+    """Return the files of the simulation whose truth lies there, none where none lies there.
+
+    Raises
+    ------
+    ParameterError
+        Where the folder holds anything but the truth of an earlier simulation of this very name.
+    """
+    found = {file.name for file in truth.iterdir() if not output.is_passing(file.name)}
+    if not found:
+        return None
+    sources = _sources_told(truth)
+    if foreign := sorted(found - TRUTH_FILES) or (sorted(found) if sources is None else []):
+        raise ParameterError(
+            "path", str(path), f"a name of its own: {truth.name!r} holds {foreign[0]!r}, which is of no simulation"
+        )
+    assert sources is not None
+    # A file is told by its name, and a folder by the files in it, of which there may be none.
+    of_folder = all(source.startswith(f"{TOP}/") for source in sources)
+    if (sources != [path.name]) if path.suffix else not of_folder:
+        other = f"the folder {truth.stem!r}" if of_folder else repr(sources[0])
+        raise ParameterError("path", str(path), f"a name of its own: {truth.name!r} holds the truth of {other}")
+    return sources
+
+
+def _sources_told(truth: Path) -> list[str] | None:
+    """Return the files that the summary of a truth names; none where it is not as a simulation writes it."""
+    try:
+        told = json.loads((truth / SUMMARY).read_text(encoding="utf-8"))
+        sources = [str(entry["source"]) for entry in told["audit"]]
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+    return sources if {"seed", "parameters", "faults"} <= set(told) else None
 
 
 def _simulate(plan: Plan, truth: Path, path: Path | None, made: Path | None = None) -> pd.DataFrame:

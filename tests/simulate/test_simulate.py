@@ -66,14 +66,15 @@ def test_where_nothing_arrives_the_audit_counts_nothing(tmp_path, name, era):
 def test_the_same_seed_gives_the_same_bytes_and_another_seed_others(tmp_path):
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         for suffix in ("jsonl", "jsonl.gz", "jsonl.zst"):
-            write_simulation(tmp_path / name / f"events.{suffix}", n_events=300, seed=seed, faults=Faults(repeated=0.1))
-    plain = {name: (tmp_path / name / "events.jsonl").read_bytes() for name in "abc"}
+            path = tmp_path / name / suffix / f"events.{suffix}"
+            write_simulation(path, n_events=300, seed=seed, faults=Faults(repeated=0.1))
+    plain = {name: (tmp_path / name / "jsonl" / "events.jsonl").read_bytes() for name in "abc"}
     assert plain["a"] == plain["b"] != plain["c"]
     for suffix in ("jsonl.gz", "jsonl.zst"):
-        packed = [(tmp_path / name / f"events.{suffix}").read_bytes() for name in "ab"]
+        packed = [(tmp_path / name / suffix / f"events.{suffix}").read_bytes() for name in "ab"]
         assert packed[0] == packed[1]
-    assert gzip.decompress((tmp_path / "a" / "events.jsonl.gz").read_bytes()) == plain["a"]
-    with pa.input_stream(tmp_path / "a" / "events.jsonl.zst", compression="zstd") as file:
+    assert gzip.decompress((tmp_path / "a" / "jsonl.gz" / "events.jsonl.gz").read_bytes()) == plain["a"]
+    with pa.input_stream(tmp_path / "a" / "jsonl.zst" / "events.jsonl.zst", compression="zstd") as file:
         assert file.read() == plain["a"]
 
 
@@ -238,6 +239,56 @@ def test_the_truth_is_read_as_it_was_asked_for(tmp_path):
     pd.testing.assert_frame_equal(truth.audit, audit)
     with pytest.raises(SourceError, match=r"no truth of a simulation here \(truth\.json is missing\)"):
         read_truth(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["own", "own.jsonl"])
+@pytest.mark.parametrize("file", ["truth.json", "notes.txt", "visits.parquet"])
+def test_files_that_no_simulation_wrote_stay_in_the_folder_of_the_truth(tmp_path, name, file):
+    notes = tmp_path / "own.truth" / file
+    notes.parent.mkdir()
+    notes.write_text('{"my": "notes"}')
+    with pytest.raises(ParameterError, match=f"a name of its own: 'own.truth' holds '{file}', which is of no simulat"):
+        write_simulation(tmp_path / name, n_events=5, seed=1)
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == ["own.truth", f"own.truth/{file}"]
+    assert notes.read_text() == '{"my": "notes"}'
+
+
+def test_a_file_beside_a_truth_stays(tmp_path):
+    write_simulation(tmp_path / "run.jsonl", n_events=5, seed=1)
+    (tmp_path / "run.truth" / "notes.txt").write_text("mine")
+    with pytest.raises(ParameterError, match=r"'run\.truth' holds 'notes\.txt'"):
+        write_simulation(tmp_path / "run.jsonl", n_events=6, seed=1)
+    assert read_truth(tmp_path / "run.truth").plan.n_events == 5
+
+
+@pytest.mark.parametrize("faults", [Faults(), Faults(lost=1)])
+@pytest.mark.parametrize(
+    ("first", "second", "told"),
+    [
+        ("run.jsonl", "run.jsonl.gz", "'run.jsonl'"),
+        ("run.jsonl", "run", "'run.jsonl'"),
+        ("run", "run.csv", "the folder 'run'"),
+        ("run.one.jsonl", "run.two.jsonl", "'run.one.jsonl'"),
+    ],
+)
+def test_the_truth_of_another_simulation_is_not_replaced(tmp_path, first, second, told, faults):
+    write_simulation(tmp_path / first, n_events=5, seed=1, faults=faults)
+    with pytest.raises(ParameterError) as caught:
+        write_simulation(tmp_path / second, n_events=6, seed=1)
+    assert str(caught.value).endswith(f"expected a name of its own: 'run.truth' holds the truth of {told}")
+    assert not (tmp_path / second).exists()
+    assert read_truth(tmp_path / "run.truth").plan.n_events == 5
+
+
+@pytest.mark.parametrize("name", ["run", "run.jsonl", ".run", ".run.jsonl.gz"])
+def test_an_earlier_simulation_of_the_same_name_is_replaced(tmp_path, name):
+    write_simulation(tmp_path / name, n_events=5, seed=1, faults=Faults(lost=1))
+    write_simulation(tmp_path / name, n_events=5, seed=1)
+    audit = write_simulation(tmp_path / name, n_events=6, seed=1)
+    assert audit["n_read"].sum() == 6
+    stem = ".run" if name.startswith(".") else "run"
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, f"{stem}.truth"])
+    assert read_truth(tmp_path / f"{stem}.truth").plan.n_events == 6
 
 
 @pytest.mark.parametrize(
