@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from telemetry_kit import temporary
+from telemetry_kit.errors import ParameterError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -32,6 +33,24 @@ STEPS = ".telemetry-kit-steps.json"
 """The file that tells how the parts of a new output get to their places."""
 WAIT_S = 10.0
 _LOST = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
+
+
+def path_of(parameter: str, value: object, expected: str = "a path") -> Path:
+    """Return the path that a caller gave for an output; a path of nothing would be where the user works.
+
+    Raises
+    ------
+    ParameterError
+        Where it is no text and no path, or an empty one.
+    """
+    if not isinstance(value, str | os.PathLike) or not isinstance(os.fspath(value), str) or not os.fspath(value):
+        raise ParameterError(parameter, value, expected)
+    return Path(value)
+
+
+def named(place: Path) -> str:
+    """Return the name of a place as a message shows it; where the user works, that is a dot."""
+    return repr(place.name or str(place))
 
 
 def is_passing(name: str) -> bool:

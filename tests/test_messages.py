@@ -45,7 +45,9 @@ WRONG_VALUES = {
     "workdays": [None, 1, [8]],
     "work_hours": [None, 9, (17, 9)],
     "limit": [-1, "2", True],
-    "memory_limit": ["much"],
+    "memory_limit": ["much", 400],
+    "directory": [None, 3, b"log"],
+    "store": [3, b"log"],
     "on_error": ["ignore"],
 }
 NEAREST = {"plugin_verson": "plugin_version", "total_checklist_item": "total_checklist_items"}

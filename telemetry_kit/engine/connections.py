@@ -84,11 +84,14 @@ def limit_memory(connection: duckdb.DuckDBPyConnection, memory_limit: str) -> No
     """
     import duckdb
 
+    expected = "an amount of memory such as '512MB'"
+    if not isinstance(memory_limit, str):
+        raise ParameterError("memory_limit", memory_limit, expected)
     amount = memory_limit.replace("'", "''")
     try:
         connection.execute(f"SET memory_limit = '{amount}'")
     except duckdb.Error:
-        raise ParameterError("memory_limit", memory_limit, "an amount of memory such as '512MB'") from None
+        raise ParameterError("memory_limit", memory_limit, expected) from None
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from telemetry_kit import engine, output, schemas, temporary
 from telemetry_kit.engine import connections
-from telemetry_kit.errors import ParameterError, ResourceError, SourceError
+from telemetry_kit.errors import ResourceError, SourceError
 from telemetry_kit.eventlog.increments import (
     NumberedIntake,
     asked,
@@ -103,9 +103,7 @@ def convert_events(
     True
     """
     first, until = engine.moments(since, cutoff)
-    if not os.fspath(directory):
-        raise ParameterError("directory", directory, "a path")
-    target = Path(directory)
+    target = output.path_of("directory", directory)
     check_target(target, source)
     if append:
         if is_saved(source):
@@ -208,7 +206,7 @@ def written(target: Path) -> Iterator[Path]:
     """Give a directory to write a log in, which takes the place of an earlier one at the end."""
     try:
         with (
-            output.held(target, lambda fault: SourceError(f"directory: {target.name!r}: {fault}")),
+            output.held(target, lambda fault: SourceError(f"directory: {output.named(target)}: {fault}")),
             output.new_directory(target) as made,
         ):
             yield made
@@ -220,7 +218,7 @@ def written(target: Path) -> Iterator[Path]:
             # A log that a report is made from: nobody asked for that directory.
             with own_disk():
                 raise
-        raise ResourceError(f"directory: {target.name!r} cannot be written: {why(error)}") from None
+        raise ResourceError(f"directory: {output.named(target)} cannot be written: {why(error)}") from None
 
 
 def _copy(
@@ -243,19 +241,19 @@ def check_target(target: Path, source: Any) -> None:  # noqa: ANN401 - as load_e
         Where the directory is a file, holds other files than those of an event log, or the source itself.
     """
     if target.exists() and not target.is_dir():
-        raise SourceError(f"directory: {target.name!r} is a file, expected a directory")
+        raise SourceError(f"directory: {output.named(target)} is a file, expected a directory")
     if not target.is_dir():
         return
     output.settle(target)
     found = {path.name for path in target.iterdir() if not output.is_passing(path.name)}
     if foreign := sorted(found - own_files()) or (sorted(found) if found and MARK not in found else []):
         raise SourceError(
-            f"directory: {target.name!r} holds other files, such as {foreign[0]!r}, expected an empty directory or an "
-            "event log"
+            f"directory: {output.named(target)} holds other files, such as {foreign[0]!r}, expected an empty directory "
+            "or an event log"
         )
     inside = target.resolve()
     if any(inside in path.resolve().parents for _, path in input_files(source)) or is_same(source, target):
-        raise SourceError(f"directory: {target.name!r} holds the source, expected another directory")
+        raise SourceError(f"directory: {output.named(target)} holds the source, expected another directory")
 
 
 def is_same(source: object, target: Path) -> bool:

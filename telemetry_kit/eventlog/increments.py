@@ -12,7 +12,7 @@ import importlib.metadata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import schemas
+from telemetry_kit import output, schemas
 from telemetry_kit.errors import SourceError
 from telemetry_kit.eventlog.saved import UNREADABLE, is_saved, read_mark, read_table, unreadable
 from telemetry_kit.ingest.audit import origin_of
@@ -129,14 +129,14 @@ class Earlier:
             raise unreadable(folder, error) from None
         if "arrived" not in self.mark or not (folder / ARRIVED).is_file():
             raise SourceError(
-                f"directory: the event log in {folder.name!r} was not written to be added to; convert its sources once "
-                "more, with append"
+                f"directory: the event log in {output.named(folder)} was not written to be added to; convert its "
+                "sources once more, with append"
             )
         version = importlib.metadata.version("telemetry-kit")
         if self.mark["version"] != version:
             raise SourceError(
-                f"directory: the event log in {folder.name!r} was written by version {self.mark['version']}, and this "
-                f"is {version}, which may judge otherwise; convert its sources once more, with append"
+                f"directory: the event log in {output.named(folder)} was written by version {self.mark['version']}, "
+                f"and this is {version}, which may judge otherwise; convert its sources once more, with append"
             )
 
     def new_files(self, files: Sequence[tuple[str, Path]]) -> list[tuple[str, Path]]:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import os
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import narwhals.stable.v2 as nw
 import pandas as pd
 
 from telemetry_kit import engine, output, schemas
-from telemetry_kit.errors import ParameterError, ResourceError, SourceError
+from telemetry_kit.errors import ResourceError, SourceError
 from telemetry_kit.eventlog import partitioned
 from telemetry_kit.eventlog.filtering import filter_frames
 from telemetry_kit.eventlog.saved import own_files, parts, write_mark
@@ -23,7 +21,9 @@ from telemetry_kit.schemas.log_tables import MARK, TABLES
 
 if TYPE_CHECKING:
     import datetime as dt
+    import os
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from narwhals.stable.v2.typing import IntoFrame
 
@@ -207,17 +207,15 @@ class EventLog(Generic[FrameT]):
         """
         import duckdb
 
-        if not os.fspath(directory):
-            raise ParameterError("directory", directory, "a path")
-        folder = Path(directory)
+        folder = output.path_of("directory", directory)
         if folder.exists() and not folder.is_dir():
-            raise SourceError(f"directory: {folder.name!r} is a file, expected a directory")
+            raise SourceError(f"directory: {output.named(folder)} is a file, expected a directory")
         try:
-            with output.held(folder, lambda fault: SourceError(f"directory: {folder.name!r}: {fault}")):
+            with output.held(folder, lambda fault: SourceError(f"directory: {output.named(folder)}: {fault}")):
                 foreign = sorted({path.name for path in folder.iterdir()} - own_files())
                 if foreign:
                     raise SourceError(
-                        f"directory: {folder.name!r} holds {foreign[0]!r}, expected a directory of its own"
+                        f"directory: {output.named(folder)} holds {foreign[0]!r}, expected a directory of its own"
                     )
                 # The frames may lie in this very directory, and are read while they are written.
                 with output.new_directory(folder) as made:
@@ -226,7 +224,7 @@ class EventLog(Generic[FrameT]):
                     write_mark(made, self.since, self.cutoff, others_us=dict(self.others_us))
                     output.put_in_place(made, folder, own_files(), MARK)
         except (OSError, duckdb.IOException) as error:
-            raise ResourceError(f"directory: {folder.name!r} cannot be written: {why(error)}") from None
+            raise ResourceError(f"directory: {output.named(folder)} cannot be written: {why(error)}") from None
 
     def __repr__(self) -> str:
         """Show what the log holds in a few lines."""

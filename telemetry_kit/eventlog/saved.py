@@ -64,7 +64,7 @@ def _made_whole(folder: Path) -> bool:
         output.settle(folder)
     except OSError as error:
         raise SourceError(
-            f"source: {folder.name!r} was being replaced when its writer was killed, and cannot be made whole: "
+            f"source: {output.named(folder)} was being replaced when its writer was killed, and cannot be made whole: "
             f"{why(error)}; give the same command again"
         ) from None
     return (folder / MARK).is_file()
@@ -77,7 +77,7 @@ UNREADABLE = (OSError, ValueError, LookupError, TypeError, NotImplementedError)
 def unreadable(folder: Path, error: Exception) -> SourceError:
     """Return the error for a saved log that is not as it was written; its files are named without their place."""
     reason = why(error).replace(f"{folder}{os.sep}", "")
-    return SourceError(f"source: the saved log in {folder.name!r} cannot be read: {reason}")
+    return SourceError(f"source: the saved log in {output.named(folder)} cannot be read: {reason}")
 
 
 def read_mark(folder: Path) -> dict[str, Any]:

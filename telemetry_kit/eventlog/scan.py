@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from telemetry_kit import engine
+from telemetry_kit import engine, output
 from telemetry_kit.engine import connections
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.eventlog.convert import MEMORY_LIMIT, fill_store
@@ -129,8 +129,8 @@ def scan_events(
         return _on_spark(source, spark, first, until)
     connection = connections.shared_connection()
     connections.limit_shared_memory(memory_limit)
-    if store is not None and not os.fspath(store):
-        raise ParameterError("store", store, "a path")
+    if store is not None:
+        output.path_of("store", store)
     if is_saved(source):
         folder = Path(source)
     else:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from telemetry_kit import engine, temporary
+from telemetry_kit import engine, output, temporary
 from telemetry_kit.analyses.periods import list_periods
 from telemetry_kit.engine.connections import ANALYSIS_MEMORY
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ParameterError, ReportError
@@ -156,8 +156,7 @@ def write_report(
     )  # fmt: skip
     paths = _notebook_files(notebooks)
     chapters = _read_chapters(paths)
-    place = _place(out)
-    _check_outside(place, source)
+    place = output.path_of("out", out)
     key = _key(source, paths, asked)
     earlier = read_manifest(place)
     if key is not None and earlier.get("key") == key and is_whole(place, earlier):
@@ -198,31 +197,6 @@ def write_report(
             f"{', '.join(names_of(source))}: no event was read, so there is nothing to report on"
         )
     return place
-
-
-def _place(out: str | os.PathLike[str]) -> Path:
-    if not os.fspath(out):
-        # A path of nothing would be where the user works.
-        raise ParameterError("out", out, "a path")
-    return Path(out)
-
-
-def _check_outside(place: Path, source: Source) -> None:
-    """See that a report is not written where the next one of the same source would read its tables and pages as data.
-
-    Raises
-    ------
-    ReportError
-        Where it would.
-    """
-    resolved = place.resolve()
-    folders = [Path(item).resolve() for item in list_items(source) if is_path(item) and Path(item).is_dir()]
-    within = [folder for folder in folders if folder in resolved.parents]
-    # What is passed over beside the data is not read.
-    is_read = any(not is_beside(resolved.relative_to(folder).as_posix()) for folder in within)
-    # A pattern finds an earlier report where one is there.
-    if is_read or any(path.resolve() == resolved / MANIFEST for _, path in input_files(source)):
-        raise ReportError(str(place), "lies in the source, and would be read as data, expected a directory outside it")
 
 
 def _key(source: Source, notebooks: Sequence[Path], asked: Asked) -> str | None:
@@ -339,9 +313,9 @@ def _execute(
 def _warnings_of(notebook: NotebookNode) -> Iterator[str]:
     """Yield what the cells wrote to standard error: it may name paths of this machine, so no page shows it."""
     for cell in notebook.cells:
-        for output in cell.get("outputs", []):
-            if output.output_type == "stream" and output.name == "stderr":
-                yield output.text.strip()
+        for shown in cell.get("outputs", []):
+            if shown.output_type == "stream" and shown.name == "stderr":
+                yield shown.text.strip()
 
 
 def _write_pages(

@@ -6,7 +6,6 @@ import contextlib
 import gzip
 import itertools
 import json
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -27,6 +26,7 @@ from telemetry_kit.simulate.wire import describe, line_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import duckdb
 
@@ -163,9 +163,10 @@ def write_simulation(
     >>> bool(audit["n_read"].sum() < 1000)
     True
     """
-    if Path(path).name in {"", ".."}:
-        raise ParameterError("path", str(path), "the name of a file or folder")
-    path = Path(path)
+    expected = "the name of a file or folder"
+    path = output.path_of("path", path, expected)
+    if path.name in {"", ".."}:
+        raise ParameterError("path", str(path), expected)
     plan = Plan(n_events, n_servers, seed, era, container, parameters or Parameters(), faults or Faults())
     if not path.suffix and container != "object-storage":
         raise ParameterError("path", str(path), f"a file name with a suffix such as .jsonl for {container}")

@@ -90,6 +90,13 @@ def test_a_missing_source_leaves_nothing_behind(tmp_path):
     assert not (tmp_path / "log").exists()
 
 
+def test_the_folder_where_one_works_is_told_as_a_dot(recordings, tmp_path, monkeypatch):
+    (tmp_path / "thesis.txt").write_text("mine")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SourceError, match=r"directory: '\.' holds other files, such as 'thesis\.txt'"):
+        tk.convert_events(recordings / "batch-bodies" / "prev.jsonl.gz", ".")
+
+
 def test_an_amount_of_memory_has_to_be_one(recordings, tmp_path):
     with pytest.raises(ParameterError, match="memory_limit: got 'a lot'"):
         tk.convert_events(recordings / "batch-bodies" / "prev.jsonl.gz", tmp_path / "log", memory_limit="a lot")

@@ -158,6 +158,17 @@ def test_foreign_files_are_never_written_over(log, tmp_path):
         log.save(tmp_path / "file")
 
 
+def test_a_directory_is_told_as_it_was_given(log, tmp_path, monkeypatch):
+    (tmp_path / "desk").mkdir()
+    (tmp_path / "desk" / "thesis.txt").write_text("all of it")
+    monkeypatch.chdir(tmp_path / "desk")
+    with pytest.raises(SourceError, match=r"directory: '\.' holds 'thesis\.txt', expected a directory of its own"):
+        log.save(".")
+    for nothing in (None, 3, "", b"log"):
+        with pytest.raises(ParameterError, match=f"directory: got {nothing!r}, expected a path"):
+            log.save(nothing)
+
+
 def write_mark(text):
     return lambda folder: (folder / "event-log.json").write_text(text)
 

@@ -340,6 +340,8 @@ def test_an_earlier_simulation_of_the_same_name_is_replaced(tmp_path, name):
             lambda: write_simulation("e.json", n_events=1, container="csv"),
             "container: got 'csv', expected one of 'object-storage', 'batch-bodies', 'published'",
         ),
+        (lambda: write_simulation(None, n_events=1), "path: got None, expected the name of a file or folder"),
+        (lambda: write_simulation("..", n_events=1), "path: got '..', expected the name of a file or folder"),
         (
             lambda: write_simulation("events", n_events=1, container="published"),
             "path: got 'events', expected a file name with a suffix such as .jsonl for published",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from telemetry_kit import engine
+from telemetry_kit import engine, output
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.eventlog.cluster.opening import open_on_spark
 from telemetry_kit.eventlog.cluster.parts import is_remote
@@ -16,6 +14,7 @@ from telemetry_kit.ingest.inputs import list_items
 
 if TYPE_CHECKING:
     import datetime as dt
+    import os
 
     import pandas as pd
 
@@ -38,9 +37,10 @@ def convert_on_spark(
         Where there is no Spark, or it fails.
     """
     first, until = engine.moments(since, cutoff)
-    if not os.fspath(directory) or is_remote(directory):
-        raise ParameterError("directory", directory, "a path that this machine and every worker see")
-    target = Path(directory)
+    seen = "a path that this machine and every worker see"
+    target = output.path_of("directory", directory, seen)
+    if is_remote(directory):
+        raise ParameterError("directory", directory, seen)
     # Files that Spark knows by an address lie nowhere that the directory could be.
     check_target(target, [item for item in list_items(source) if not is_remote(item)])
     with session_on(master) as session, written(target) as made:
