@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     Source = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
     Moment = str | dt.datetime | pd.Timestamp
+    Notebooks = str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None
 
 MIN_SERVERS = 3
 
@@ -47,16 +48,19 @@ class Asked:
     against: str | None
     compare: str | None
     with_pdf: bool = False
+    notebooks: tuple[str, ...] = ()
+    """The names of the folders of notebooks that are not of the package."""
 
     @property
     def words(self) -> list[str]:
-        """The options of the command that asks for it, with no path in them."""
+        """The options of the command that asks for it, with no path of this machine in them."""
         bounds = [f"--{name} {value}" for name in ("since", "cutoff") if (value := getattr(self, name)) is not None]
         flags = [name for name in ("with_ids", "with_quarantine", "single_file") if getattr(self, name)]
         return [
             *bounds,
             *(["--against REPORT"] if self.against is not None else []),
             *([f"--compare {self.compare}"] if self.compare is not None else []),
+            *(f"--notebooks {name}" for name in self.notebooks),
             *(["--exclude-servers FILE"] if self.exclude_servers else []),
             *([f"--min-servers {self.min_servers}"] if self.min_servers != MIN_SERVERS else []),
             *([f"--tables {self.tables}"] if self.tables != "csv" else []),

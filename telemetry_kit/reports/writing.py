@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from telemetry_kit.engine.periods import Freq
     from telemetry_kit.eventlog.log import EventLog
-    from telemetry_kit.reports.cover import Moment, Source
+    from telemetry_kit.reports.cover import Moment, Notebooks, Source
     from telemetry_kit.reports.pages import Chapter
 
 QUARANTINE = "quarantine.jsonl"
@@ -60,7 +60,7 @@ def write_report(
     cutoff: Moment | None = None,
     against: str | os.PathLike[str] | None = None,
     compare: str | None = None,
-    notebooks: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None = None,
+    notebooks: Notebooks = None,
     exclude_servers: str | os.PathLike[str] | None = None,
     min_servers: int = MIN_SERVERS,
     with_ids: bool = False,
@@ -152,7 +152,7 @@ def write_report(
     earlier_report = None if against is None else str(against)
     asked = Asked(
         since, cutoff, excluded, min_servers, with_ids, with_quarantine, tables, single_file, memory_limit,
-        earlier_report, compare, with_pdf,
+        earlier_report, compare, with_pdf, _own_notebooks(notebooks),
     )  # fmt: skip
     paths = _notebook_files(notebooks)
     chapters = _read_chapters(paths)
@@ -207,16 +207,23 @@ def _key(source: Source, notebooks: Sequence[Path], asked: Asked) -> str | None:
     return key_of(inputs, notebooks, {"names": names_of(source), **vars(asked)})
 
 
-def _notebook_files(
-    notebooks: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None,
-) -> list[Path]:
-    """List the notebooks of a report by name, a later directory's in the place of an earlier one's."""
+def _notebook_folders(notebooks: Notebooks) -> list[Path]:
+    """List the directories of notebooks that were given, or that of the package."""
     if notebooks is None:
-        notebooks = [bundled.notebooks()]
-    elif isinstance(notebooks, str | os.PathLike):
-        notebooks = [notebooks]
+        return [bundled.notebooks()]
+    return [Path(notebooks)] if isinstance(notebooks, str | os.PathLike) else [Path(folder) for folder in notebooks]
+
+
+def _own_notebooks(notebooks: Notebooks) -> tuple[str, ...]:
+    """Name the directories of notebooks that are not of the package, without those above them."""
+    of_package = bundled.notebooks().resolve()
+    return tuple(names_of([folder for folder in _notebook_folders(notebooks) if folder.resolve() != of_package]))
+
+
+def _notebook_files(notebooks: Notebooks) -> list[Path]:
+    """List the notebooks of a report by name, a later directory's in the place of an earlier one's."""
     found: dict[str, Path] = {}
-    for folder in map(Path, notebooks):
+    for folder in _notebook_folders(notebooks):
         own = {path.name: path for path in folder.glob("*.ipynb")}
         if not own:
             raise ReportError(str(folder), "holds no notebook, expected at least one .ipynb file")

@@ -18,7 +18,9 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 import telemetry_kit as tk
+from telemetry_kit.cli import main
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ReportError, SourceError
+from telemetry_kit.eventlog import bundled
 from telemetry_kit.reports import execution, write_quarantine, write_report
 from telemetry_kit.reports.cover import names_of
 from telemetry_kit.reports.exhibits import exhibits_of
@@ -279,6 +281,17 @@ def test_a_report_of_no_event_says_so(source, tmp_path, since):
     page = (tmp_path / "out" / "index.html").read_text()
     assert "There is nothing to tell" in page
     assert "In numbers" not in page
+
+
+def test_the_command_at_the_end_names_the_notebooks_that_were_added(source, tmp_path, monkeypatch):
+    of_package = write_notebook(tmp_path / "package", "01_first", new_markdown_cell("# First"), parameters())
+    own = write_notebook(tmp_path / "nb", "02_more", new_markdown_cell("# More"), parameters())
+    monkeypatch.setattr(bundled, "notebooks", lambda: of_package)
+    command = f"telemetry-kit report {source.name} --out report"
+    assert main(["report", str(source), "--out", str(tmp_path / "with"), "--notebooks", str(own)]) == 0
+    assert f"<code>{command} --notebooks nb</code>" in (tmp_path / "with" / "index.html").read_text()
+    assert main(["report", str(source), "--out", str(tmp_path / "without")]) == 0
+    assert f"<code>{command}</code>" in (tmp_path / "without" / "index.html").read_text()
 
 
 @pytest.mark.slow
