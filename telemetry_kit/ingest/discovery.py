@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import glob
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +18,11 @@ if TYPE_CHECKING:
 
 BESIDE = ("thumbs.db", "desktop.ini")
 """What systems put beside the data, with what begins with a dot or a line (``__MACOSX``, ``_SUCCESS``, …)."""
+
+MANIFEST = "manifest.json"
+"""The file of a report that lists the others."""
+KEY = ".servers.csv"
+"""What is added to the name of a report for the file beside it that tells its servers."""
 
 
 def find_files(given: str | os.PathLike[str], beside: list[str] | None = None) -> list[tuple[str, Path]]:
@@ -71,9 +77,29 @@ def _of_data(found: Iterable[tuple[str, Path]], beside: list[str] | None) -> lis
     names = {name for name, _ in files}
     # What a database has not yet written into its file is read along with it.
     logs = {name for name in names if name.removesuffix(".wal") in names - {name}}
+    passed = {name for name in names if is_beside(name)} | _of_reports(files)
     if beside is not None:
-        beside += filter(is_beside, names)
-    return [(name, path) for name, path in files if name not in logs and not is_beside(name)]
+        beside += sorted(passed & names)
+    return [(name, path) for name, path in files if name not in logs | passed]
+
+
+def _of_reports(files: Iterable[tuple[str, Path]]) -> set[str]:
+    """Return the names of the files of reports that were written among the data, as their manifests list them."""
+    found: set[str] = set()
+    for name, path in files:
+        folder, _, last = name.rpartition("/")
+        if folder and last == MANIFEST and (listed := _outputs(path)):
+            found |= {f"{folder}{KEY}", *(f"{folder}/{output}" for output in (MANIFEST, *listed))}
+    return found
+
+
+def _outputs(manifest: Path) -> list[str]:
+    """Return what a manifest lists; nothing of a file that is none."""
+    try:
+        told = json.loads(manifest.read_text("utf-8"))
+        return [str(entry["path"]) for entry in told["outputs"]] if "versions" in told else []
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _matches(pattern: Path) -> list[tuple[str, Path]]:

@@ -59,16 +59,15 @@ def files_of(
 def input_files(source: Any) -> list[tuple[str, Path]]:  # noqa: ANN401 - as load_events
     """List the files of a source, each with its name in the audit; databases and frames have none."""
     items = list(list_items(source))
-    return [file for item in items if is_path(item) for file in files_of(item, is_one_of_several=len(items) > 1)]
+    return [file for item in items if _is_path(item) for file in files_of(item, is_one_of_several=len(items) > 1)]
 
 
 def is_of_files(source: Any) -> bool:  # noqa: ANN401 - as load_events
     """Tell whether a source holds nothing but files, so that their digests tell whether it is the same again."""
-    return all(map(is_path, list_items(source)))
+    return all(map(_is_path, list_items(source)))
 
 
-def is_path(item: object) -> bool:
-    """Tell whether a part of a source is a path or a pattern of files."""
+def _is_path(item: object) -> bool:
     return isinstance(item, (str, os.PathLike)) and not is_url(item)
 
 

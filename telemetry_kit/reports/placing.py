@@ -8,14 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from telemetry_kit import output
 from telemetry_kit.errors import ReportError
+from telemetry_kit.ingest.discovery import MANIFEST
 from telemetry_kit.ingest.inputs import digest
 from telemetry_kit.ingest.opening import why
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-MANIFEST = "manifest.json"
 
 
 @contextlib.contextmanager

@@ -18,13 +18,13 @@ from telemetry_kit.errors import IncompleteReportError, MissingExtraError, Param
 from telemetry_kit.eventlog import bundled
 from telemetry_kit.eventlog.convert import convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark
-from telemetry_kit.ingest.discovery import find_files, is_beside
-from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files, is_path, list_items
+from telemetry_kit.ingest.discovery import KEY, MANIFEST, find_files
+from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files
 from telemetry_kit.reports.changed import what_changed
 from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, names_of
 from telemetry_kit.reports.manifest import describe, key_of, make_manifest
 from telemetry_kit.reports.pdf import find_browser, print_page
-from telemetry_kit.reports.placing import MANIFEST, is_whole, read_manifest, taking_place
+from telemetry_kit.reports.placing import is_whole, read_manifest, taking_place
 from telemetry_kit.reports.prepared import (
     open_prepared,
     read_server_list,
@@ -126,8 +126,8 @@ def write_report(
     SourceError
         The source cannot be used.
     ReportError
-        ``out`` holds anything but an earlier report, or lies in the source, a notebook is not one for reports, or
-        there is no browser to print with.
+        ``out`` holds anything but an earlier report, a notebook is not one for reports, or there is no browser to print
+        with.
     IncompleteReportError
         The report is there, but it holds no event, or a notebook failed: its page says so.
     ParameterError
@@ -189,7 +189,7 @@ def write_report(
         manifest = make_manifest(folder, about, account.log.audit)
         _write(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
         if account.key is not None:
-            _write(place.with_name(f"{place.absolute().name}.servers.csv"), account.key.read_text("utf-8"))
+            _write(place.with_name(f"{place.absolute().name}{KEY}"), account.key.read_text("utf-8"))
     if failed:
         raise IncompleteReportError(failed[0])
     if account.cutoff is None:

@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ import telemetry_kit as tk
 from telemetry_kit.cli import main
 from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ReportError, SourceError
 from telemetry_kit.eventlog import bundled
+from telemetry_kit.ingest.discovery import find_files
 from telemetry_kit.reports import execution, write_quarantine, write_report
 from telemetry_kit.reports.cover import names_of
 from telemetry_kit.reports.exhibits import exhibits_of
@@ -367,19 +369,19 @@ def test_a_directory_with_anything_else_in_it_is_refused_and_kept(source, chapte
     assert files_of(tmp_path) == {"thesis.txt": b"years of work"}
 
 
-def test_a_report_is_not_written_where_it_would_be_read_as_data(source, report, chapters, tmp_path):
-    lies_in = "lies in the source, and would be read as data, expected a directory outside it"
-    with pytest.raises(ReportError, match=lies_in):
-        write_report(source, source / "below" / "report", notebooks=chapters)
-    assert not (source / "below").exists()
-    with pytest.raises(ReportError, match=lies_in):
-        write_report([str(source), f"{report.parent}/*"], report, notebooks=chapters)
-    # What begins with a line is passed over.
-    (tmp_path / "in").mkdir()
-    (tmp_path / "in" / "empty.jsonl").write_text("")
-    folder = write_notebook(tmp_path / "n", "00_none", new_markdown_cell("# None"), parameters())
-    with pytest.raises(IncompleteReportError, match="no event was read"):
-        write_report(tmp_path / "in", tmp_path / "in" / "_report", notebooks=folder)
+def test_a_report_among_the_data_is_not_read_as_data(report, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(report, folder / "below" / "report")
+    (folder / "below" / "report.servers.csv").write_text("label,server_id\n")
+    (folder / "below" / "report" / "later.jsonl").write_text("")
+    (folder / "other").mkdir()
+    (folder / "other" / "manifest.json").write_text('{"outputs": [{"path": "events.jsonl"}]}')
+    (folder / "other" / "events.jsonl").write_text("")
+    beside: list[str] = []
+    assert [name for name, _ in find_files(folder, beside)] == [
+        "below/report/later.jsonl", "other/events.jsonl", "other/manifest.json",
+    ]  # fmt: skip
+    assert {"below/report/manifest.json", "below/report/index.html", "below/report.servers.csv"} <= set(beside)
 
 
 def test_a_file_in_the_place_of_the_report_is_refused(source, chapters, tmp_path):
