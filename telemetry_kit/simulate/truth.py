@@ -273,12 +273,17 @@ def write_tables(connection: duckdb.DuckDBPyConnection, folder: Path, plan: Plan
         connection.execute(f"COPY ({query}) TO {target} (FORMAT parquet)")
     counted = {row[0]: row[1:] for row in connection.execute(COUNTS).fetchall()}
     audit = [dict(zip(AUDIT, (name, *counted.get(name, [0] * (len(AUDIT) - 1))), strict=True)) for name in names]
+    summary = asked_of(plan) | {"cutoff": None if cutoff is None else _moment(cutoff).isoformat(), "audit": audit}
+    (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
+    return _as_audit(audit)
+
+
+def asked_of(plan: Plan) -> dict[str, Any]:
+    """Return what was asked for, as a summary has it."""
     asked = dataclasses.asdict(plan)
     start = plan.parameters.start
     asked["parameters"]["start"] = None if start is None else start.isoformat()
-    summary = asked | {"cutoff": None if cutoff is None else _moment(cutoff).isoformat(), "audit": audit}
-    (folder / SUMMARY).write_text(json.dumps(summary, indent=1) + "\n", encoding="utf-8")
-    return _as_audit(audit)
+    return asked
 
 
 def _as_audit(lines: list[dict[str, Any]]) -> pd.DataFrame:

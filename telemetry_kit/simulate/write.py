@@ -21,7 +21,7 @@ from telemetry_kit.simulate.columns import SECOND_US
 from telemetry_kit.simulate.delivery import INVALID_BYTE, LOST
 from telemetry_kit.simulate.parameters import Faults, Parameters, Plan
 from telemetry_kit.simulate.text import choose
-from telemetry_kit.simulate.truth import SUMMARY, TABLES, read_truth, records_query, write_tables
+from telemetry_kit.simulate.truth import SUMMARY, TABLES, asked_of, read_truth, records_query, write_tables
 from telemetry_kit.simulate.wire import describe, line_query
 
 if TYPE_CHECKING:
@@ -125,7 +125,8 @@ def write_simulation(
         A file, compressed where its name ends in ``.gz`` or ``.zst``; or, for object storage, a folder (a name
         without a suffix), in which the events lie as the storage keeps them: a file for each day they arrived on.
         The truth goes to the folder ``NAME.truth`` beside it, for ``read_truth``. An earlier simulation of the same
-        ``path`` is replaced, and nothing else: ``NAME.jsonl`` and ``NAME.csv`` cannot lie side by side.
+        ``path`` is replaced, and nothing else: ``NAME.jsonl`` and ``NAME.csv`` can lie side by side where both hold the
+        same simulation.
     parameters
         The model; None: its defaults.
     n_events
@@ -179,7 +180,7 @@ def write_simulation(
     with _own_errors(path), output.held(truth, refuse), output.new_directory(truth) as known:
         # A kill may have left two places to be put right; what lies in the one is moved from the other.
         temporary.remove_dead(path.parent, output.PREFIX)
-        _check_earlier(path, truth)
+        _check_earlier(path, truth, plan)
         if path.exists() and not path.is_file() and path.suffix:
             audit = _simulate(plan, known, path, path)
             output.put_in_place(known, truth, [], SUMMARY)
@@ -213,9 +214,9 @@ def _own_errors(path: Path) -> Iterator[None]:
         raise ResourceError(f"path: {path.name!r} cannot be written: {fault}") from None
 
 
-def _check_earlier(path: Path, truth: Path) -> None:
+def _check_earlier(path: Path, truth: Path, plan: Plan) -> None:
     """See that nothing is replaced but an earlier simulation of the same name, which its truth tells."""
-    known = _known_sources(path, truth)
+    known = _known_sources(path, truth, plan)
     if path.is_file() and known is None:
         raise ParameterError("path", str(path), "a new file, or the one of an earlier simulation")
     if path.suffix or not (path / TOP).exists():
@@ -227,13 +228,14 @@ def _check_earlier(path: Path, truth: Path) -> None:
         )
 
 
-def _known_sources(path: Path, truth: Path) -> list[str] | None:
+def _known_sources(path: Path, truth: Path, plan: Plan) -> list[str] | None:
     """Return the files of the simulation whose truth lies there, none where none lies there.
 
     Raises
     ------
     ParameterError
-        Where the folder holds anything but the truth of an earlier simulation of this very name.
+        Where the folder holds anything but the truth of an earlier simulation, or that of another file which is there
+        and of which it would not be true any more.
     """
     found = {file.name for file in truth.iterdir() if not output.is_passing(file.name)}
     if not found:
@@ -246,10 +248,19 @@ def _known_sources(path: Path, truth: Path) -> list[str] | None:
     assert sources is not None
     # A file is told by its name, and a folder by the files in it, of which there may be none.
     of_folder = all(source.startswith(f"{TOP}/") for source in sources)
-    if (sources != [path.name]) if path.suffix else not of_folder:
+    is_other = (sources != [path.name]) if path.suffix else not of_folder
+    place = path.with_name(truth.stem if of_folder else sources[0])
+    if is_other and place.exists() and not _is_of_plan(truth, plan):
         other = f"the folder {truth.stem!r}" if of_folder else repr(sources[0])
         raise ParameterError("path", str(path), f"a name of its own: {truth.name!r} holds the truth of {other}")
     return sources
+
+
+def _is_of_plan(truth: Path, plan: Plan) -> bool:
+    """Tell whether a truth is that of a plan, whatever it was written in."""
+    told = json.loads((truth / SUMMARY).read_text(encoding="utf-8"))
+    asked = json.loads(json.dumps(asked_of(plan)))
+    return all(told.get(name) == value for name, value in asked.items() if name != "container")
 
 
 def _sources_told(truth: Path) -> list[str] | None:

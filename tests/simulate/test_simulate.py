@@ -280,6 +280,15 @@ def test_the_truth_of_another_simulation_is_not_replaced(tmp_path, first, second
     assert read_truth(tmp_path / "run.truth").plan.n_events == 5
 
 
+def test_one_truth_serves_the_same_simulation_in_other_files_and_one_whose_file_is_gone(tmp_path):
+    for name in ("run.jsonl", "run.jsonl.gz", "run", "run.csv"):
+        write_simulation(tmp_path / name, n_events=5, seed=1)
+    for name in ("run.jsonl", "run.jsonl.gz", "run.csv"):
+        (tmp_path / name).unlink()
+    write_simulation(tmp_path / "run.zst", n_events=6, seed=1)
+    assert read_truth(tmp_path / "run.truth").plan.n_events == 6
+
+
 @pytest.mark.parametrize("name", ["run", "run.jsonl", ".run", ".run.jsonl.gz"])
 def test_an_earlier_simulation_of_the_same_name_is_replaced(tmp_path, name):
     write_simulation(tmp_path / name, n_events=5, seed=1, faults=Faults(lost=1))
