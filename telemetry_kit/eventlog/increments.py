@@ -228,8 +228,8 @@ def check_nothing_lost(store: Path, source: Any) -> None:  # noqa: ANN401 - as l
     if gone or not is_of_files(source):
         what = f"{gone[0]!r}, which the source does not have any more as it was" if gone else "what was added to it"
         raise SourceError(
-            f"store: the event log in {store.name!r} holds {what}, and would lose it; open that log itself, or give "
-            "another store"
+            f"store: the event log in {output.named(store)} holds {what}, and would lose it; open that log itself, "
+            "or give another store"
         )
 
 

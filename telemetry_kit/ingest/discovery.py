@@ -21,6 +21,8 @@ BESIDE = ("thumbs.db", "desktop.ini")
 
 MANIFEST = "manifest.json"
 """The file of a report that lists the others."""
+MANIFEST_BYTES = 64 * 1024 * 1024
+"""How large such a file can be; a larger one with its name is data."""
 KEY = ".servers.csv"
 """What is added to the name of a report for the file beside it that tells its servers."""
 
@@ -96,7 +98,8 @@ def _of_reports(files: Iterable[tuple[str, Path]]) -> set[str]:
 def _outputs(manifest: Path) -> list[str]:
     """Return what a manifest lists; nothing of a file that is none."""
     try:
-        told = json.loads(manifest.read_text("utf-8"))
+        with open_regular(manifest) as stream:
+            told = json.loads(stream.read(MANIFEST_BYTES))
         return [str(entry["path"]) for entry in told["outputs"]] if "versions" in told else []
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []

@@ -196,9 +196,10 @@ def test_few_values_cannot_carry_the_limits_of_a_median():
             assert result.lower > 0
 
 
-def test_medians_of_few_values_that_do_not_differ_are_not_told_apart():
-    rng, found = np.random.default_rng(1), 0
+@pytest.mark.parametrize("n", [2, 3, 7])
+def test_medians_of_few_values_that_do_not_differ_are_not_told_apart(n):
+    rng, found, clusters = np.random.default_rng(1), 0, np.arange(2 * n)
     for _ in range(100):
-        values, clusters = rng.integers(1, 40, size=(2, 7)), np.arange(14)
-        found += difference_of_medians(values[0], clusters[:7], values[1], clusters[7:]).p_value < 0.05
+        a, b = rng.integers(1, 40, size=(2, n))
+        found += difference_of_medians(a, clusters[:n], b, clusters[n:]).p_value < 0.05
     assert found <= 8

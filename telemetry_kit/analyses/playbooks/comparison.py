@@ -83,7 +83,7 @@ def compare_playbook_sizes(
         difference, df, lower, upper : float64
             ``estimate_b`` - ``estimate_a``, its degrees of freedom and its interval: of the medians in the measure's
             unit; of the probabilities in [-1, 1], where 0 says that neither group has the larger playbooks. Null where
-            there are too few servers to tell.
+            there are too few servers or playbooks to tell.
         p_value, p_adjusted : float64
             Two-sided probability of a difference at least as large were there none; and the same adjusted for the
             number of rows of the call after Holm.

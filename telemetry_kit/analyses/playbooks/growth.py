@@ -164,7 +164,7 @@ def playbook_growth(
             Of their sizes after it, in the measure's unit.
         mean_change, df, lower, upper : float64
             Mean of the size after it less the size at create, with its degrees of freedom and interval; these are null
-            with fewer than two clusters.
+            with fewer than two clusters, the interval also where clusters do not differ: at the create, above all.
         n_larger, n_smaller : Int64
             Playbooks that are larger, and smaller, after it than at create.
 

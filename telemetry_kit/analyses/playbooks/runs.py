@@ -173,7 +173,7 @@ def playbook_weightings(
             Playbooks with a weight, the servers they are on, and the incidents made from them.
         mean, df, lower, upper : float64
             The weighted mean, its degrees of freedom and its interval, in the measure's unit; the last three are null
-            with fewer than two clusters.
+            with fewer than two clusters, the interval also where clusters do not differ.
         p25, median, p75 : float64
             Weighted quantiles: the smallest size that, with all below it, has that part of the weight.
 

@@ -231,7 +231,8 @@ def _pieces(
     after = np.append(entered[1:], 0)[: len(rows)]
     last = first + n_visits - 1
     after[last] = end[last]
-    is_last = np.isin(np.arange(len(rows)), last)
+    is_last = np.zeros(len(rows), np.bool_)
+    is_last[last] = True
     is_open = rows["_is_open"].to_numpy(bool)
     is_closed = ((after > left) | is_last) & ~is_open
     is_row = np.column_stack([np.full_like(is_closed, fill_value=True), is_closed]).ravel()

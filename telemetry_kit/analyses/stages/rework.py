@@ -83,7 +83,7 @@ def stage_rework(
         estimate, df, lower, upper : float64
             ``n / n_total``, its degrees of freedom and its interval: a share in [0, 1], or a mean per incident; null
             where ``n_total`` is 0. The interval is null with fewer than two clusters, ``df`` also for shares of 0 and
-            1.
+            1, and that of a mean where clusters do not differ.
         n_excluded : Int64
             Incidents of the group whose create was not recorded.
 

@@ -219,7 +219,7 @@ def commander_vs_assignee(
             person who is both are in each.
         difference, df, lower, upper : float64
             ``commander`` - ``assignee``, in [-1, 1], with its degrees of freedom and interval; these are null with
-            fewer than two clusters, and where all completions are alike.
+            fewer than two clusters and where all completions are alike, the interval also where clusters do not differ.
         n_unknown : Int64
             Completions of the group that lack a flag. They are in no other number.
         largest_cluster_share : float64
