@@ -13,8 +13,6 @@ import contextlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import numpy as np
-
 from telemetry_kit.ingest.compression import BLOCK
 from telemetry_kit.ingest.envelopes import may_be_envelope, names_event, pointer
 from telemetry_kit.ingest.records import has_value
@@ -44,8 +42,6 @@ SAMPLE = 4096
 """How many lines tell the keys to expect."""
 FORMS_SAMPLE = 64
 """How many lines tell which of the members that are no fields of ours are objects."""
-COUNT_BLOCK = 256 * 1024
-"""How much is counted at a time: what fits near the processor."""
 IS_TEXT = "COALESCE(starts_with(ltrim(json ->> '$.properties'), '{'), false)"
 """Tells properties that are the text of an object; where some are objects, those have been told before."""
 KEYS_LIMIT = 200
@@ -174,25 +170,6 @@ def read_query(lines: Lines, keys: Keys) -> str:
 
 def _bounded(forms: Forms | None) -> Forms | None:
     return forms if forms is not None and sum(1 for _ in _leaves(forms, "x")) <= KEYS_LIMIT else None
-
-
-class Marks(NamedTuple):
-    """How many commas a file has, and whether it has a backslash."""
-
-    n_commas: int
-    has_escapes: bool
-
-
-def count_marks(lines: Lines) -> Marks:
-    """Count the commas of a file, and see whether anything in it is escaped."""
-    n, has_escapes = 0, False
-    block = bytearray(COUNT_BLOCK)
-    seen = np.frombuffer(block, np.uint8)
-    with lines.path.open("rb", buffering=0) as stream:
-        while size := stream.readinto(block):
-            n += int(np.count_nonzero(seen[:size] == ord(",")))
-            has_escapes = has_escapes or block.find(b"\\", 0, size) >= 0
-    return Marks(n, has_escapes)
 
 
 def unknown_query(path: Path, keys: Keys, *, but: str | None = None) -> str | None:

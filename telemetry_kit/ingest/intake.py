@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 from telemetry_kit.ingest.envelopes import (
     any_holds_event,
     create_functions,
+    may_be_around_events,
     open_envelopes,
     pointer,
     properties_sql,
 )
 from telemetry_kit.ingest.events_table import count_rows, create_events, insert_sql
 from telemetry_kit.ingest.fast_path import IS_TEXT
-from telemetry_kit.ingest.formats.json_documents import documents_of
+from telemetry_kit.ingest.formats.json_documents import breaks_off, documents_of
 from telemetry_kit.ingest.line_files import take_lines
 from telemetry_kit.ingest.records import (
     NAME_LIMIT,
@@ -34,7 +35,7 @@ from telemetry_kit.ingest.records import (
     twice,
     with_names,
 )
-from telemetry_kit.ingest.rows import may_be_around_events, take_relation, take_rows
+from telemetry_kit.ingest.rows import take_relation, take_rows
 from telemetry_kit.schemas import rules, spellings
 from telemetry_kit.schemas.names import quote_literal
 from telemetry_kit.schemas.rules import REJECTED
@@ -191,7 +192,8 @@ class Intake:
     def _told_apart(self, chunk: list[Text], broken: frozenset[int]) -> Iterator[Text]:
         """Give the texts of a chunk, and instead of a broken one the documents that stand in it."""
         for number, text in enumerate(chunk):
-            documents = documents_of(text.raw) if number in broken else []
+            is_apart = number in broken and not breaks_off(text.raw)
+            documents = documents_of(text.raw) if is_apart else []
             if not _hold_objects(documents):
                 yield text
                 continue
@@ -256,7 +258,13 @@ class Intake:
         return {(n, position): spellings.not_understood(top, own or ()) for n, position, top, own in found}
 
     def take_careful(
-        self, raw: str, *columns: str, source: str = "source", place: str = "place", position: str = "0"
+        self,
+        raw: str,
+        *columns: str,
+        source: str = "source",
+        place: str = "place",
+        position: str = "0",
+        may_have_control: bool = True,
     ) -> list[tuple[Any, ...]]:
         """Take the raw records that a query gives; return of each that is rejected its number, and what is wanted.
 
@@ -266,7 +274,7 @@ class Intake:
         first = count_rows(self.connection)
         # What is rejected is of no use where it lies; there, its place tells which it is.
         insert = insert_sql(source, "record", f"CASE WHEN status = {REJECTED} THEN number ELSE {place} END", position)
-        self.connection.execute(f"{insert} FROM ({self._judged(raw)}) AS given")
+        self.connection.execute(f"{insert} FROM ({self._judged(raw, may_have_control=may_have_control)}) AS given")
         refused = f"FROM events WHERE rowid >= {first} AND status = {REJECTED}"
         if not self.connection.execute(f"SELECT count(*) {refused}").fetchall()[0][0]:
             return []
@@ -274,21 +282,23 @@ class Intake:
             SELECT given.* FROM ({raw}) AS given SEMI JOIN (SELECT place, position AS at {refused}) AS refused
             ON given.number = refused.place AND {position} = refused.at
         """
-        self.connection.execute(f"CREATE OR REPLACE TEMP TABLE careful AS {self._judged(again)}")
+        self.connection.execute(
+            f"CREATE OR REPLACE TEMP TABLE careful AS {self._judged(again, may_have_control=may_have_control)}"
+        )
         order = "number, position" if "position" in columns else "number"
         told = rules.reason_query("careful")
         query = f"SELECT number, {', '.join(columns)} FROM ({told}) AS told ORDER BY {order}"
         return self.connection.execute(query).fetchall()
 
-    def _judged(self, raw: str) -> str:
-        typed = rules.typed_query(raw, needs_id=False, loaded_us=self.loaded_us)
+    def _judged(self, raw: str, *, may_have_control: bool) -> str:
+        typed = rules.typed_query(raw, needs_id=False, loaded_us=self.loaded_us, may_have_control=may_have_control)
         refused = f"CASE WHEN fault IS NOT NULL AND event_type IS NOT NULL THEN {REJECTED} ELSE status END"
         return f"SELECT * REPLACE ({refused} AS status) FROM ({typed}) AS typed"
 
     def take_rows(self, rows: Rows) -> None:
         """Take rows of a delimited file, or the events that cells of theirs hold."""
         if may_be_around_events(rows.name, rows.header) and any_holds_event(rows.cells):
-            texts = zip(rows.records, _json(rows), strict=True)
+            texts = zip(rows.records.tolist(), _json(rows), strict=True)
             self.take_texts(Text(rows.source, record, None, text) for record, text in texts)
         else:
             take_rows(self, rows)

@@ -9,7 +9,7 @@ from telemetry_kit import temporary
 from telemetry_kit.ingest import fast_path
 from telemetry_kit.ingest.bodies import may_hold_bodies
 from telemetry_kit.ingest.events_table import count_rows, insert_sql
-from telemetry_kit.ingest.lines import fetch_lines
+from telemetry_kit.ingest.lines import count_marks, fetch_lines, find_lines
 from telemetry_kit.ingest.opened_lines import LineOpener
 from telemetry_kit.ingest.records import Text, is_broken
 from telemetry_kit.ingest.splitting import POSITION, RECORD, SOURCE, split_lines
@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     import duckdb
 
     from telemetry_kit.ingest.fast_path import Keys
-    from telemetry_kit.ingest.lines import Lines
+    from telemetry_kit.ingest.lines import Lines, Marks
     from telemetry_kit.ingest.splitting import Split
 
-BROKEN_LIMIT = 20_000
+BROKEN_LIMIT = 200_000
 """How many lines may be no JSON, so that they are taken out of the count of a file."""
-BROKEN_BYTES = 32 * 1024 * 1024
+BROKEN_BYTES = 64 * 1024 * 1024
 """How long these may be in all."""
 
 
@@ -51,12 +51,13 @@ class LineTaker(Protocol):
 class _Read(NamedTuple):
     """What was read at once, and from which row of ``events`` on; rows of the file that are to be looked at again.
 
-    Those in ``broken`` are no JSON, and are there with their text.
+    Those in ``broken`` are no JSON, and are there with their text. ``marks`` are null of a file with blank lines.
     """
 
     first: int
     broken: dict[int, Text]
     doubtful: list[int]
+    marks: Marks | None
 
 
 def take_lines(intake: LineTaker, lines: Lines) -> None:
@@ -94,7 +95,7 @@ def _take_plain(intake: LineTaker, lines: Lines, keys: Keys, *, has_all_keys: bo
     _note_unknown(intake, fast_path.unknown_query(lines.path, keys))
     intake.take_texts(read.broken.values())
     if read.doubtful:
-        found = fetch_lines(lines, read.doubtful)
+        found = _found(lines, read.doubtful, read.marks)
         intake.take_texts(Text(source, n, read.first + row, line, is_noted=True) for row, source, n, line in found)
     return True
 
@@ -163,8 +164,9 @@ def _read(intake: LineTaker, lines: Lines, keys: Keys, insert: str, *, has_all_k
     connection.execute(f"{insert} FROM ({typed}) AS typed")
     rows = f"rowid >= {first}"
     n, members = connection.execute(f"SELECT count(*), sum(n_members) FROM events WHERE {rows}").fetchall()[0]
-    marks = fast_path.count_marks(lines)
-    broken = _broken(connection, lines, first)
+    marks = count_marks(lines)
+    told = marks if marks.n_lines == n else None
+    broken = _broken(connection, lines, first, told)
     n_commas = marks.n_commas - sum(text.raw.count(b",") for text in broken.values())
     # A line of n members has n - 1 commas at least; what is no JSON has no members.
     is_proven = n and members == n_commas + n - len(broken)
@@ -178,10 +180,14 @@ def _read(intake: LineTaker, lines: Lines, keys: Keys, insert: str, *, has_all_k
     doubtful = connection.execute(
         f"SELECT rowid - {first} FROM events WHERE {rows} AND status = {REJECTED} ORDER BY 1"
     ).fetchall()
-    return _Read(first, broken, [row for (row,) in doubtful if row not in broken])
+    return _Read(first, broken, [row for (row,) in doubtful if row not in broken], told)
 
 
-def _broken(connection: duckdb.DuckDBPyConnection, lines: Lines, first: int) -> dict[int, Text]:
+def _found(lines: Lines, rows: list[int], marks: Marks | None) -> Iterator[tuple[int, int, int, bytes]]:
+    return fetch_lines(lines, rows) if marks is None else find_lines(lines, rows, marks)
+
+
+def _broken(connection: duckdb.DuckDBPyConnection, lines: Lines, first: int, marks: Marks | None) -> dict[int, Text]:
     """Return the lines that are no JSON, by their rows; none where they are too many to be held at once."""
     empty = connection.execute(
         f"SELECT rowid - {first} FROM events WHERE rowid >= {first} AND n_members = 0 LIMIT {BROKEN_LIMIT + 1}"
@@ -190,7 +196,7 @@ def _broken(connection: duckdb.DuckDBPyConnection, lines: Lines, first: int) -> 
         return {}
     broken: dict[int, Text] = {}
     size = 0
-    for row, source, record, line in fetch_lines(lines, [row for (row,) in empty]):
+    for row, source, record, line in _found(lines, [row for (row,) in empty], marks):
         size += len(line)
         if size > BROKEN_BYTES:
             return {}

@@ -34,12 +34,13 @@ class Fault(NamedTuple):
     """A condition under which a record is invalid, and the words for it, both in SQL.
 
     ``is_rare`` is one that a reader of many records looks for afterwards (``NO_TEXT``, ``HAS_CONTROL``), at a fraction
-    of the cost.
+    of the cost; ``is_control`` one that is found in no record without control characters.
     """
 
     condition: str
     message: str
     is_rare: bool = False
+    is_control: bool = False
 
 
 def _any(conditions: Iterable[str]) -> str:
@@ -111,7 +112,7 @@ def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
         yield Fault(f"({raw} <> '' AND {value} IS NULL)", wrong)
     if field.kind == "id":
         yield Fault(f"is_lost_id({value})", _got(field, "an id whose digits are all there"), is_rare=True)
-        yield Fault(has_control(value), _got(field, "an id without control characters"), is_rare=True)
+        yield Fault(has_control(value), _got(field, "an id without control characters"), is_rare=True, is_control=True)
     if field.kind == "count":
         yield Fault(f"({value} < {kind.least})", wrong)
     if field.kind == "time":
@@ -199,14 +200,15 @@ def _typed(field: Field) -> str:
     return f"read_{field.kind}({x})"
 
 
-def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:
+def typed_query(raw: str, *, needs_id: bool, loaded_us: int, may_have_control: bool = True) -> str:
     """Return the query that types the raw records that the query ``raw`` gives, and says what became of each.
 
     It and all others need what ``create_macros`` defines.
 
     ``needs_id`` takes a record without an id as rejected, for a reader that will look at it once more, and leaves to
     that reader to look for ``NO_TEXT`` and ``HAS_CONTROL``; otherwise it gets a digest of its content, so that an equal
-    record has an equal id. ``loaded_us`` is the moment of loading: no event comes from the future.
+    record has an equal id. ``loaded_us`` is the moment of loading: no event comes from the future. Where no record
+    may have a control character, which takes long to tell, none is looked for.
     """
     typed_fields = [field for field in schemas.FIELDS if field.column not in ("event_type", "action")]
     values = ", ".join(f"{_typed(field)} AS {quote_identifier(field.column)}" for field in typed_fields)
@@ -216,7 +218,7 @@ def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:
         CASE WHEN type_name IS NULL OR {_is_nested("type_name")} THEN {REJECTED}
              WHEN event_type IS NULL THEN {OTHER}
              {without_id}
-             WHEN {_is_faulty(has_rare=not needs_id)} THEN {REJECTED}
+             WHEN {_is_faulty(has_rare=not needs_id, may_have_control=may_have_control)} THEN {REJECTED}
              ELSE {VALID} END
     """
     received = _us("received_at")
@@ -246,7 +248,7 @@ def typed_query(raw: str, *, needs_id: bool, loaded_us: int) -> str:
     """
 
 
-def _is_faulty(*, has_rare: bool) -> str:
+def _is_faulty(*, has_rare: bool, may_have_control: bool) -> str:
     """Return SQL that tells a record with a fault.
 
     As one alternative of all faults it costs a third of what a case for each event type would: each is looked for only
@@ -255,7 +257,7 @@ def _is_faulty(*, has_rare: bool) -> str:
     kinds: dict[str, list[str]] = {}
     for kind in schemas.EVENT_TYPES:
         for fault in faults_of(kind):
-            if has_rare or not fault.is_rare:
+            if (has_rare or not fault.is_rare) and (may_have_control or not fault.is_control):
                 kinds.setdefault(fault.condition, []).append(quote_literal(kind))
     by_kinds: dict[tuple[str, ...], list[str]] = {}
     for condition, found in kinds.items():

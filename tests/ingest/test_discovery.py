@@ -16,10 +16,7 @@ from telemetry_kit.ingest.lines import (
     LINE_LIMIT,
     RAW_LIMIT,
     Damage,
-    Lines,
-    Segment,
     count_lines,
-    fetch_lines,
     has_long_line,
     read_lines,
 )
@@ -263,15 +260,3 @@ def test_a_line_that_is_too_long_is_told_with_its_length_and_leaves_a_blank_line
 def test_a_long_line_is_noticed_before_a_file_is_read_in_place():
     assert not has_long_line(io.BufferedReader(io.BytesIO(TEXT)))
     assert has_long_line(io.BufferedReader(io.BytesIO(TEXT + b"x" * (LINE_LIMIT + 1))))
-
-
-def test_lines_are_found_again_by_their_row(tmp_path):
-    path = tmp_path / "lines"
-    path.write_bytes(b"a\n\nb\n  \nc\n" + b"\nd\ne\n")
-    lines = Lines(path, [Segment(7, 0, 3, 0, 0), Segment(8, 10, 2, 3, 40)])
-    assert list(fetch_lines(lines)) == [
-        (0, 7, 1, b"a\n"), (1, 7, 3, b"b\n"), (2, 7, 5, b"c\n"), (3, 8, 42, b"d\n"), (4, 8, 43, b"e\n"),
-    ]  # fmt: skip
-    assert [line for *_, line in fetch_lines(lines, [4, 1])] == [b"b\n", b"e\n"]
-    whole = Lines(path, [Segment(9, 0, None)])
-    assert list(fetch_lines(whole, [4])) == [(4, 9, 8, b"e\n")]

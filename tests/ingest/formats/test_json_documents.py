@@ -5,9 +5,11 @@ import io
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from telemetry_kit.ingest.compression import BLOCK
-from telemetry_kit.ingest.formats.json_documents import read_documents
+from telemetry_kit.ingest.formats.json_documents import breaks_off, documents_of, read_documents
 from telemetry_kit.ingest.lines import LINE_LIMIT, Damage
 
 
@@ -156,3 +158,53 @@ def test_deep_nesting_is_damage_and_no_crash():
 def test_bytes_that_are_no_text_stay_in_their_own_element():
     parts = list(read_documents(io.BufferedReader(io.BytesIO(b'[{"id": "\xff"}, {"id": 1}]')), source=0))
     assert parts == [b'{"id": "\xff"}\n', b'{"id": 1}\n']
+
+
+_PIECES = st.sampled_from(
+    [
+        "{",
+        "}",
+        "[",
+        "]",
+        ",",
+        ":",
+        " ",
+        '"',
+        "{}",
+        '"a"',
+        '"a":1',
+        '{"a":1}',
+        '"rows":[',
+        '"b":{"c":1}',
+        "1",
+        "\\",
+        "\ufeff",
+    ]
+)
+
+
+@given(st.lists(_PIECES, min_size=1, max_size=9).map("".join).map(str.encode))
+def test_of_a_line_that_is_one_object_that_breaks_off_nothing_else_is_found(line):
+    found = documents_of(line)
+    if breaks_off(line):
+        assert [(raw, fault is None) for raw, fault in found] == [(line.strip(), False)]
+
+
+@pytest.mark.parametrize("line", ['{"a": 1, "b": {"c": 2}, "d', '{"a": nul}', '{"a": {"b": 1', '{"a" 1}'])
+def test_an_object_that_breaks_off_is_told_without_a_search(line):
+    assert breaks_off(line.encode())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"a": 1} {"b": 2',
+        '{"a": 1}{"b": 2}',
+        '{"rows": [{"a": 1}',
+        '[{"a": 1}',
+        '{"a": {"b": 1}, {"c": 2}',
+        '{"a": 1} x',
+    ],
+)
+def test_a_line_on_which_other_objects_may_stand_is_searched(line):
+    assert not breaks_off(line.encode())
