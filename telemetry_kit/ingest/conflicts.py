@@ -87,8 +87,9 @@ class Finder:
 
     def take_rows(self, rows: Rows) -> None:
         """Find what is wanted among the rows of a delimited file."""
-        for record, raw in zip(rows.records, rows.raw, strict=True):
-            self._take_record(rows.source, record, raw)
+        for record in rows.records.tolist():
+            if (rows.source, record) in self._records:
+                self._take_record(rows.source, record, rows.raw[record])
 
     def take_relation(self, source: int, table: Table) -> None:
         """Find what is wanted among the rows of a table."""

@@ -211,6 +211,16 @@ def holds_event(value: object, depth: int = _DEPTH) -> bool:
     return names_event(list(value)) or (depth > 1 and any(holds_event(member, depth - 1) for member in value.values()))
 
 
+def stem_of(table_name: str) -> str:
+    """Return the name of a table without the folders, and without the endings of its file."""
+    return table_name.rsplit("/", 1)[-1].split(".", 1)[0]
+
+
+def may_be_around_events(table_name: str, columns: Sequence[str]) -> bool:
+    """Tell that rows with these columns are no events themselves, so that a cell of theirs can hold one."""
+    return not names_event(columns) and spellings.event_type_of(stem_of(table_name)) is None
+
+
 def any_holds_event(columns: Iterable[pa.Array | pa.ChunkedArray]) -> bool:
     """Tell whether any cell of these columns holds an event."""
     return any(_holds_events(column.type, column) for column in columns)

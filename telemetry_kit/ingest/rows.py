@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from telemetry_kit.ingest.envelopes import names_event, properties_sql
-from telemetry_kit.ingest.formats.tables import in_batches
+from telemetry_kit.ingest.envelopes import properties_sql, stem_of
+from telemetry_kit.ingest.formats.csv_blocks import trimmed
+from telemetry_kit.ingest.formats.tables import in_batches, may_hold_control
 from telemetry_kit.ingest.records import NAME_LIMIT, has_value, twice, with_names
 from telemetry_kit.schemas import spellings
 from telemetry_kit.schemas.names import fold, quote_literal
 from telemetry_kit.schemas.rules import OTHER
 from telemetry_kit.schemas.spellings import expressions, raw_columns
-from telemetry_kit.schemas.values import NULL_WORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,9 @@ class RecordTaker(Protocol):
     def reject(self, source: int, record: int, event_type: str | None, reason: str, raw: bytes) -> None:
         """Put a record into the quarantine."""
 
-    def take_careful(self, raw: str, *columns: str, source: str = ..., place: str = ...) -> list[tuple[Any, ...]]:
+    def take_careful(
+        self, raw: str, *columns: str, source: str = ..., place: str = ..., may_have_control: bool = ...
+    ) -> list[tuple[Any, ...]]:
         """Take the raw records that a query gives; return of each that is rejected its number, and what is wanted."""
 
     def note_unknown(self, query: str) -> None:
@@ -46,32 +48,27 @@ class RecordTaker(Protocol):
 def take_rows(intake: RecordTaker, rows: Rows) -> None:
     """Take rows of a delimited file, in which a whole cell may be a word for null."""
     import pyarrow as pa
-    import pyarrow.compute as pc
 
-    if not rows.records:
+    n_rows = len(rows.records)
+    if not n_rows:
         return
-    words = pa.array(NULL_WORDS, pa.string())
-    null = pa.scalar(None, pa.string())
-    trimmed = [pc.utf8_trim_whitespace(column) for column in rows.cells]
-    cells = [pc.if_else(pc.is_in(column, words), null, column) for column in trimmed]
-    numbers = pa.array(range(len(rows.records)), pa.int64())
+    cells = rows.cells if rows.are_trimmed else map(trimmed, rows.cells)
     names = ["number", "record", *(f"c{n}" for n in range(len(rows.header)))]
-    table = pa.table([numbers, pa.array(rows.records, pa.int64()), *cells], names=names)
+    table = pa.table([pa.array(range(n_rows), pa.int64()), pa.array(rows.records, pa.int64()), *cells], names=names)
     intake.connection.register("cells", in_batches(table))
-    for number, event_type, reason in _take(intake, rows.source, rows.name, "SELECT * FROM cells", rows.header):
-        intake.reject(rows.source, rows.records[number], event_type, reason, rows.raw[number])
+    query, is_odd = "SELECT * FROM cells", may_hold_control(table)
+    for number, event_type, reason in _take(
+        intake, rows.source, rows.name, query, rows.header, may_have_control=is_odd
+    ):
+        record = int(rows.records[number])
+        intake.reject(rows.source, record, event_type, reason, rows.raw[record])
     intake.connection.unregister("cells")
 
 
 def holds_events(table_name: str, columns: Sequence[str]) -> bool:
     """Tell by the name of a table and its columns whether it can hold events."""
     n_known = sum(spellings.is_read(name) or spellings.is_properties(name) for name in columns)
-    return n_known >= KNOWN_COLUMNS or spellings.event_type_of(_stem(table_name)) is not None
-
-
-def may_be_around_events(table_name: str, columns: Sequence[str]) -> bool:
-    """Tell that rows with these columns are no events themselves, so that a cell of theirs can hold one."""
-    return not names_event(columns) and spellings.event_type_of(_stem(table_name)) is None
+    return n_known >= KNOWN_COLUMNS or spellings.event_type_of(stem_of(table_name)) is not None
 
 
 def no_events(n_rows: int) -> str:
@@ -87,7 +84,7 @@ def take_relation(intake: RecordTaker, source: int, table: Table) -> None:
         intake.reject(source, 1, None, no_events(n_rows), ", ".join(table.columns).encode())
         return
     numbered = f"SELECT *, {table.first} + number + 1 AS record FROM ({table.query}) AS given"
-    faults = _take(intake, source, table.name, numbered, table.columns)
+    faults = _take(intake, source, table.name, numbered, table.columns, may_have_control=table.may_have_control)
     if not faults:
         return
     connection.execute("CREATE OR REPLACE TEMP TABLE refused AS SELECT number FROM careful")
@@ -104,15 +101,17 @@ def row_json(columns: Sequence[str]) -> str:
     return f"json_object({', '.join(f'{quote_literal(column)}, c{n}' for n, column in enumerate(columns))})"
 
 
-def _stem(table_name: str) -> str:
-    return table_name.rsplit("/", 1)[-1].split(".", 1)[0]
-
-
 def _take(
-    intake: RecordTaker, source: int, table_name: str, relation: str, columns: Sequence[str]
+    intake: RecordTaker,
+    source: int,
+    table_name: str,
+    relation: str,
+    columns: Sequence[str],
+    *,
+    may_have_control: bool,
 ) -> list[tuple[int, str | None, str]]:
     """Take the rows that a query gives; return number, event type and reason of each that is rejected."""
-    stem = _stem(table_name)
+    stem = stem_of(table_name)
     unclear = spellings.not_understood(name for name in columns if not spellings.is_properties(name))
     nested = [f"c{n}" for n, name in enumerate(columns) if spellings.is_properties(name)]
     relation, properties = _unnest(intake, relation, nested)
@@ -132,7 +131,10 @@ def _take(
     if our_type:
         made["type_name"] = f"COALESCE({made.get('type_name', 'NULL')}, {quote_literal(stem)})"
     raw = f"SELECT number, record, fault, {raw_columns(made)} FROM ({relation}) AS given"
-    faults = intake.take_careful(raw, "event_type", "fault", "reason", source=str(source), place="NULL")
+    # In the text of properties, a character may be escaped.
+    may_have_control = may_have_control or bool(nested)
+    wanted = ("event_type", "fault", "reason")
+    faults = intake.take_careful(raw, *wanted, source=str(source), place="NULL", may_have_control=may_have_control)
     _note_unknown(intake, relation, made.get("type_name", "NULL"), columns, has_properties=bool(nested))
     names = unclear + [key for key in properties if not spellings.is_property(key)]
     return [(number, event_type, fault or with_names(reason, names)) for number, event_type, fault, reason in faults]

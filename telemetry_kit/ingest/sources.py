@@ -9,7 +9,7 @@ from telemetry_kit.ingest.conflicts import Finder, reject_conflicts
 from telemetry_kit.ingest.detection import read_files
 from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
 from telemetry_kit.ingest.duplicates import mark_duplicates
-from telemetry_kit.ingest.envelopes import any_holds_event
+from telemetry_kit.ingest.envelopes import any_holds_event, may_be_around_events
 from telemetry_kit.ingest.formats.csv import Rows
 from telemetry_kit.ingest.formats.database import database, is_url
 from telemetry_kit.ingest.formats.frames import frames
@@ -17,7 +17,7 @@ from telemetry_kit.ingest.formats.table_reader import Begun, Rejected, TableRead
 from telemetry_kit.ingest.formats.tables import arrow_table, numbered_table
 from telemetry_kit.ingest.inputs import files_of, list_items, stamp
 from telemetry_kit.ingest.lines import Damage, Lines
-from telemetry_kit.ingest.rows import holds_events, may_be_around_events, no_events
+from telemetry_kit.ingest.rows import holds_events, no_events
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -81,6 +81,8 @@ def take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: P
                 intake.take_damage(unit)
             else:
                 _take_table_file(intake, reader, unit)
+            # What was taken has not to be in memory while the next is read.
+            del unit
     intake.changed += [name for (name, path), known in zip(files, before, strict=True) if stamp(path) != known]
 
 

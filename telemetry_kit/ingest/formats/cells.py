@@ -43,6 +43,16 @@ def readable(
     The columns of what is given are ``c0``, ``c1``, … and ``number``, the row counted from 0 in the whole table;
     ``first`` is that of the first row of the batch, and ``told`` what is known to be wrong with each.
     """
+    if told is None and _is_sound(batch):
+        yield _numbered(batch.columns, np.arange(first, first + len(batch)))
+    else:
+        yield from _judged(batch, names, first, told)
+
+
+def _judged(
+    batch: pa.RecordBatch, names: Sequence[str], first: int, told: pa.Array | None
+) -> Iterator[pa.RecordBatch | Refused]:
+    """Give the rows of a batch that can be read, and tell the others, by looking at each column for itself."""
     faults: dict[int, list[tuple[int, str]]] = {}
     for place, fault in enumerate(told.to_pylist() if told is not None and told.null_count < len(told) else ()):
         if fault is not None:
@@ -72,15 +82,27 @@ def readable(
     yield from _pieces(batch, rows, lengths, first)
 
 
+def _is_sound(batch: pa.RecordBatch) -> bool:
+    """Tell at once of a small batch of plain columns that all of it can be read, which nearly every batch is."""
+    return (
+        all(pa.types.is_primitive(cells.type) or _is_plain_text(cells.type) for cells in batch.columns)
+        and not any(map(_is_damaged, batch.columns))
+        and bool(batch.nbytes <= min(CELL_LIMIT, PIECE_BYTES))
+        and not any(map(is_beyond, batch.columns))
+    )
+
+
+def _numbered(columns: Sequence[pa.Array], rows: Any) -> pa.RecordBatch:  # noqa: ANN401 - a NumPy array
+    names = [*(f"c{n}" for n in range(len(columns))), "number"]
+    return pa.RecordBatch.from_arrays([*columns, pa.array(rows, pa.int64())], names=names)
+
+
 def _pieces(batch: pa.RecordBatch, rows: Any, lengths: Any, first: int) -> Iterator[pa.RecordBatch]:  # noqa: ANN401 - NumPy arrays
-    names = [f"c{n}" for n in range(batch.num_columns)]
     part = np.cumsum(lengths[rows]) // PIECE_BYTES
     for piece in np.split(rows, np.flatnonzero(np.diff(part)) + 1) if len(rows) else ():
         is_run = len(piece) == piece[-1] - piece[0] + 1
         taken = batch.slice(piece[0], len(piece)) if is_run else batch.take(pa.array(piece))
-        columns = [_flat(cells) for cells in taken.columns]
-        numbers = pa.array(piece + first, pa.int64())
-        yield pa.RecordBatch.from_arrays([*columns, numbers], names=[*names, "number"])
+        yield _numbered([_flat(cells) for cells in taken.columns], piece + first)
 
 
 def _flat(cells: pa.Array) -> pa.Array:
@@ -173,6 +195,10 @@ def _lengths(cells: pa.Array, bad: list[int]) -> Any:  # noqa: ANN401 - a NumPy 
         return np.zeros(len(cells), np.int64)
     lengths[bad] = 0
     return lengths
+
+
+def _is_plain_text(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in (pa.types.is_string, pa.types.is_large_string))
 
 
 def _is_text(kind: pa.DataType) -> bool:

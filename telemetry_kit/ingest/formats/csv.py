@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import codecs
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from telemetry_kit.ingest.compression import BLOCK, read_some
+from telemetry_kit.ingest.envelopes import may_be_around_events
 from telemetry_kit.ingest.formats.csv_records import (
     OPEN,
     TIME_NAMED,
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
+    from telemetry_kit.ingest.formats.csv_blocks import RawRows
+
 COLUMNS_LIMIT = 5000
 """How many columns a table may have."""
 _SHORT = 64 * 1024
@@ -52,16 +55,17 @@ _FIRST_ROWS = ("0", "1")
 _BEFORE = "record: a line before the header, expected the names of columns such as event, user_id and timestamp"
 
 
-@dataclass
+@dataclass(frozen=True)
 class Rows:
     """Rows of a delimited file as text: the record number of each, how it came, and its cells, column by column."""
 
     source: int
     name: str
     header: list[str]
-    records: list[int] = field(default_factory=list)
-    raw: list[bytes] = field(default_factory=list)
-    cells: list[pa.Array] = field(default_factory=list)
+    records: Any
+    raw: RawRows
+    cells: list[pa.Array | pa.ChunkedArray]
+    are_trimmed: bool
 
 
 def read_rows(stream: io.BufferedReader, source: int, name: str) -> Iterator[Rows | Damage]:
@@ -85,7 +89,7 @@ class _Reader:
         self.delimiter = b","
         self.has_backslashes = False
         self.skips_blanks = False
-        self.is_first = self.is_told = False
+        self.is_first = self.is_told = self.is_around = False
         self.header: list[str] | None = None
         self.fault: str | None = None
         self.gathered = Gathered()
@@ -95,7 +99,7 @@ class _Reader:
     def read(self) -> Iterator[Rows | Damage]:
         if self._has_more() and not begins_table(first_lines(self.data)) and (dialect := json_dialect(self.data)):
             self.delimiter, self.header = dialect
-            self.is_told = True
+            self.is_told = self.is_around = True
         while self._has_more():
             told = self._lines_without_quotes()
             yield from told
@@ -128,19 +132,25 @@ class _Reader:
     def _lines_without_quotes(self) -> list[Rows | Damage]:
         """Take the lines up to the first that has a quote."""
         quote = self.data.find(b'"', self.at)
+        if self.n_to_look_at > LEAST_LOOKED_AT and 0 <= quote - self.at < LEAST_LOOKED_AT:
+            # What comes before it is taken with what follows.
+            return []
         part = self._whole_lines(len(self.data) if quote < 0 else quote)
         self.at += len(part)
         told: list[Rows | Damage] = []
         # Most often no line of many is a header, or begins with a byte-order mark.
-        is_plain = self.header is not None and self.fault is None and not self._may_hold_header(part)
+        is_odd = self.is_first or self.is_around or self.fault is not None
+        if self.header is not None and not is_odd and not self._may_hold_header(part):
+            self._add_lines(part, len(self.header))
+            return told
         for line in part.splitlines():
             if line and not line.isspace():
-                if is_plain:
-                    self.gathered.add_line(self.line, line)
-                else:
-                    told += self._take(self.line, line, None)
+                told += self._take(self.line, line, None)
             self.line += 1
         return told
+
+    def _add_lines(self, lines: bytes, n_columns: int) -> None:
+        self.line += self.gathered.add_lines(self.line, lines, self.delimiter, n_columns)
 
     def _whole_lines(self, end: int) -> bytes:
         """Return the whole lines that are not yet taken, up to ``end``."""
@@ -155,7 +165,7 @@ class _Reader:
 
         Where a line is of another kind, fewer are looked at the next time, and not before some records have been read.
         """
-        if self.n_to_read or self.header is None or self.is_first or self.fault:
+        if self.n_to_read or self.header is None or self.is_first or self.fault or self.is_around:
             self.n_to_read = max(self.n_to_read - 1, 0)
             return False
         part = self._whole_lines(min(self.at + self.n_to_look_at, len(self.data)))
@@ -167,11 +177,7 @@ class _Reader:
             self.n_to_read = 2**self.n_failed
         else:
             self.n_to_look_at, self.n_failed = min(4 * self.n_to_look_at, BLOCK), 0
-        simple = part[:n_simple]
-        for raw, line in zip(simple.splitlines(), simple.replace(b'"', b"").splitlines(), strict=True):
-            if raw and not raw.isspace():
-                self.gathered.add_line(self.line, line, raw)
-            self.line += 1
+        self._add_lines(part[:n_simple], len(self.header))
         self.at += n_simple
         return n_simple > 0
 
@@ -313,15 +319,21 @@ class _Reader:
         if header != self.header or delimiter != self.delimiter:
             yield from self._flush()
         self.header, self.delimiter, self.fault = header, delimiter, None
+        # Cells that may hold an event stay as they are.
+        self.is_around = may_be_around_events(self.name, header)
         if len(header) > COLUMNS_LIMIT:
             self.fault = f"record: a table of {len(header)} columns, expected at most {COLUMNS_LIMIT}"
             yield Damage(self.source, number, self.fault, raw)
 
     def _flush(self) -> Iterator[Rows | Damage]:
-        gathered, self.gathered = self.gathered, Gathered()
         if self.header is None:
             return
-        for number, raw, fault in gathered.check_lines(self.delimiter, len(self.header)):
+        for number, raw, fault in self.gathered.check_lines(self.delimiter, len(self.header)):
             yield Damage(self.source, number, fault, raw)
-        records, raws, cells = gathered.columns(self.delimiter, len(self.header))
-        yield Rows(self.source, self.name, self.header, records, raws, cells)
+        yield self._rows(self.header)
+
+    def _rows(self, header: list[str]) -> Rows:
+        """Return the rows that were gathered, of which nothing is held here any longer."""
+        gathered, self.gathered = self.gathered, Gathered()
+        numbers, raw, cells = gathered.columns(self.delimiter, len(header))
+        return Rows(self.source, self.name, header, numbers, raw, cells, are_trimmed=bool(gathered.blocks))

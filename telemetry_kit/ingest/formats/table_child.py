@@ -40,7 +40,8 @@ def serve() -> None:
             limit_memory(asked["form"])
             is_limited = True
         for message, payload in _answers(Path(asked["path"]), asked["form"]):
-            out.write(json.dumps(message).encode() + b"\n" + payload)
+            out.write(json.dumps(message).encode() + b"\n")
+            out.write(payload)
             out.flush()
         out.write(b'{"end": true}\n')
         out.flush()
@@ -68,7 +69,7 @@ def limit_memory(form: str) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (wanted if hard < 0 else min(wanted, hard), hard))
 
 
-def _answers(path: Path, form: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _answers(path: Path, form: str) -> Iterator[tuple[dict[str, Any], bytes | memoryview]]:
     from telemetry_kit.ingest.opening import why
 
     try:
@@ -85,7 +86,7 @@ def _answers(path: Path, form: str) -> Iterator[tuple[dict[str, Any], bytes]]:
         yield {"broken": why(error)}, b""
 
 
-def _database(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
+def _database(path: Path) -> Iterator[tuple[dict[str, Any], bytes | memoryview]]:
     from telemetry_kit.ingest.formats import duckdb_file
 
     connection = duckdb_file.open_database(path)
@@ -102,7 +103,7 @@ def _database(path: Path) -> Iterator[tuple[dict[str, Any], bytes]]:
 
 def _rows(
     batches: Iterable[tuple[int, pa.RecordBatch] | Unread], names: list[str]
-) -> Iterator[tuple[dict[str, Any], bytes]]:
+) -> Iterator[tuple[dict[str, Any], bytes | memoryview]]:
     import pyarrow as pa
 
     from telemetry_kit.ingest.formats.cells import Refused, readable
@@ -123,4 +124,4 @@ def _rows(
             with pa.ipc.new_stream(sink, piece.schema) as stream:
                 stream.write_batch(piece)
             payload = sink.getvalue()
-            yield {"batch": payload.size}, payload.to_pybytes()
+            yield {"batch": payload.size}, memoryview(payload)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+import numpy as np
+
 from telemetry_kit.schemas.names import quote_literal
 from telemetry_kit.schemas.spellings import is_properties
 
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 EXACT_FLOAT_BELOW = 2**24
 BATCH_ROWS = 16_384
 """How many rows of a table a thread of DuckDB takes at a time."""
+_DELETE = 0x7F
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON", "VARIANT")
 
 
@@ -33,7 +36,8 @@ class Table(NamedTuple):
     """A table: its name, the query for its rows, and the names of its columns.
 
     The query gives the ``number`` of each row, counted from 0, and its cells as text in ``c0``, ``c1``, …; or, where
-    some are nested, the row as ``json``. ``first`` is how many rows of its source come before.
+    some are nested, the row as ``json``. ``first`` is how many rows of its source come before, and
+    ``may_have_control`` tells that a cell may have a control character.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Table(NamedTuple):
     columns: list[str]
     is_json: bool = False
     first: int = 0
+    may_have_control: bool = True
 
 
 def arrow_table(
@@ -50,7 +55,8 @@ def arrow_table(
     if table.num_columns:
         plain = _plain(table.rename_columns([f"c{n}" for n in range(table.num_columns)]))
         connection.register("given_table", in_batches(plain))
-    return _as_text(connection, table_name, table.column_names, "row_number() OVER () - 1", as_json=as_json)
+    given = _as_text(connection, table_name, table.column_names, "row_number() OVER () - 1", as_json=as_json)
+    return given._replace(may_have_control=may_hold_control(table))
 
 
 def numbered_table(
@@ -63,7 +69,27 @@ def numbered_table(
 ) -> Table:
     """Give an Arrow table of which the last column is the ``number`` of each row, and the others have these names."""
     connection.register("given_table", in_batches(_plain(table)))
-    return _as_text(connection, table_name, columns, "number", as_json=as_json)
+    given = _as_text(connection, table_name, columns, "number", as_json=as_json)
+    return given._replace(may_have_control=may_hold_control(table))
+
+
+def may_hold_control(table: pa.Table) -> bool:
+    """Tell whether a cell may have a control character, by the bytes of all: a pattern takes ten times as long."""
+    return any(_may_hold_control(chunk) for column in table.columns for chunk in column.chunks)
+
+
+def _may_hold_control(cells: pa.Array) -> bool:
+    import pyarrow as pa
+
+    is_large = pa.types.is_large_string(cells.type)
+    if not (is_large or pa.types.is_string(cells.type)):
+        return not (pa.types.is_primitive(cells.type) or pa.types.is_null(cells.type))
+    _, places, texts = cells.buffers()
+    if not len(cells) or texts is None:
+        return False
+    starts = np.frombuffer(places, np.int64 if is_large else np.int32)
+    seen = np.frombuffer(texts, np.uint8)[starts[cells.offset] : starts[cells.offset + len(cells)]]
+    return bool(len(seen) and (seen.min() < ord(" ") or (seen.max() >= _DELETE and (seen == _DELETE).any())))
 
 
 def in_batches(table: pa.Table) -> pa.Table:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry_kit.ingest.formats import csv
+from telemetry_kit.ingest.formats import csv, csv_blocks
 from telemetry_kit.ingest.formats.csv import read_rows
 from telemetry_kit.ingest.formats.csv_records import delimiter_of, simply_quoted
 from telemetry_kit.ingest.lines import LINE_LIMIT, Damage
@@ -151,7 +151,7 @@ def test_a_backslash_at_the_end_of_a_cell_is_a_character_elsewhere():
 def test_a_header_that_stands_again_begins_anew_in_its_own_order():
     text = "id,user_id,timestamp\n1,s,t\nid,user_id,timestamp\n2,s,t\n\ufefftimestamp;ID;event\nt;3;tasks\n"
     parts = list(read_rows(io.BufferedReader(io.BytesIO(text.encode())), 0, "a.csv"))
-    told = [(part.header, part.records, [column.to_pylist() for column in part.cells]) for part in parts]
+    told = [(part.header, part.records.tolist(), [column.to_pylist() for column in part.cells]) for part in parts]
     assert told == [
         (["id", "user_id", "timestamp"], [2, 4], [["1", "2"], ["s", "s"], ["t", "t"]]),
         (["timestamp", "ID", "event"], [6], [["t"], ["3"], ["tasks"]]),
@@ -184,12 +184,81 @@ def test_the_text_of_all_records_is_all_of_the_file_but_its_header(text):
     data = b"id,user_id,event,team_id\n" + text.encode()
     found = {}
     for part in read_rows(io.BufferedReader(io.BytesIO(data)), 0, "a.csv"):
-        records = [(part.record, part.raw)] if isinstance(part, Damage) else zip(part.records, part.raw, strict=True)
+        is_damage = isinstance(part, Damage)
+        records = [(part.record, part.raw)] if is_damage else [(n, part.raw[n]) for n in part.records.tolist()]
         for number, raw in records:
             assert number not in found
             found[number] = raw
     pieces = [line for number in sorted(found) for line in found[number].splitlines() if line.strip()]
     assert pieces == [line for line in text.encode().splitlines() if line.strip()]
+
+
+def told(data, least_block):
+    """Read rows, blocks of so many bytes at once; return how each came, with its trimmed cells or what is wrong."""
+    found = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(csv_blocks, "LEAST_BLOCK", least_block)
+        for part in read_rows(io.BufferedReader(io.BytesIO(data)), 0, "a.csv"):
+            if isinstance(part, Damage):
+                found[part.record] = (part.raw, part.reason)
+                continue
+            columns = part.cells if part.are_trimmed else map(csv_blocks.trimmed, part.cells)
+            rows = zip(*(column.to_pylist() for column in columns), strict=True)
+            found |= {n: (part.raw[n], row) for n, row in zip(part.records.tolist(), rows, strict=True)}
+    return found
+
+
+_ODD_CELLS = st.one_of(
+    _CELLS,
+    st.sampled_from(
+        [
+            "",
+            " ",
+            "\t",
+            "x",
+            " x",
+            "x\t",
+            "\xa0x",
+            "\x1cx",
+            "NULL",
+            " null ",
+            '"NULL"',
+            '""',
+            '"x"',
+            '" "',
+            '="x"',
+            "\\N",
+        ]
+    ),
+)
+_ROWS = st.lists(st.lists(_ODD_CELLS, min_size=1, max_size=4), max_size=12)
+
+
+@settings(max_examples=500)
+@given(_ROWS, st.sampled_from(",\t;|"), st.sampled_from(["\n", "\r\n", "\r"]), st.binary(max_size=2))
+def test_lines_that_are_read_together_are_what_each_is_alone(rows, delimiter, end, last):
+    lines = [delimiter.join(row) for row in (["id", "user_id", "event"], *rows)]
+    data = end.join(lines).encode() + end.encode() + last
+    found = told(data, 0)
+    assert found == told(data, len(data) + 1)
+
+
+def test_of_lines_that_are_read_together_one_with_other_cells_is_told_in_its_place():
+    lines = [
+        b"id,user_id,event",
+        *(b"%d,s,t" % n for n in range(10)),
+        b"",
+        b"1,2",
+        b'"11","s",""',
+        b"12,s\\,t,",
+        b"13,s,t",
+    ]
+    found = told(b"\n".join(lines), 0)
+    assert [n for n, (_, cells) in found.items() if isinstance(cells, str)] == [13]
+    assert found[13] == (b"1,2", "record: 2 cells, expected 3 as in the header")
+    assert found[14] == (b'"11","s",""', ("11", "s", None))
+    assert found[15] == (b"12,s\\,t,", ("12", "s,t", None))
+    assert [found[n][1] for n in range(2, 12)] == [(str(n), "s", "t") for n in range(10)]
 
 
 @pytest.mark.parametrize("place", range(4))

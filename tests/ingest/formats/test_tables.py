@@ -412,3 +412,50 @@ def test_only_addresses_are_addresses():
     assert is_url("postgresql://host/db")
     assert not is_url("C:/events.json")
     assert not is_url(Path("postgresql://host"))
+
+
+# Control characters ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("character", ["\x01", "\x1f", "\x7f"])
+@pytest.mark.parametrize("make", ["frame", "view", "category", "csv", "properties"])
+def test_a_control_character_in_an_id_is_found_in_every_kind_of_table(tmp_path, events, make, character):
+    rows = flat(events)
+    rows["IncidentID"] = ["a" * 26, f"{'b' * 12}{character}{'b' * 13}", "c" * 26]
+    source = pa.table(rows.convert_dtypes()[["messageId", "event", "userId", "timestamp", "IncidentID", "Action"]])
+    place = source.column_names.index("IncidentID")
+    if make == "view":
+        source = source.set_column(place, "IncidentID", source.column(place).cast(pa.string_view()))
+    elif make == "category":
+        source = source.set_column(place, "IncidentID", source.column(place).dictionary_encode())
+    elif make == "csv":
+        rows = [source.column_names, *zip(*source.to_pydict().values(), strict=True)]
+        source = tmp_path / "events.csv"
+        source.write_text("\n".join(",".join(map(str, row)) for row in rows))
+    elif make == "properties":
+        texts = [json.dumps({"IncidentID": value}) for value in source.column("IncidentID").to_pylist()]
+        source = source.drop_columns(["IncidentID"]).append_column("properties", pa.array(texts))
+    told = tk.load_events(source).quarantine["reason"]
+    (reason,) = told[told.str.contains("an id without control characters")]
+    assert "incident_id: got" in reason
+
+
+@pytest.mark.parametrize(
+    ("cells", "wanted"),
+    [
+        (pa.array(["a", None, "é", ""]), False),
+        (pa.array(["a\tb"]), True),
+        (pa.array(["a\x7f"]), True),
+        (pa.array(["a\x01", "b", "c\x02"]).slice(1, 1), False),
+        (pa.array(["a\x01", "b"], pa.large_string()).slice(1), False),
+        (pa.array(["a", "b\x01"], pa.large_string()).slice(1), True),
+        (pa.array([1, None]), False),
+        (pa.array([True]), False),
+        (pa.array([], pa.string()), False),
+        (pa.array([None], pa.null()), False),
+        (pa.array(["a"]).dictionary_encode(), True),
+        (pa.array([{"a": "b"}]), True),
+    ],
+)
+def test_control_characters_are_told_by_the_bytes_of_plain_text_alone(cells, wanted):
+    assert tables.may_hold_control(pa.table([cells], names=["c0"])) is wanted
