@@ -10,6 +10,7 @@ import numpy as np
 
 from telemetry_kit.engine.times import duckdb_type
 from telemetry_kit.errors import MissingColumnError, ParameterError
+from telemetry_kit.schemas.fields import FIELDS
 from telemetry_kit.schemas.kinds import KINDS, MISTAKEN, advice, kind_of
 
 if TYPE_CHECKING:
@@ -18,6 +19,11 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
 
 _FRAME = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
+_NUMBERS = {
+    field.column: "flags" if field.kind == "flag" else "whole numbers"
+    for field in FIELDS
+    if field.kind in {"flag", "count", "integer"}
+}
 _TIMES = {"event_timestamp", "original_timestamp", "cutoff", "as_of"}
 
 
@@ -110,6 +116,27 @@ def check_columns(columns: Collection[Any], present: Sequence[str], index: Colle
         raise ParameterError(parameter, kind, f"{expected}. {advice(parameter, [])}")
 
 
+def check_names(kept: Sequence[str], asked: Collection[str], *, parameter: str) -> None:
+    """See that SQL can tell the columns that are ``kept`` apart, and find those that are ``asked`` for.
+
+    Raises
+    ------
+    ParameterError
+        Where two names differ in case alone, or one has a dot.
+    """
+    firsts: dict[str, str] = {}
+    for name in kept:
+        first = firsts.setdefault(str(name).lower(), name)
+        if first != name:
+            raise ParameterError(
+                parameter, f"columns {first} and {name}", "names that differ in more than case: rename one of them"
+            )
+    if dotted := [name for name in asked if "." in str(name)]:
+        raise ParameterError(
+            f"{parameter}[{dotted[0]!r}]", "a name with a dot", "one without: SQL takes what comes before for a table"
+        )
+
+
 def check_keys(
     second: nw.LazyFrame[Any], like: nw.LazyFrame[Any], on: Collection[str], *, parameter: str
 ) -> dict[str, Any]:
@@ -151,6 +178,27 @@ def _kind_of_values(kind: nw.dtypes.DType) -> str:
 def is_time(column: str) -> bool:
     """Tell whether a column holds times, by its name."""
     return column in _TIMES or column.endswith("_at")
+
+
+def check_numbers(frame: nw.LazyFrame[Any], columns: Collection[str], *, parameter: str) -> None:
+    """See that flags and whole numbers of events are such, and not text, which engines mistake in different ways.
+
+    Raises
+    ------
+    ParameterError
+        Where one of ``columns`` holds text.
+    """
+    wanted = {name: _NUMBERS[name] for name in columns if name in _NUMBERS}
+    if not wanted:
+        return
+    if frame.implementation.is_duckdb():
+        texts = [name for name in wanted if duckdb_type(frame, name) == "VARCHAR"]
+    else:
+        schema = frame.collect_schema()
+        texts = [name for name in wanted if schema[name] == nw.String]
+    if texts:
+        held = f"{parameter}[{texts[0]!r}]"
+        raise ParameterError(held, "text", f"{wanted[texts[0]]}: load the events with tk.load_events, or convert it")
 
 
 def check_times(frame: nw.LazyFrame[Any], times: Collection[str], *, parameter: str) -> None:

@@ -17,9 +17,18 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit import temporary
-from telemetry_kit.engine.checks import check_column, check_columns, check_frame, check_keys, check_times, is_time
+from telemetry_kit.engine.checks import (
+    check_column,
+    check_columns,
+    check_frame,
+    check_keys,
+    check_names,
+    check_numbers,
+    check_times,
+    is_time,
+)
 from telemetry_kit.engine.connections import own_resources, shared_connection, within_memory
-from telemetry_kit.engine.times import as_lazy, is_spark
+from telemetry_kit.engine.times import as_lazy, duckdb_type, is_spark
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.quoting import quote_identifier, quote_literal
 
@@ -91,6 +100,8 @@ def open_frame(
     also = None if named is None else [name for name in named if isinstance(name, str)]
     if also is not None and (wanted := {*columns, *also}) <= {*kept}:
         kept = [name for name in kept if name in wanted]
+    if not opened.implementation.is_polars():
+        check_names(kept, [name for name in (*columns, *(also or ())) if name in kept], parameter=parameter)
     if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
         if len(kept) < len(opened.columns):
             opened = opened.select(*kept)
@@ -101,13 +112,33 @@ def open_frame(
         lazy = as_lazy(shared_connection().from_arrow(table))
     else:
         lazy = opened.lazy()
+        if opened.implementation.is_duckdb():
+            lazy = _with_relation_times(lazy)
         if order and is_ordered(frame):
             lazy = as_lazy(lazy.to_native().with_row_index(order))
         elif order:
             place = next((nw.col(name) for name in (ARRIVAL, RECEIVED) if name in lazy.columns), nw.lit(0))
             lazy = lazy.select(*kept, place.alias(order))
     check_times(lazy, [column for column in columns if is_time(column)], parameter=parameter)
-    return lazy
+    is_near = lazy.implementation.is_duckdb() or lazy.implementation.is_polars()
+    if is_near:
+        check_numbers(lazy, columns, parameter=parameter)
+    # To ask another engine for types can take a query; only what a caller names is grouped by.
+    asked = (*(columns if is_near else ()), *(also or ()))
+    return _without_nan(lazy, [name for name in asked if name in kept])
+
+
+def _without_nan(frame: nw.LazyFrame[Any], columns: Collection[str]) -> nw.LazyFrame[Any]:
+    """Return a frame in which floats that are missing are null: pandas has no other, and engines group by both."""
+    if not columns:
+        return frame
+    if frame.implementation.is_duckdb():
+        floats = [name for name in columns if duckdb_type(frame, name) in {"DOUBLE", "FLOAT"}]
+    else:
+        schema = frame.collect_schema()
+        floats = [name for name in columns if schema[name].is_float()]
+    known = (nw.when(~nw.col(name).is_nan()).then(nw.col(name)).alias(name) for name in dict.fromkeys(floats))
+    return frame.with_columns(*known) if floats else frame
 
 
 def _with_times(table: pa.Table) -> pa.Table:
@@ -120,6 +151,28 @@ def _with_times(table: pa.Table) -> pa.Table:
             kind = pa.timestamp("us", tz=field.type.tz if is_other else "UTC")
             table = table.set_column(place, field.name, table.column(place).cast(kind, safe=False))
     return table
+
+
+_AS_MICROSECONDS = {
+    # A cast would round what lies below a microsecond.
+    "TIMESTAMPTZ_NS": "make_timestamptz(epoch_ns({0}) // 1000)",
+    "TIMESTAMP_NS": "make_timestamp(epoch_ns({0}) // 1000)",
+    "TIMESTAMP_MS": "CAST({0} AS TIMESTAMP)",
+    "TIMESTAMP_S": "CAST({0} AS TIMESTAMP)",
+}
+
+
+def _with_relation_times(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Do the same with a relation of DuckDB, which has functions for microseconds alone."""
+    native = frame.to_native()
+    kinds = dict(zip(native.columns, map(str, native.types), strict=True))
+    made = {name: _AS_MICROSECONDS[kind] for name, kind in kinds.items() if kind in _AS_MICROSECONDS}
+    made |= {name: "CAST({0} AS TIMESTAMPTZ)" for name, kind in kinds.items() if kind == '"NULL"' and is_time(name)}
+    if not made:
+        return frame
+    names = {name: quote_identifier(name) for name in made}
+    terms = ", ".join(f"{term.format(names[name])} AS {names[name]}" for name, term in made.items())
+    return as_lazy(native.project(f"* REPLACE ({terms})"))
 
 
 def is_ordered(frame: IntoFrame) -> bool:

@@ -41,16 +41,18 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
     kind = frame.implementation
     if kind.is_duckdb():
         native = frame.to_native()
-        # DuckDB gives no microseconds of a timestamp in nanoseconds, which is how pandas often has them.
-        is_ns = {name: duckdb_type(frame, column).endswith("_NS") for name, column in columns.items()}
-        count = {name: "epoch_ns" if is_ns[name] else "epoch_us" for name in columns}
-        whole = {name: " // 1000" if function == "epoch_ns" else "" for name, function in count.items()}
-        terms = [f'{count[name]}("{column}"){whole[name]} AS "{name}"' for name, column in columns.items()]
+        terms = [f'epoch_us("{column}") AS "{name}"' for name, column in columns.items()]
         return as_lazy(native.project(", ".join(["*", *terms])))
     if is_spark(kind) or kind.is_sqlframe():
-        native = frame.to_native()
-        unix_micros = _functions(frame).unix_micros
-        return as_lazy(native.withColumns({name: unix_micros(native[column]) for name, column in columns.items()}))
+        native, functions = frame.to_native(), _functions(frame)
+        times = {
+            # Spark would take a time without a zone for one in the zone of the session.
+            column: functions.concat(native[column].cast("string"), functions.lit("Z")).cast("timestamp")
+            if _is_without_zone(frame, column)
+            else native[column]
+            for column in columns.values()
+        }
+        return as_lazy(native.withColumns({name: functions.unix_micros(times[c]) for name, c in columns.items()}))
     if kind.is_ibis():
         import ibis
 
@@ -89,12 +91,27 @@ def add_time(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
 
 def add_time_like(frame: nw.LazyFrame[Any], column: str, **columns: str) -> nw.LazyFrame[Any]:
     """Add times as ``add_time`` does, of the type of the time column ``column``: without a zone where it has none."""
+    if frame.implementation.is_duckdb() and duckdb_type(frame, column) == "TIMESTAMP":
+        # The zone of the connection has no part in it.
+        terms = [f'make_timestamp("{count}") AS "{name}"' for name, count in columns.items()]
+        return as_lazy(frame.to_native().project(", ".join(["*", *terms])))
+    if _is_without_zone(frame, column):
+        native, functions = frame.to_native(), _functions(frame)
+        made_by = (
+            "timestamp_ntz'1970-01-01 00:00:00' + make_dt_interval(0, 0, 0, CAST(`{}` AS DECIMAL(20, 0)) * 0.000001)"
+        )
+        return as_lazy(native.withColumns({name: functions.expr(made_by.format(c)) for name, c in columns.items()}))
     made = add_time(frame, **columns)
-    if frame.implementation.is_duckdb() and duckdb_type(frame, column) == "TIMESTAMP WITH TIME ZONE":
+    if frame.implementation.is_duckdb():
         return made
     kind = _type_of(frame, column)
     times = nw.col(*columns) if kind.time_zone else nw.col(*columns).dt.replace_time_zone(None)
     return made.with_columns(times.cast(kind))
+
+
+def _is_without_zone(frame: nw.LazyFrame[Any], column: str) -> bool:
+    """Tell whether a column is of Spark, with times without a zone."""
+    return is_spark(frame.implementation) and _type_of(frame, column) == nw.Datetime(time_zone=None)
 
 
 def _type_of(frame: nw.LazyFrame[Any], column: str) -> Any:  # noqa: ANN401 - a type of times
@@ -192,6 +209,9 @@ def filter_times(
 ) -> nw.LazyFrame[Any]:
     """Leave out what is before ``since`` and after ``cutoff`` as a time column has it, as ``moments`` reads the two."""
     first, last = moments(since, cutoff)
+    if (first is not None or last is not None) and _is_without_zone(frame, column):
+        ends = (0 if first is None else epoch_us(first), 2**62 if last is None else epoch_us(last))
+        return add_epoch_us(frame, _at_us=column).filter(nw.col("_at_us").is_between(*ends)).drop("_at_us")
     if first is not None:
         frame = frame.filter(nw.col(column) >= time_like(first, frame, column))
     if last is not None:

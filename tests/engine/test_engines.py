@@ -3,9 +3,11 @@
 import inspect
 from unittest.mock import Mock
 
+import duckdb
 import ibis
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 import pytest
 from questions import FRAME_TO_FRAME, FRAMES, KINDS, SUMMARIES, as_arrow, as_frames, kind_of, load_two_eras, plain
 from sqlframe.duckdb import DuckDBSession
@@ -59,12 +61,34 @@ def _on_duckdb_in_order(frames):
     return {name: connection.from_arrow(engine.to_arrow(frame)) for name, frame in numbered.items()}
 
 
+def _on_duckdb_elsewhere(frames):
+    """In a session of another zone: times of one frame without a zone, of others in nanoseconds, as pandas had them."""
+    connection = duckdb.connect()
+    connection.execute("SET TimeZone = 'Asia/Kolkata'")
+    forms = {
+        "incident": lambda times: times.dt.tz_localize(None),
+        "playbook": lambda times: times.dt.tz_localize(None).astype("datetime64[ns]"),
+        "heard": lambda times: times,
+    }
+    relations = {}
+    for name, frame in frames.items():
+        in_form = forms.get(name, lambda times: times.astype("datetime64[ns, UTC]"))
+        times = {
+            column: in_form(frame[column]) for column in frame if pd.api.types.is_datetime64_any_dtype(frame[column])
+        }
+        connection.register("given", as_arrow(frame.assign(**times)))
+        connection.execute(f"CREATE TABLE {name} AS FROM given")
+        relations[name] = connection.table(name)
+    return relations
+
+
 WAYS = {
     "polars": lambda frames: {name: pl.from_pandas(frame) for name, frame in frames.items()},
     "polars-lazy": lambda frames: {name: pl.from_pandas(frame).lazy() for name, frame in frames.items()},
     "pyarrow": lambda frames: {name: engine.to_arrow(frame) for name, frame in frames.items()},
     "duckdb": _on_duckdb,
     "duckdb-in-order": _on_duckdb_in_order,
+    "duckdb-elsewhere": _on_duckdb_elsewhere,
     "ibis": _on_ibis,
     "sqlframe": _on_sqlframe,
 }
@@ -201,3 +225,71 @@ def test_where_sqlframe_counts_whole_seconds_it_is_refused():
     events = PostgresSession(conn=Mock()).createDataFrame([{"server_id": "a"}], schema="server_id string")
     with pytest.raises(ParameterError, match=r"got 'sqlframe[.]postgres', expected a frame of Ibis"):
         engine.add_epoch_us(engine.open_frame(events, [], parameter="events"), us="server_id")
+
+
+FROM_ARROW = {
+    "pandas": lambda table: table.to_pandas(),
+    "polars": pl.from_arrow,
+    "polars-lazy": lambda table: pl.from_arrow(table).lazy(),
+    "pyarrow": lambda table: table,
+    "duckdb": duckdb.from_arrow,
+}
+
+
+@pytest.mark.parametrize("way", FROM_ARROW)
+def test_a_float_that_is_missing_is_in_one_group_whether_it_is_null_or_no_number(way, on_pandas):
+    incidents, tasks = on_pandas["incident"], as_arrow(on_pandas["tasks"])
+    ids = incidents["incident_id"].factorize()[0]
+    scores = pa.array([(1.0, None, float("nan"))[n % 3] for n in ids], pa.float64(), from_pandas=False)
+    scored = FROM_ARROW[way](as_arrow(incidents).append_column("score", scores))
+    flow = tk.incident_flow(scored, cutoff=on_pandas["cutoff"], by="score", freq="M")
+    all_of_them = tk.incident_flow(incidents, cutoff=on_pandas["cutoff"], freq="M")
+    assert flow["score"].isna().sum() == len(flow) / 2
+    assert flow[["n_started", "n_ended"]].sum().equals(all_of_them[["n_started", "n_ended"]].sum())
+    servers = pa.array([(1.0, None, float("nan"))[n % 3] for n in on_pandas["tasks"]["server_id"].factorize()[0]])
+    told = FROM_ARROW[way](tasks.append_column("score", servers))
+    assert tk.n_distinct(told, "score") == 2
+    assert tk.task_completion(told, cluster="score")["n_clusters"].max() == 2
+
+
+@pytest.mark.parametrize("kind", ["int8", "int32", "uint16", "int64", "float32", "bool"])
+def test_a_group_keeps_its_kind(kind, on_pandas):
+    is_late = (on_pandas["incident"]["server_id"] > "m").astype(kind)
+    incidents = on_pandas["incident"].assign(score=is_late)
+    flow = tk.incident_flow(incidents, cutoff=on_pandas["cutoff"], by="score")
+    assert flow["score"].dtype == tk.load_by_hour(incidents, by="score")["score"].dtype
+    assert set(flow["score"]) == set(is_late)
+
+
+@pytest.mark.parametrize(
+    ("way", "names", "message"),
+    [
+        *(
+            (way, ["plan", "Plan"], "tasks: got 'columns plan and Plan', expected names")
+            for way in ("pandas", "pyarrow")
+        ),
+        *(
+            (way, ["crm.plan"], "got 'a name with a dot', expected one without")
+            for way in ("pandas", "pyarrow", "duckdb")
+        ),
+    ],
+)
+def test_a_name_that_sql_takes_for_another_is_refused(way, names, message, on_pandas):
+    table = as_arrow(on_pandas["tasks"])
+    for name in names:
+        table = table.append_column(name, pa.array(["x"] * len(table)))
+    with pytest.raises(ParameterError, match=message):
+        tk.task_completion(FROM_ARROW[way](table), by=names)
+    assert len(tk.task_completion(FROM_ARROW[way](table))) == 4
+    assert len(tk.task_completion(FROM_ARROW["polars"](table), by=names)) == 4
+
+
+@pytest.mark.parametrize("way", FROM_ARROW)
+@pytest.mark.parametrize(
+    ("column", "wanted"),
+    [("is_active", "flags"), ("num_checklists", "whole numbers"), ("active_stage", "whole numbers")],
+)
+def test_flags_and_numbers_that_are_text_are_told(way, column, wanted, on_pandas):
+    table = as_arrow(on_pandas["incident"].assign(**{column: on_pandas["incident"][column].astype("str")}))
+    with pytest.raises(ParameterError, match=rf"incidents\['{column}'\]: got 'text', expected {wanted}: "):
+        tk.to_pandas(tk.stage_visits(FROM_ARROW[way](table), cutoff=on_pandas["cutoff"]))

@@ -29,7 +29,8 @@ def session():
         settings = {
             "spark.ui.enabled": "false",
             "spark.sql.shuffle.partitions": "1",
-            "spark.sql.session.timeZone": "UTC",
+            # Whatever the zone of a session is, no result depends on it.
+            "spark.sql.session.timeZone": "Asia/Kolkata",
             "spark.driver.host": "127.0.0.1",
             "spark.driver.bindAddress": "127.0.0.1",
         }
@@ -71,4 +72,29 @@ def test_a_frame_comes_back_to_spark_with_the_same_rows(name, on_spark, on_panda
 @pytest.mark.parametrize("name", SUMMARIES)
 def test_a_summary_of_spark_frames_is_the_same_table(name, on_spark, on_pandas):
     given, expected = (plain(SUMMARIES[name](log)) for log in (on_spark, on_pandas))
+    pd.testing.assert_frame_equal(given, expected, rtol=1e-9)
+
+
+@pytest.fixture(scope="module")
+def without_zones(session, tmp_path_factory, on_spark, on_pandas):
+    """The same with incidents and tasks whose times have no zone, which Spark reads as such from Parquet."""
+    folder = tmp_path_factory.mktemp("without_zones")
+    frames = {}
+    for name in ("incident", "tasks"):
+        frame = on_pandas[name]
+        times = {column: frame[column].dt.tz_localize(None) for column in frame.select_dtypes("datetimetz")}
+        pq.write_table(as_arrow(frame.assign(**times)), folder / f"{name}.parquet")
+        frames[name] = session.read.parquet(str(folder / f"{name}.parquet"))
+    return on_spark | frames
+
+
+@needs_spark
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize(
+    "name",
+    ["stage_visits", "stage_visits observed", "add_period", "completion_times", "stage_arrivals", "stage_occupancy",
+     "incident_flow", "task_completion since", "compare_funnel", "server_activity", "attach_license"],
+)  # fmt: skip
+def test_times_without_a_zone_are_in_utc_whatever_the_zone_of_the_session(name, without_zones, on_pandas):
+    given, expected = (plain((FRAME_TO_FRAME | SUMMARIES)[name](log)) for log in (without_zones, on_pandas))
     pd.testing.assert_frame_equal(given, expected, rtol=1e-9)

@@ -82,7 +82,9 @@ def attach_groups(
     present = [name for name in rows.columns if name != "_row"]
     given = engine.collect(engine.open_frame(table, [on, *named], parameter="table"))
     added = _columns(given, on, named if columns is not None else None)
-    if taken := [name for name in added if name in present]:
+    folded = {str(name).lower() for name in present}
+    # Engines of SQL do not tell names apart that differ in case alone.
+    if taken := [name for name in added if str(name).lower() in folded]:
         raise ParameterError("table", f"a table with {', '.join(taken)}", "other columns than those that frame has")
     known = given[given[on].notna()]
     if (repeated := known[on].duplicated()).any():

@@ -29,8 +29,9 @@ def attach_license(frame: IntoFrameT, licenses: IntoFrame, *, at: str = "event_t
     frame
         A frame of any kind with ``server_id`` and a time: events, visits, a snapshot.
     licenses
-        A frame with ``server_id``, ``edition``, ``starts_at`` and ``ends_at`` (null: open). Nothing but the edition is
-        taken from it, so that no contact comes along. It is in memory, or on the engine of ``frame``.
+        A frame with ``server_id``, ``edition``, ``starts_at`` and ``ends_at`` (null: open). A licence without a start
+        is passed over. Nothing but the edition is taken from it, so that no contact comes along. It is in memory, or on
+        the engine of ``frame``.
     at
         The column of ``frame`` with the time; ``"entered_at"`` for visits, ``"last_changed_at"`` for a snapshot.
 
@@ -99,6 +100,7 @@ def _terms(licenses: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
         edition=nw.col("edition").cast(nw.String),
         _ends_us=nw.col("_ends_us").fill_null(_AFTER_ALL),
     )
+    held = held.filter(~nw.col("_starts_us").is_null())
     moments = nw.concat(
         [
             held.select("server_id", _from_us=nw.lit(_BEFORE_ALL)),

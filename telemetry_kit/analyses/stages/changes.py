@@ -218,10 +218,8 @@ def find_changes(
 def _plain(events: nw.LazyFrame[Any], attributes: Sequence[str]) -> dict[str, nw.Expr]:
     """Return columns as windows can fill them on every engine: categories and texts as text."""
     schema = events.select(*attributes).collect_schema()
-    as_they_are = {nw.Boolean(), nw.Int64(), nw.Float64(), nw.Date()}
-    return {
-        name: nw.col(name)
-        if schema[name] in as_they_are or schema[name].is_temporal()
-        else nw.col(name).cast(nw.String)
-        for name in attributes
-    }
+    return {name: nw.col(name) if _is_filled(schema[name]) else nw.col(name).cast(nw.String) for name in attributes}
+
+
+def _is_filled(kind: nw.dtypes.DType) -> bool:
+    return kind.is_numeric() or kind.is_temporal() or kind == nw.Boolean

@@ -1,5 +1,6 @@
 """Under which licence a server was."""
 
+import duckdb
 import pandas as pd
 import pytest
 
@@ -78,6 +79,25 @@ def test_licences_may_all_be_open_or_not_there_at_all():
     assert list(tk.attach_license(EVENTS, every_open)["edition"].iloc[[0, 3]]) == ["E10", "unlicensed"]
     assert set(tk.attach_license(EVENTS, every_open.iloc[:0].assign(ends_at=None))["edition"]) == {"unlicensed"}
     assert len(tk.attach_license(EVENTS.iloc[:0], every_open)) == 0
+
+
+def test_a_licence_without_a_start_is_passed_over():
+    assert editions(EVENTS, ("a", "E10", None, None), ("a", "E20", 4, 6)) == [
+        "E20", "unlicensed", "unlicensed", "unlicensed", "unlicensed", "unlicensed",
+    ]  # fmt: skip
+    assert editions(EVENTS, ("a", "E10", None, 6)) == ["unlicensed"] * len(EVENTS)
+
+
+@pytest.mark.parametrize("zone", ["UTC", "Etc/UTC", "Europe/Berlin"])
+def test_licences_of_duckdb_may_all_be_open_whatever_the_zone_of_the_session(zone):
+    connection = duckdb.connect()
+    connection.execute(f"SET TimeZone = '{zone}'")
+    rows = connection.sql("SELECT 'a' AS server_id, TIMESTAMPTZ '2020-11-02 00:00:00+00' AS event_timestamp")
+    starts = (
+        "SELECT 'a' AS server_id, 'E10' AS edition, TIMESTAMPTZ '2020-11-01 00:00:00+00' AS starts_at, NULL AS ends_at"
+    )
+    attached = tk.attach_license(rows, connection.sql(starts))
+    assert tk.to_pandas(attached)["edition"].tolist() == ["E10"]
 
 
 def test_days_and_times_without_a_zone_are_in_utc():
