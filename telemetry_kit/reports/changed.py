@@ -50,7 +50,9 @@ def what_changed(log: EventLog[Any], asked: Asked, *, whole: EventLog[Any]) -> t
         bounds = changes.compare_with_previous(asked.since, log.cutoff)
     else:
         bounds = None
-    return (None, why) if bounds is None else (changes.find_changes(log, bounds), _periods_said(log, bounds))
+    if bounds is None:
+        return None, why
+    return changes.find_changes(log, bounds), " ".join(filter(None, [_periods_said(log, bounds), why]))
 
 
 def _periods_said(log: EventLog[Any], bounds: changes.Bounds) -> str:

@@ -322,7 +322,8 @@ def bounds_against(earlier: Earlier, log: EventLog[Any]) -> tuple[Bounds | None,
     Returns
     -------
     tuple of Bounds or None, and str
-        The periods; or None and why the two cannot be held against each other.
+        The periods, and in how many events of the earlier one this source differs, if it does; or None and why the two
+        cannot be held against each other.
     """
     first, n_events = _first_and_number(log, earlier)
     begin = earlier.since if earlier.since is not None else first
@@ -334,7 +335,11 @@ def bounds_against(earlier: Earlier, log: EventLog[Any]) -> tuple[Bounds | None,
     n_earlier = sum(earlier.counts.get(f"n_{kind}", 0) for kind in schemas.EVENT_TYPES)
     if n_events < n_earlier:
         return None, f"of the {n_earlier:,} events of the earlier report, {n_events:,} are in this source"
-    return Bounds((begin, end), (end, log.cutoff + pd.Timedelta(1, "us"))), ""
+    bounds = Bounds((begin, end), (end, log.cutoff + pd.Timedelta(1, "us")))
+    if n_events == n_earlier:
+        return bounds, ""
+    # Some may have arrived late, and all may be of another source.
+    return bounds, f"The earlier report counted {n_earlier:,} events up to then; this source has {n_events:,}."
 
 
 def _first_and_number(log: EventLog[Any], earlier: Earlier) -> tuple[pd.Timestamp | None, int]:

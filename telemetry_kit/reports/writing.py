@@ -21,6 +21,7 @@ from telemetry_kit.eventlog.saved import is_saved, read_mark
 from telemetry_kit.ingest.discovery import KEY, MANIFEST, find_files
 from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files
 from telemetry_kit.reports.changed import what_changed
+from telemetry_kit.reports.changes import read_earlier
 from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, names_of
 from telemetry_kit.reports.manifest import describe, key_of, make_manifest
 from telemetry_kit.reports.pdf import find_browser, print_page
@@ -157,7 +158,7 @@ def write_report(
     paths = _notebook_files(notebooks)
     chapters = _read_chapters(paths)
     place = output.path_of("out", out)
-    key = _key(source, paths, asked)
+    key = _key(source, paths, asked, place)
     earlier = read_manifest(place)
     if key is not None and earlier.get("key") == key and is_whole(place, earlier):
         on_progress(1, 1, "unchanged")
@@ -188,8 +189,12 @@ def write_report(
         }
         manifest = make_manifest(folder, about, account.log.audit)
         _write(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
+        labels = place.with_name(f"{place.absolute().name}{KEY}")
         if account.key is not None:
-            _write(place.with_name(f"{place.absolute().name}{KEY}"), account.key.read_text("utf-8"))
+            _write(labels, account.key.read_text("utf-8"))
+        else:
+            # It tells which server is which of the report that goes.
+            labels.unlink(missing_ok=True)
     if failed:
         raise IncompleteReportError(failed[0])
     if account.cutoff is None:
@@ -199,12 +204,15 @@ def write_report(
     return place
 
 
-def _key(source: Source, notebooks: Sequence[Path], asked: Asked) -> str | None:
+def _key(source: Source, notebooks: Sequence[Path], asked: Asked, place: Path) -> str | None:
     """Return the digest of all that a report depends on; none where a source does not tell whether it has changed."""
+    # A report that takes the place of the earlier one is to stay when it is made again.
+    is_of_another = asked.against is not None and Path(asked.against).resolve() != place.resolve()
+    earlier = {"earlier": read_earlier(asked.against)} if asked.against is not None and is_of_another else {}
     if not is_of_files(source):
         return None
     inputs = describe_files(input_files(source))
-    return key_of(inputs, notebooks, {"names": names_of(source), **vars(asked)})
+    return key_of(inputs, notebooks, {"names": names_of(source), **vars(asked), **earlier})
 
 
 def _notebook_folders(notebooks: Notebooks) -> list[Path]:

@@ -141,6 +141,12 @@ def test_where_the_events_of_the_earlier_report_are_missing_there_are_no_periods
     assert message in why
 
 
+def test_where_this_source_has_other_events_of_the_earlier_period_it_is_said(unchanged, earlier):
+    bounds, told = changes.bounds_against(earlier(counts={"n_incident": 100}), unchanged)
+    n_events = sum(int((getattr(unchanged, kind)["event_timestamp"] < bounds.before[1]).sum()) for kind in KINDS)
+    assert told == f"The earlier report counted 100 events up to then; this source has {n_events:,}."
+
+
 def test_numbers_alone_stand_side_by_side_with_the_reason():
     before = pd.DataFrame({"measure": ["a", "gone"], "unit": ["share", "s"], "value": [0.25, 60.0]})
     now = pd.DataFrame({"measure": ["new", "a"], "unit": ["number", "share"], "value": [3.0, 0.5]})

@@ -221,6 +221,38 @@ def test_a_table_leaves_the_notebook_in_full(report, source):
 
 
 @pytest.mark.slow
+def test_a_report_is_made_anew_where_an_earlier_one_that_it_is_held_against_is_another(source, tmp_path):
+    folder = write_notebook(tmp_path / "n", "00_one", new_markdown_cell("# One"), parameters())
+    earlier, out = tmp_path / "earlier", tmp_path / "parent" / "report"
+    earlier.mkdir()
+    told = {"since": None, "counts": {}, "outputs": []}
+    pages = []
+    times = tk.load_events(source).tasks["event_timestamp"].sort_values()
+    for cutoff in (times.iloc[len(times) // 3], times.iloc[len(times) * 2 // 3]):
+        (earlier / "manifest.json").write_text(json.dumps(told | {"cutoff": cutoff.isoformat()}))
+        write_report(source, out, notebooks=folder, against=earlier)
+        pages.append((out / "index.html").read_text())
+    assert "Before is" in pages[0]
+    assert "Before is" in pages[1]
+    assert pages[0] != pages[1]
+    # A report that took the place of the earlier one stays when it is made once more.
+    for _ in range(2):
+        write_report(source, out, notebooks=folder, against=out)
+        pages.append((out / "index.html").read_text())
+    assert pages[2] == pages[3]
+
+
+@pytest.mark.slow
+def test_which_server_is_which_is_not_left_beside_a_report_that_tells_it(source, tmp_path):
+    folder = write_notebook(tmp_path / "n", "00_one", new_markdown_cell("# One"), parameters())
+    out = tmp_path / "parent" / "report"
+    write_report(source, out, notebooks=folder)
+    assert (tmp_path / "parent" / "report.servers.csv").exists()
+    write_report(source, out, notebooks=folder, with_ids=True)
+    assert not (tmp_path / "parent" / "report.servers.csv").exists()
+
+
+@pytest.mark.slow
 def test_a_failing_notebook_gets_an_error_box_and_the_others_are_made(source, tmp_path):
     failing = new_code_cell("x = 1\nraise ValueError('no\\nway')")
     folder = write_notebook(tmp_path / "n", "00_bad", new_markdown_cell("# Bad\n\nSo far."), parameters(), failing)
