@@ -17,7 +17,7 @@ from telemetry_kit.ingest.formats.csv import read_rows
 from telemetry_kit.ingest.formats.csv_records import begins_table, first_lines, json_dialect
 from telemetry_kit.ingest.formats.json_documents import begins_wrapper, read_documents
 from telemetry_kit.ingest.formats.json_tables import rows_of
-from telemetry_kit.ingest.formats.tables import TableFile
+from telemetry_kit.ingest.formats.tables import ARROW_FILE, ARROW_STREAM, TableFile
 from telemetry_kit.ingest.lines import RAW_LIMIT, Damage, Lines, Segment, count_lines, has_long_line, read_lines
 from telemetry_kit.ingest.opening import copy, open_regular, own_disk, why
 
@@ -169,7 +169,7 @@ def _look(place: Place) -> tuple[Form, bool]:
         head = packed.peek(HEAD)[:HEAD]
         if head.startswith(b"PAR1"):
             return "parquet", False
-        if head.startswith(b"ARROW1"):
+        if head.startswith((ARROW_FILE, ARROW_STREAM)):
             return "arrow", False
         if head[8:12] == b"DUCK":
             return "duckdb", False

@@ -8,6 +8,7 @@ import duckdb
 
 from telemetry_kit.ingest.formats.cells import CELL_LIMIT, PIECE_BYTES
 from telemetry_kit.ingest.formats.parquet import BATCH_ROWS, Unread
+from telemetry_kit.ingest.formats.tables import without_json
 from telemetry_kit.ingest.opening import why
 from telemetry_kit.quoting import quote_identifier, quote_literal
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MEMORY_LIMIT = "256MB"
-_AS_TEXT = ("VARIANT", "UNION", "BIT", "GEOMETRY", "HUGEINT", "UHUGEINT", "BIGNUM", "TIME", "INTERVAL", "UUID", "JSON")
+_AS_TEXT = ("VARIANT", "UNION", "BIT", "GEOMETRY", "HUGEINT", "UHUGEINT", "BIGNUM", "TIME", "INTERVAL", "UUID")
 """Types that Arrow has not, or has in several ways."""
 
 
@@ -145,6 +146,8 @@ def _is_over(error: Exception) -> bool:
 
 def _cell(column: str, kind: str) -> str:
     name = quote_identifier(column)
+    if plain := without_json(column, kind):
+        return plain
     if kind == "VARCHAR":
         return f"CASE WHEN NOT {_is_long(column)} THEN {name} END AS {name}"
     return f"CAST({name} AS VARCHAR) AS {name}" if kind.startswith(_AS_TEXT) else name

@@ -11,8 +11,10 @@ import pandas as pd
 
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
+from telemetry_kit.ingest.formats.tables import without_json
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 
@@ -47,8 +49,17 @@ def _to_arrow(place: str, frame: Any) -> pa.Table:  # noqa: ANN401 - any frame
         raise ParameterError(place, type(frame).__name__, SOURCE_EXPECTED) from None
     if opened.implementation.is_pandas_like():
         return _pandas_to_arrow(opened.to_pandas())
-    table: pa.Table = opened.lazy().collect("pyarrow").to_native()
+    lazy = opened.lazy()
+    if opened.implementation.is_duckdb():
+        lazy = nw.from_native(_without_json(lazy.to_native()))
+    table: pa.Table = lazy.collect("pyarrow").to_native()
     return table
+
+
+def _without_json(relation: duckdb.DuckDBPyRelation) -> duckdb.DuckDBPyRelation:
+    kinds = zip(relation.columns, map(str, relation.types), strict=True)
+    plain = [term for column, kind in kinds if (term := without_json(column, kind))]
+    return relation.project(f"* REPLACE ({', '.join(plain)})") if plain else relation
 
 
 def _pandas_to_arrow(frame: pd.DataFrame) -> pa.Table:

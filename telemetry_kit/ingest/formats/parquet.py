@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from telemetry_kit.ingest.formats.tables import ARROW_STREAM
 from telemetry_kit.ingest.opening import why
 
 if TYPE_CHECKING:
@@ -76,9 +77,15 @@ def _group_batches(
             at += len(batch)
 
 
+def _is_stream(path: Path) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(ARROW_STREAM)) == ARROW_STREAM
+
+
 def arrow_names(path: Path) -> list[str]:
     """Return the names of the columns of an Arrow file."""
-    with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
+    opened = pa.ipc.open_stream if _is_stream(path) else pa.ipc.open_file
+    with pa.memory_map(str(path)) as mapped, opened(mapped) as file:
         names: list[str] = file.schema.names
         return names
 
@@ -86,15 +93,36 @@ def arrow_names(path: Path) -> list[str]:
 def arrow_batches(path: Path) -> Iterator[tuple[int, pa.RecordBatch] | Unread]:
     """Give the rows of an Arrow file batch by batch, each with the number of its first row."""
     first = 0
+    for batch in _stream_batches(path) if _is_stream(path) else _file_batches(path):
+        if isinstance(batch, str):
+            yield Unread(first, 1, batch)
+            first += 1
+            continue
+        for at in range(0, len(batch), BATCH_ROWS[0]):
+            yield first + at, batch.slice(at, BATCH_ROWS[0])
+        first += len(batch)
+
+
+def _file_batches(path: Path) -> Iterator[pa.RecordBatch | str]:
+    """Give the batches of a file, or why one cannot be read."""
     with pa.memory_map(str(path)) as mapped, pa.ipc.open_file(mapped) as file:
         for number in range(file.num_record_batches):
             try:
-                batch = file.get_batch(number)
+                yield file.get_batch(number)
             except _ERRORS as error:
-                yield Unread(first, 1, f"batch {number + 1} of {file.num_record_batches}: {why(error)}")
-                first += 1
-                continue
-            for at in range(0, len(batch), BATCH_ROWS[0]):
-                part = batch.slice(at, BATCH_ROWS[0])
-                yield first + at, part
-            first += len(batch)
+                yield f"batch {number + 1} of {file.num_record_batches}: {why(error)}"
+
+
+def _stream_batches(path: Path) -> Iterator[pa.RecordBatch | str]:
+    """Give the batches of a stream; where one cannot be read, nobody knows where the next begins."""
+    number = 0
+    with pa.memory_map(str(path)) as mapped, pa.ipc.open_stream(mapped) as stream:
+        while True:
+            number += 1
+            try:
+                yield stream.read_next_batch()
+            except StopIteration:
+                return
+            except _ERRORS as error:
+                yield f"batch {number} and what follows: {why(error)}"
+                return

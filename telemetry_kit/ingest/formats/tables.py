@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 
-from telemetry_kit.schemas.names import quote_literal
+from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.spellings import is_properties
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 EXACT_FLOAT_BELOW = 2**24
 BATCH_ROWS = 16_384
 """How many rows of a table a thread of DuckDB takes at a time."""
+ARROW_FILE, ARROW_STREAM = b"ARROW1", b"\xff\xff\xff\xff"
+"""How the two forms of Arrow begin: a file, and the stream that a socket or ``new_stream`` gives."""
 _DELETE = 0x7F
 _NESTED = ("STRUCT", "MAP", "UNION", "JSON", "VARIANT")
 
@@ -121,8 +125,55 @@ def _in_words(cells: pa.ChunkedArray) -> pa.ChunkedArray:
 
     if pa.types.is_float16(cells.type):
         return cells.cast(pa.float32())
-    words = [value if isinstance(value, str | None) else str(value) for value in cells.to_pylist()]
+    words = [_word(value, _opened(value, cells.type)) for value in cells.to_pylist()]
     return pa.chunked_array([pa.array(words, pa.string())])
+
+
+def _word(value: Any, opened: Any) -> str | None:  # noqa: ANN401 - values of any type
+    if isinstance(opened, str | None):
+        return opened
+    # What JSON holds is text already.
+    return json.dumps(opened, ensure_ascii=False, default=str) if isinstance(value, dict | list) else str(value)
+
+
+def _opened(value: Any, kind: pa.DataType) -> Any:  # noqa: ANN401 - a value of any type
+    """Return a value of Arrow in which what is JSON is what it says: the text ``"a"`` is the letter alone."""
+    import pyarrow as pa
+
+    if value is None:
+        return None
+    if isinstance(kind, pa.BaseExtensionType):
+        return _read_json(value) if kind.extension_name == "arrow.json" else value
+    if pa.types.is_struct(kind):
+        return {name: _opened(value[name], kind.field(name).type) for name in value}
+    if pa.types.is_map(kind):
+        return {str(key): _opened(item, kind.item_type) for key, item in value}
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return [_opened(item, kind.value_type) for item in value]
+    return value
+
+
+def _read_json(text: str) -> Any:  # noqa: ANN401 - whatever JSON holds
+    try:
+        # A number stays as it is written.
+        return json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
+    except (ValueError, RecursionError):
+        return text
+
+
+_HAS_JSON = re.compile(r"\bJSON\b")
+
+
+def without_json(column: str, kind: str) -> str | None:
+    """Return SQL for a column of DuckDB without the type JSON, which Arrow takes for text; null where it has none.
+
+    A text in JSON becomes the text that it says, and what holds some becomes JSON as a whole.
+    """
+    name = quote_identifier(column)
+    if kind == "JSON":
+        plain = f"CASE json_type({name}) WHEN 'VARCHAR' THEN {name} ->> '$' WHEN 'NULL' THEN NULL ELSE "
+        return f"{plain}CAST({name} AS VARCHAR) END AS {name}"
+    return f"CAST(to_json({name}) AS VARCHAR) AS {name}" if _HAS_JSON.search(kind) else None
 
 
 def _as_text(

@@ -459,3 +459,59 @@ def test_a_control_character_in_an_id_is_found_in_every_kind_of_table(tmp_path, 
 )
 def test_control_characters_are_told_by_the_bytes_of_plain_text_alone(cells, wanted):
     assert tables.may_hold_control(pa.table([cells], names=["c0"])) is wanted
+
+
+# JSON -----------------------------------------------------------------------------------------------------------------
+
+USERS = ["b" * 26, {"id": "x"}, "", None, 7, "NaN"]
+
+
+@pytest.mark.parametrize("is_flat", [False, True])
+@pytest.mark.parametrize("make", ["parquet", "arrow", "database", "relation"])
+def test_what_is_of_the_type_json_is_what_it_says(tmp_path, make_event, make, is_flat):
+    """As ``read_json`` of DuckDB makes it where some value is an object."""
+    events = [make_event(n, "tasks") for n in range(len(USERS))]
+    for event, user in zip(events, USERS, strict=True):
+        event["properties"]["UserActualID"] = user
+    lines = tmp_path / "lines.jsonl"
+    lines.write_text("".join(json.dumps(event) + "\n" for event in events))
+    cells = "* EXCLUDE (properties), unnest(properties)" if is_flat else "*"
+    relation = duckdb.sql(f"SELECT {cells} FROM read_json('{lines}')")
+    assert any("JSON" in str(kind) for kind in relation.types)
+    source = {"relation": relation}.get(make, tmp_path / f"events.{make}")
+    if make == "database":
+        with duckdb.connect(source) as database:
+            database.execute(f"CREATE TABLE events AS SELECT {cells} FROM read_json('{lines}')")
+    elif make != "relation":
+        relation.write_parquet(str(tmp_path / "events.parquet"))
+        if make == "arrow":
+            pyarrow.feather.write_feather(pyarrow.parquet.read_table(tmp_path / "events.parquet"), source)
+    wanted, found = tk.load_events(lines), tk.load_events(source)
+    assert found.tasks["user_actual_id"].tolist() == wanted.tasks["user_actual_id"].tolist() == ["b" * 26, "7"]
+    assert {n: r.replace('": "', '":"') for n, r in reasons(found).items()} == reasons(wanted)
+
+
+# The stream form of Arrow ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def stream(tmp_path, make_event):
+    """A file of three batches of two events each."""
+    table = pa.table(flat([make_event(n, "tasks") for n in range(6)]).convert_dtypes())
+    path = tmp_path / "events.arrows"
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, table.schema) as writer:
+        writer.write_table(table, max_chunksize=2)
+    return path
+
+
+def test_the_stream_form_of_arrow_is_read_as_its_files_are(stream):
+    log = tk.load_events(stream)
+    assert (len(log.tasks), len(log.quarantine)) == (6, 0)
+
+
+def test_of_a_stream_that_breaks_off_all_before_is_read(stream):
+    data = stream.read_bytes()
+    stream.write_bytes(data[: len(data) - 500])
+    log = tk.load_events(stream)
+    assert len(log.tasks) == 4
+    assert reasons(log)[5].startswith("record: rows 5 to 5 cannot be read: batch 3 and what follows: ")
