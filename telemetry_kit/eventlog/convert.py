@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import itertools
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
 MEMORY_LIMIT = "400MB"
 """What comes on top, Python and the readers of DuckDB, is as much again at most."""
 ROWS_AT_A_TIME = 100_000
+SORTED_AT_A_TIME = 500_000
+"""About how many events are sorted together: what a DuckDB of ``MEMORY_LIMIT`` does without going to disk."""
 _UNSORTED = "rejected.parquet"
 _QUARANTINE = ("source", "record", "event_type", "reason", "raw")
 
@@ -334,18 +337,37 @@ def _sort_quarantine(intake: Intake, rejected: Path, before: Path | None, path: 
 
 def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str, folder: Path) -> None:
     """Write the events of a type in the order of time, and see, a part at a time, that they pass their model."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    path = folder / f"{event_type}.parquet"
-    intake.connection.execute(
-        f"COPY (SELECT {cells} FROM events WHERE {where} ORDER BY event_timestamp, {ARRIVAL}) "
-        f"TO {quote_literal(str(path))} (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROWS_AT_A_TIME})"
-    )
-    with pq.ParquetFile(path) as file:
-        # Row group by row group: what goes on through them in batches holds ever more memory.
-        for group in range(file.num_row_groups):
-            part = engine.arrow_to_pandas(_encoded(file.read_row_group(group), event_type), keep_categories=True)
-            schemas.MODELS[event_type].validate(schemas.with_categories(part, event_type), lazy=True)
+    with contextlib.ExitStack() as stack:
+        writer: Any = None
+        for period in _periods(intake, where):
+            query = f"SELECT {cells} FROM events WHERE {where} AND {period} ORDER BY event_timestamp, {ARRIVAL}"
+            with contextlib.closing(intake.connection.sql(query).to_arrow_reader(ROWS_AT_A_TIME)) as reader:
+                if writer is None:
+                    path = folder / f"{event_type}.parquet"
+                    # Without the schema of Arrow, in which categories are no text.
+                    opened = pq.ParquetWriter(path, reader.schema, compression="zstd", store_schema=False)
+                    writer = stack.enter_context(opened)
+                for batch in reader:
+                    events = pa.Table.from_batches([batch])
+                    part = engine.arrow_to_pandas(_encoded(events, event_type), keep_categories=True)
+                    schemas.MODELS[event_type].validate(schemas.with_categories(part, event_type), lazy=True)
+                    writer.write_table(events)
+
+
+def _periods(intake: Intake, where: str) -> list[str]:
+    """Return SQL for periods of about as many events each as are sorted in memory, in their order."""
+    ((n_events,),) = intake.connection.execute(f"SELECT count(*) FROM events WHERE {where}").fetchall()
+    n_periods = n_events // SORTED_AT_A_TIME + 1
+    if n_periods == 1:
+        return ["true"]
+    shares = ", ".join(str(k / n_periods) for k in range(1, n_periods))
+    query = f"SELECT approx_quantile(epoch_us(event_timestamp), [{shares}]) FROM events WHERE {where}"
+    ((ends,),) = intake.connection.execute(query).fetchall()
+    begun = [f"event_timestamp >= make_timestamptz({end})" for end in sorted(set(ends))]
+    return [f"NOT {begun[0]}", *(f"{a} AND NOT {b}" for a, b in itertools.pairwise(begun)), begun[-1]]
 
 
 def _encoded(events: pa.Table, event_type: schemas.EventType) -> pa.Table:

@@ -3,11 +3,13 @@
 import gzip
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
 import telemetry_kit as tk
 from telemetry_kit import schemas
 from telemetry_kit.errors import ParameterError, SourceError
+from telemetry_kit.eventlog import convert
 
 
 def assert_equal_logs(left, right):
@@ -23,6 +25,21 @@ def test_a_converted_source_loads_as_the_source_itself(recordings, tmp_path, sou
     converted = tk.load_events(tmp_path / "log")
     assert_equal_logs(converted, tk.load_events(source))
     pd.testing.assert_frame_equal(audit, converted.audit)
+
+
+@pytest.mark.parametrize("at_a_time", [1, 7, 400])
+def test_events_that_are_sorted_period_by_period_are_in_order(recordings, tmp_path, monkeypatch, at_a_time):
+    source = recordings / "batch-bodies" / "prev.jsonl.gz"
+    monkeypatch.setattr(convert, "SORTED_AT_A_TIME", at_a_time)
+    tk.convert_events(source, tmp_path / "log")
+    assert_equal_logs(tk.load_events(tmp_path / "log"), tk.load_events(source))
+
+
+def test_categories_are_text_in_the_files(recordings, tmp_path):
+    tk.convert_events(recordings / "batch-bodies" / "prev.jsonl.gz", tmp_path / "log")
+    kinds = pq.read_schema(tmp_path / "log" / "tasks.parquet")
+    assert {str(kinds.field(name).type) for name in ("action", "new_state", "server_id")} == {"string"}
+    assert str(kinds.field("event_timestamp").type) == "timestamp[us, tz=UTC]"
 
 
 def test_rejected_records_are_kept_with_their_place(recordings, tmp_path):
