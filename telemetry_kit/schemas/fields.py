@@ -113,7 +113,7 @@ FIELDS: tuple[Field, ...] = (
     Field("original_timestamp", "time", "What the pipeline calls the original time (often the gateway's), UTC.",
           published="event originalTimestamp", wire="originalTimestamp", nullable_in=EVENT_TYPES, is_property=False),
     Field("utc_offset_s", "integer", "How far the server's clock is ahead of UTC, in seconds, as its JSON tells; null "
-          "where events came as a table or in the published form.",
+          "where events came as a table, with flattened properties, or in the published form.",
           nullable_in=EVENT_TYPES, is_property=False),
     Field("server_version", "category", "Version of the server.", published="serverVersion", wire="ServerVersion"),
     Field("plugin_version", "category", "Version of the plugin.", published="pluginVersion", wire="PluginVersion"),
