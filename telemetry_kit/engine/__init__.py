@@ -1,20 +1,27 @@
 """The only place that talks to DuckDB and Narwhals: frames of any kind in, frames of that kind out."""
 
-from telemetry_kit.engine.checks import check_column, check_count, check_frame, check_log, check_name, check_times
+from telemetry_kit.engine.checks import (
+    check_cluster,
+    check_column,
+    check_count,
+    check_frame,
+    check_log,
+    check_name,
+    check_times,
+    group_columns,
+    names_of,
+)
 from telemetry_kit.engine.frames import (
     ARRIVAL,
     MANY_ROWS,
     RECEIVED,
     arrow_to_pandas,
-    check_cluster,
     collect,
     collect_arrow,
     collect_rows,
     give_back,
-    group_columns,
     in_time,
     is_ordered,
-    names_of,
     open_alike,
     open_frame,
     parts,

@@ -14,7 +14,7 @@ from telemetry_kit.schemas.fields import FIELDS
 from telemetry_kit.schemas.kinds import KINDS, MISTAKEN, advice, kind_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from narwhals.stable.v2.typing import IntoFrame
 
@@ -24,7 +24,6 @@ _NUMBERS = {
     for field in FIELDS
     if field.kind in {"flag", "count", "integer"}
 }
-_TIMES = {"event_timestamp", "original_timestamp", "cutoff", "as_of"}
 
 
 def check_frame(frame: IntoFrame, *, parameter: str) -> Any:  # noqa: ANN401 - eager or lazy
@@ -175,11 +174,6 @@ def _kind_of_values(kind: nw.dtypes.DType) -> str:
     return next((word for word, holds in words.items() if holds), str(kind))
 
 
-def is_time(column: str) -> bool:
-    """Tell whether a column holds times, by its name."""
-    return column in _TIMES or column.endswith("_at")
-
-
 def check_numbers(frame: nw.LazyFrame[Any], columns: Collection[str], *, parameter: str) -> None:
     """See that flags and whole numbers of events are such, and not text, which engines mistake in different ways.
 
@@ -220,3 +214,52 @@ def check_times(frame: nw.LazyFrame[Any], times: Collection[str], *, parameter: 
             held = "text" if kind == nw.String else str(kind)
             wanted = "times: convert it with pandas.to_datetime(..., utc=True), or load the events with tk.load_events"
             raise ParameterError(f"{parameter}[{column!r}]", held, wanted)
+
+
+def group_columns(
+    by: str | Sequence[str] | None, frame: nw.LazyFrame[Any], *, reserved: Iterable[str] = ()
+) -> list[str]:
+    """Return ``by`` as a list of columns that ``frame`` has, none of them twice or a name of the result.
+
+    Raises
+    ------
+    ParameterError
+        Where a name is not a column of the frame, stands twice, or is one of ``reserved``.
+    """
+    names = names_of(by)
+    present = frame.columns
+    for position, name in enumerate(names):
+        if name not in present:
+            raise ParameterError("by", name, present)
+        if name in names[:position]:
+            raise ParameterError("by", name, "each column once")
+        if name in reserved:
+            own = ", ".join(each for each in reserved if not each.startswith("_"))
+            raise ParameterError("by", name, f"a column other than {own}, which the result has itself")
+    return names
+
+
+def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> str:
+    """Return the name of the column of clusters where ``frame`` has it.
+
+    Raises
+    ------
+    ParameterError
+        Where it is no column of the frame.
+    """
+    check_column("cluster", cluster, frame.columns)
+    return cluster
+
+
+def names_of(by: str | Sequence[str] | None, *, parameter: str = "by") -> list[str]:
+    """Return ``by``, or another parameter that names columns, as a list.
+
+    Raises
+    ------
+    ParameterError
+        Where it is no name, and no names.
+    """
+    names: list[Any] = [] if by is None else [by] if isinstance(by, str) or not hasattr(by, "__iter__") else list(by)
+    if not all(isinstance(name, str) for name in names):
+        raise ParameterError(parameter, by, "the name of a column, or a list of names")
+    return names

@@ -18,22 +18,20 @@ import pandas as pd
 
 from telemetry_kit import temporary
 from telemetry_kit.engine.checks import (
-    check_column,
     check_columns,
     check_frame,
     check_keys,
     check_names,
     check_numbers,
     check_times,
-    is_time,
 )
 from telemetry_kit.engine.connections import own_resources, shared_connection, within_memory
-from telemetry_kit.engine.times import as_lazy, duckdb_type, is_spark
+from telemetry_kit.engine.times import as_lazy, duckdb_type, is_spark, is_time, with_relation_times, with_times
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.quoting import quote_identifier, quote_literal
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Generator, Iterable, Iterator
     from pathlib import Path
 
     import pyarrow as pa
@@ -106,14 +104,14 @@ def open_frame(
         if len(kept) < len(opened.columns):
             opened = opened.select(*kept)
         table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
-        table = _with_times(table)
+        table = with_times(table)
         if order:
             table = table.append_column(order, [np.arange(len(table))])
         lazy = as_lazy(shared_connection().from_arrow(table))
     else:
         lazy = opened.lazy()
         if opened.implementation.is_duckdb():
-            lazy = _with_relation_times(lazy)
+            lazy = with_relation_times(lazy)
         if order and is_ordered(frame):
             lazy = as_lazy(lazy.to_native().with_row_index(order))
         elif order:
@@ -139,40 +137,6 @@ def _without_nan(frame: nw.LazyFrame[Any], columns: Collection[str]) -> nw.LazyF
         floats = [name for name in columns if schema[name].is_float()]
     known = (nw.when(~nw.col(name).is_nan()).then(nw.col(name)).alias(name) for name in dict.fromkeys(floats))
     return frame.with_columns(*known) if floats else frame
-
-
-def _with_times(table: pa.Table) -> pa.Table:
-    """Return a table with times in microseconds, also where they are finer, or all missing and so without a type."""
-    import pyarrow as pa
-
-    for place, field in enumerate(table.schema):
-        is_other = pa.types.is_timestamp(field.type) and field.type.unit != "us"
-        if is_other or (pa.types.is_null(field.type) and is_time(field.name)):
-            kind = pa.timestamp("us", tz=field.type.tz if is_other else "UTC")
-            table = table.set_column(place, field.name, table.column(place).cast(kind, safe=False))
-    return table
-
-
-_AS_MICROSECONDS = {
-    # A cast would round what lies below a microsecond.
-    "TIMESTAMPTZ_NS": "make_timestamptz(epoch_ns({0}) // 1000)",
-    "TIMESTAMP_NS": "make_timestamp(epoch_ns({0}) // 1000)",
-    "TIMESTAMP_MS": "CAST({0} AS TIMESTAMP)",
-    "TIMESTAMP_S": "CAST({0} AS TIMESTAMP)",
-}
-
-
-def _with_relation_times(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    """Do the same with a relation of DuckDB, which has functions for microseconds alone."""
-    native = frame.to_native()
-    kinds = dict(zip(native.columns, map(str, native.types), strict=True))
-    made = {name: _AS_MICROSECONDS[kind] for name, kind in kinds.items() if kind in _AS_MICROSECONDS}
-    made |= {name: "CAST({0} AS TIMESTAMPTZ)" for name, kind in kinds.items() if kind == '"NULL"' and is_time(name)}
-    if not made:
-        return frame
-    names = {name: quote_identifier(name) for name in made}
-    terms = ", ".join(f"{term.format(names[name])} AS {names[name]}" for name, term in made.items())
-    return as_lazy(native.project(f"* REPLACE ({terms})"))
 
 
 def is_ordered(frame: IntoFrame) -> bool:
@@ -402,52 +366,3 @@ def arrow_to_pandas(table: pa.Table, *, keep_categories: bool = False) -> pd.Dat
     nullable = {pa.int64(): pd.Int64Dtype(), pa.bool_(): pd.BooleanDtype(), pa.large_string(): text}
     frame: pd.DataFrame = table.to_pandas(types_mapper=nullable.get)
     return frame
-
-
-def group_columns(
-    by: str | Sequence[str] | None, frame: nw.LazyFrame[Any], *, reserved: Iterable[str] = ()
-) -> list[str]:
-    """Return ``by`` as a list of columns that ``frame`` has, none of them twice or a name of the result.
-
-    Raises
-    ------
-    ParameterError
-        Where a name is not a column of the frame, stands twice, or is one of ``reserved``.
-    """
-    names = names_of(by)
-    present = frame.columns
-    for position, name in enumerate(names):
-        if name not in present:
-            raise ParameterError("by", name, present)
-        if name in names[:position]:
-            raise ParameterError("by", name, "each column once")
-        if name in reserved:
-            own = ", ".join(each for each in reserved if not each.startswith("_"))
-            raise ParameterError("by", name, f"a column other than {own}, which the result has itself")
-    return names
-
-
-def check_cluster(cluster: str, frame: nw.LazyFrame[Any]) -> str:
-    """Return the name of the column of clusters where ``frame`` has it.
-
-    Raises
-    ------
-    ParameterError
-        Where it is no column of the frame.
-    """
-    check_column("cluster", cluster, frame.columns)
-    return cluster
-
-
-def names_of(by: str | Sequence[str] | None, *, parameter: str = "by") -> list[str]:
-    """Return ``by``, or another parameter that names columns, as a list.
-
-    Raises
-    ------
-    ParameterError
-        Where it is no name, and no names.
-    """
-    names: list[Any] = [] if by is None else [by] if isinstance(by, str) or not hasattr(by, "__iter__") else list(by)
-    if not all(isinstance(name, str) for name in names):
-        raise ParameterError(parameter, by, "the name of a column, or a list of names")
-    return names

@@ -16,9 +16,11 @@ import numpy as np
 import pandas as pd
 
 from telemetry_kit.errors import ParameterError
+from telemetry_kit.quoting import quote_identifier
 from telemetry_kit.schemas.times import parse_time
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from narwhals.stable.v2.typing import IntoFrame
 
 MICROSECONDS = 1_000_000
@@ -28,12 +30,52 @@ NO_TIME = cast("pd.Timestamp", pd.NaT)
 _MOMENT = "a datetime, or a text such as '2020-12-01' or '2020-12-01T08:00:00Z'"
 _LETTERS = re.compile(r"(?<![a-zA-Z])[dwHS](?![a-zA-Z])")
 """Units of time that pandas takes with a warning, and is to take in the other case alone."""
+_TIMES = {"event_timestamp", "original_timestamp", "cutoff", "as_of"}
 _WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
+
+
+def is_time(column: str) -> bool:
+    """Tell whether a column holds times, by its name."""
+    return column in _TIMES or column.endswith("_at")
 
 
 def is_spark(kind: nw.Implementation) -> bool:
     """Tell whether frames of a kind lie on Spark: in a session of this process, or in one of a server."""
     return kind.is_pyspark() or kind.is_pyspark_connect()
+
+
+def with_times(table: pa.Table) -> pa.Table:
+    """Return a table with times in microseconds, also where they are finer, or all missing and so without a type."""
+    import pyarrow as pa
+
+    for place, field in enumerate(table.schema):
+        is_other = pa.types.is_timestamp(field.type) and field.type.unit != "us"
+        if is_other or (pa.types.is_null(field.type) and is_time(field.name)):
+            kind = pa.timestamp("us", tz=field.type.tz if is_other else "UTC")
+            table = table.set_column(place, field.name, table.column(place).cast(kind, safe=False))
+    return table
+
+
+_AS_MICROSECONDS = {
+    # A cast would round what lies below a microsecond.
+    "TIMESTAMPTZ_NS": "make_timestamptz(epoch_ns({0}) // 1000)",
+    "TIMESTAMP_NS": "make_timestamp(epoch_ns({0}) // 1000)",
+    "TIMESTAMP_MS": "CAST({0} AS TIMESTAMP)",
+    "TIMESTAMP_S": "CAST({0} AS TIMESTAMP)",
+}
+
+
+def with_relation_times(frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """Do as ``with_times`` with a relation of DuckDB, which has functions for microseconds alone."""
+    native = frame.to_native()
+    kinds = dict(zip(native.columns, map(str, native.types), strict=True))
+    made = {name: _AS_MICROSECONDS[kind] for name, kind in kinds.items() if kind in _AS_MICROSECONDS}
+    made |= {name: "CAST({0} AS TIMESTAMPTZ)" for name, kind in kinds.items() if kind == '"NULL"' and is_time(name)}
+    if not made:
+        return frame
+    names = {name: quote_identifier(name) for name in made}
+    terms = ", ".join(f"{term.format(names[name])} AS {names[name]}" for name, term in made.items())
+    return as_lazy(native.project(f"* REPLACE ({terms})"))
 
 
 def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
@@ -45,10 +87,11 @@ def add_epoch_us(frame: nw.LazyFrame[Any], **columns: str) -> nw.LazyFrame[Any]:
         return as_lazy(native.project(", ".join(["*", *terms])))
     if is_spark(kind) or kind.is_sqlframe():
         native, functions = frame.to_native(), _functions(frame)
+        zoneless = _without_zone(frame)
         times = {
             # Spark would take a time without a zone for one in the zone of the session.
             column: functions.concat(native[column].cast("string"), functions.lit("Z")).cast("timestamp")
-            if _is_without_zone(frame, column)
+            if column in zoneless
             else native[column]
             for column in columns.values()
         }
@@ -95,7 +138,7 @@ def add_time_like(frame: nw.LazyFrame[Any], column: str, **columns: str) -> nw.L
         # The zone of the connection has no part in it.
         terms = [f'make_timestamp("{count}") AS "{name}"' for name, count in columns.items()]
         return as_lazy(frame.to_native().project(", ".join(["*", *terms])))
-    if _is_without_zone(frame, column):
+    if column in _without_zone(frame):
         native, functions = frame.to_native(), _functions(frame)
         made_by = (
             "timestamp_ntz'1970-01-01 00:00:00' + make_dt_interval(0, 0, 0, CAST(`{}` AS DECIMAL(20, 0)) * 0.000001)"
@@ -109,9 +152,11 @@ def add_time_like(frame: nw.LazyFrame[Any], column: str, **columns: str) -> nw.L
     return made.with_columns(times.cast(kind))
 
 
-def _is_without_zone(frame: nw.LazyFrame[Any], column: str) -> bool:
-    """Tell whether a column is of Spark, with times without a zone."""
-    return is_spark(frame.implementation) and _type_of(frame, column) == nw.Datetime(time_zone=None)
+def _without_zone(frame: nw.LazyFrame[Any]) -> set[str]:
+    """Return which columns of a frame of Spark hold times without a zone: none of another frame."""
+    if not is_spark(frame.implementation):
+        return set()
+    return {name for name, kind in frame.to_native().dtypes if kind == "timestamp_ntz"}
 
 
 def _type_of(frame: nw.LazyFrame[Any], column: str) -> Any:  # noqa: ANN401 - a type of times
@@ -209,8 +254,8 @@ def filter_times(
 ) -> nw.LazyFrame[Any]:
     """Leave out what is before ``since`` and after ``cutoff`` as a time column has it, as ``moments`` reads the two."""
     first, last = moments(since, cutoff)
-    if (first is not None or last is not None) and _is_without_zone(frame, column):
-        ends = (0 if first is None else epoch_us(first), 2**62 if last is None else epoch_us(last))
+    if (first is not None or last is not None) and column in _without_zone(frame):
+        ends = (-(2**62) if first is None else epoch_us(first), 2**62 if last is None else epoch_us(last))
         return add_epoch_us(frame, _at_us=column).filter(nw.col("_at_us").is_between(*ends)).drop("_at_us")
     if first is not None:
         frame = frame.filter(nw.col(column) >= time_like(first, frame, column))

@@ -192,7 +192,7 @@ def write_report(
         labels = place.with_name(f"{place.absolute().name}{KEY}")
         if account.key is not None:
             _write(labels, account.key.read_text("utf-8"))
-        else:
+        elif earlier:
             # It tells which server is which of the report that goes.
             labels.unlink(missing_ok=True)
     if failed:

@@ -293,3 +293,13 @@ def test_flags_and_numbers_that_are_text_are_told(way, column, wanted, on_pandas
     table = as_arrow(on_pandas["incident"].assign(**{column: on_pandas["incident"][column].astype("str")}))
     with pytest.raises(ParameterError, match=rf"incidents\['{column}'\]: got 'text', expected {wanted}: "):
         tk.to_pandas(tk.stage_visits(FROM_ARROW[way](table), cutoff=on_pandas["cutoff"]))
+
+
+def test_names_that_differ_in_case_alone_are_added_where_the_engine_tells_them_apart(on_pandas):
+    incidents = on_pandas["incident"]
+    plans = pd.DataFrame({"server_id": incidents["server_id"].unique(), "Public": "yes"})
+    with pytest.raises(ParameterError, match="table: got 'a table with Public'"):
+        tk.attach_groups(incidents, plans)
+    attached = tk.attach_groups(pl.from_pandas(incidents), pl.from_pandas(plans))
+    assert attached["Public"].unique().to_list() == ["yes"]
+    assert attached["public"].to_list() == pl.from_pandas(incidents)["public"].to_list()

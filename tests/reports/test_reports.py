@@ -245,11 +245,14 @@ def test_a_report_is_made_anew_where_an_earlier_one_that_it_is_held_against_is_a
 @pytest.mark.slow
 def test_which_server_is_which_is_not_left_beside_a_report_that_tells_it(source, tmp_path):
     folder = write_notebook(tmp_path / "n", "00_one", new_markdown_cell("# One"), parameters())
-    out = tmp_path / "parent" / "report"
-    write_report(source, out, notebooks=folder)
-    assert (tmp_path / "parent" / "report.servers.csv").exists()
+    out, labels = tmp_path / "report", tmp_path / "report.servers.csv"
+    labels.write_text("of somebody else")
     write_report(source, out, notebooks=folder, with_ids=True)
-    assert not (tmp_path / "parent" / "report.servers.csv").exists()
+    assert labels.read_text() == "of somebody else"
+    write_report(source, out, notebooks=folder)
+    assert labels.read_text().startswith('"label","server_id"')
+    write_report(source, out, notebooks=folder, with_ids=True)
+    assert not labels.exists()
 
 
 @pytest.mark.slow

@@ -82,9 +82,9 @@ def attach_groups(
     present = [name for name in rows.columns if name != "_row"]
     given = engine.collect(engine.open_frame(table, [on, *named], parameter="table"))
     added = _columns(given, on, named if columns is not None else None)
-    folded = {str(name).lower() for name in present}
     # Engines of SQL do not tell names apart that differ in case alone.
-    if taken := [name for name in added if str(name).lower() in folded]:
+    fold = str if rows.implementation.is_polars() else str.lower
+    if taken := [name for name in added if fold(name) in {fold(str(each)) for each in present}]:
         raise ParameterError("table", f"a table with {', '.join(taken)}", "other columns than those that frame has")
     known = given[given[on].notna()]
     if (repeated := known[on].duplicated()).any():
