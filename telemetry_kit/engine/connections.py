@@ -107,7 +107,10 @@ def within_memory(limit: str | duckdb.DuckDBPyRelation) -> Iterator[None]:
 
     try:
         yield
-    except duckdb.OutOfMemoryException:
+    except (duckdb.OutOfMemoryException, OSError) as error:
+        # Where a result is read batch by batch, Arrow says so.
+        if isinstance(error, OSError) and not str(error).startswith("Out of Memory Error"):
+            raise
         if not isinstance(limit, str):
             told = cast("duckdb.DuckDBPyRelation", limit.query("_", "SELECT current_setting('memory_limit')"))
             ((limit,),) = told.fetchall()

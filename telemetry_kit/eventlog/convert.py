@@ -41,11 +41,16 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-MEMORY_LIMIT = "400MB"
-"""What comes on top, Python and the readers of DuckDB, is as much again at most."""
+MEMORY_LIMIT = "250MB"
+"""What comes on top, Python and the readers of DuckDB, is twice as much."""
 ROWS_AT_A_TIME = 100_000
+REJECTED_AT_A_TIME = 1_000
 SORTED_AT_A_TIME = 500_000
 """About how many events are sorted together: what a DuckDB of ``MEMORY_LIMIT`` does without going to disk."""
+SORTED_BYTES = 32 * 1024 * 1024
+"""About how much text of rejected records is."""
+OF_A_SOURCE = 2**40
+"""More records than a source can have: their numbers follow those of the source before."""
 _UNSORTED = "rejected.parquet"
 _QUARANTINE = ("source", "record", "event_type", "reason", "raw")
 
@@ -281,21 +286,23 @@ class _Quarantine:
         import pyarrow.parquet as pq
 
         self.rows: list[dict[str, Any]] = []
-        types = {"source": pa.int32(), "record": pa.int64()}
-        self.schema = pa.schema([(column, types.get(column, pa.string())) for column in _QUARANTINE])
+        types = {"source": pa.int32(), "record": pa.int64(), "place": pa.int64()}
+        self.schema = pa.schema([(column, types.get(column, pa.string())) for column in (*_QUARANTINE, "place")])
         self.writer = pq.ParquetWriter(path, self.schema, compression="zstd")
 
     def append(self, row: dict[str, Any]) -> None:
         self.rows.append(row)
-        if len(self.rows) >= ROWS_AT_A_TIME // 100:
+        if len(self.rows) >= REJECTED_AT_A_TIME:
             self.flush()
 
     def flush(self) -> None:
         import pyarrow as pa
 
-        # A text that is not quite UTF-16 either (a lone surrogate) has no place in an Arrow column.
-        rows = [row | {"raw": row["raw"].encode("utf-8", "replace").decode()} for row in self.rows]
-        self.writer.write_table(pa.Table.from_pylist(rows, self.schema))
+        for row in self.rows:
+            row["place"] = row["source"] * OF_A_SOURCE + row["record"]
+            # A text that is not quite UTF-16 either (a lone surrogate) has no place in an Arrow column.
+            row["raw"] = row["raw"].encode("utf-8", "replace").decode()
+        self.writer.write_table(pa.Table.from_pylist(self.rows, self.schema))
         self.rows.clear()
 
 
@@ -312,27 +319,29 @@ def _quarantine(folder: Path) -> Iterator[_Quarantine]:
 def _sort_quarantine(intake: Intake, rejected: Path, before: Path | None, path: Path) -> None:
     """Write the rejected records, those of before first, in the order of their sources, whose numbers become names."""
     import pyarrow as pa
+    import pyarrow.parquet as pq
 
+    connection = intake.connection
     names = pa.table({"number": pa.array(range(len(intake.names)), pa.int32()), "name": pa.array(intake.names)})
-    intake.connection.register("names", names)
-    earlier = (
-        ""
-        if before is None
-        else "SELECT -1, source, file_row_number, record, event_type, reason, raw, file_row_number "
-        f"FROM read_parquet({quote_literal(str(before))}, file_row_number=true) UNION ALL"
-    )
-    intake.connection.execute(f"""
-        COPY (
-            WITH rejected(number, source, place, record, event_type, reason, raw, nth) AS (
-                {earlier}
-                SELECT names.number, name, record, record, event_type, reason, raw, file_row_number
-                FROM read_parquet({quote_literal(str(rejected))}, file_row_number=true) AS later
-                JOIN names ON names.number = later.source
-            )
-            SELECT source, record, event_type, reason, raw FROM rejected ORDER BY number, place, nth
-        ) TO {quote_literal(str(path))} (FORMAT parquet, COMPRESSION zstd)
-    """)
-    intake.connection.unregister("names")
+    connection.register("names", names)
+    file = f"read_parquet({quote_literal(str(rejected))}, file_row_number=true)"
+    ((n_bytes,),) = connection.execute(f"SELECT COALESCE(sum(strlen(raw)), 0) FROM {file}").fetchall()
+    cells = "record, event_type, reason, raw"
+    queries = [
+        f"SELECT name AS source, {cells} FROM {file} AS rejected JOIN names ON number = rejected.source WHERE {part} "
+        "ORDER BY place, file_row_number"
+        for part in _parts(connection, file, "place", n_bytes // SORTED_BYTES + 1, "place >= {}")
+    ]
+    if before is not None:
+        queries.insert(0, f"SELECT source, {cells} FROM read_parquet({quote_literal(str(before))})")
+    types = {"record": pa.int64()}
+    schema = pa.schema([(column, types.get(column, pa.string())) for column in _QUARANTINE])
+    with pq.ParquetWriter(path, schema, compression="zstd", store_schema=False) as writer:
+        for query in queries:
+            with contextlib.closing(connection.sql(query).to_arrow_reader(REJECTED_AT_A_TIME)) as reader:
+                for batch in reader:
+                    writer.write_batch(batch)
+    connection.unregister("names")
 
 
 def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str, folder: Path) -> None:
@@ -360,13 +369,18 @@ def _write(intake: Intake, event_type: schemas.EventType, cells: str, where: str
 def _periods(intake: Intake, where: str) -> list[str]:
     """Return SQL for periods of about as many events each as are sorted in memory, in their order."""
     ((n_events,),) = intake.connection.execute(f"SELECT count(*) FROM events WHERE {where}").fetchall()
-    n_periods = n_events // SORTED_AT_A_TIME + 1
-    if n_periods == 1:
+    begins = "event_timestamp >= make_timestamptz({})"
+    rows = f"events WHERE {where}"
+    return _parts(intake.connection, rows, "epoch_us(event_timestamp)", n_events // SORTED_AT_A_TIME + 1, begins)
+
+
+def _parts(connection: duckdb.DuckDBPyConnection, rows: str, value: str, n_parts: int, begins: str) -> list[str]:
+    """Return SQL for about so many parts of rows in the order of a value; ``begins`` tells what begins with one."""
+    if n_parts == 1:
         return ["true"]
-    shares = ", ".join(str(k / n_periods) for k in range(1, n_periods))
-    query = f"SELECT approx_quantile(epoch_us(event_timestamp), [{shares}]) FROM events WHERE {where}"
-    ((ends,),) = intake.connection.execute(query).fetchall()
-    begun = [f"event_timestamp >= make_timestamptz({end})" for end in sorted(set(ends))]
+    shares = ", ".join(str(k / n_parts) for k in range(1, n_parts))
+    ((ends,),) = connection.execute(f"SELECT approx_quantile({value}, [{shares}]::FLOAT[]) FROM {rows}").fetchall()
+    begun = [begins.format(end) for end in sorted(set(ends))]
     return [f"NOT {begun[0]}", *(f"{a} AND NOT {b}" for a, b in itertools.pairwise(begun)), begun[-1]]
 
 

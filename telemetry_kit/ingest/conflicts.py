@@ -10,7 +10,7 @@ from telemetry_kit.ingest.records import elements
 from telemetry_kit.ingest.rows import row_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     import duckdb
 
@@ -30,13 +30,16 @@ class Found(NamedTuple):
 
 
 class Finder:
-    """Takes what an ``Intake`` took, once more, and remembers nothing but the text of the rows that are wanted.
+    """Takes what an ``Intake`` took, once more, and remembers nothing but the rows that are wanted.
 
     A row of ``events`` is found by its source, record and place in a body; one that was read at once with the rest of
-    its lines, by the number of that file of lines and its place there.
+    its lines, by the number of that file of lines and its place there. Of each row in ``rows`` is told whether its text
+    is wanted as well.
     """
 
-    def __init__(self, intake: Intake, rows: Iterable[int]) -> None:
+    def __init__(self, intake: Intake, rows: Mapping[int, bool]) -> None:
+        import pyarrow as pa
+
         self.connection: duckdb.DuckDBPyConnection = intake.connection
         self.names = intake.names[: intake.n_stored]
         self.beside: list[str] = []
@@ -44,18 +47,20 @@ class Finder:
         self.changed: list[str] = []
         self.found: dict[int, Found] = {}
         self.n_files = 0
+        self._has_text = rows
         self._lines: dict[int, dict[int, int]] = {}
-        self._records: dict[tuple[int, int], dict[int, int]] = {}
+        self._records: dict[int, dict[int, dict[int, int]]] = {}
         firsts = [first for first, _ in intake.read_at_once]
-        numbers = ", ".join(map(str, rows))
+        self.connection.register("wanted", pa.table({"row": pa.array(rows, pa.int64())}))
         for row, source, record, position in self.connection.execute(
-            f"SELECT rowid, source, record, position FROM events WHERE rowid IN ({numbers})"
+            "SELECT row, source, record, position FROM wanted JOIN events ON events.rowid = row ORDER BY 2, 3"
         ).fetchall():
             if record is not None:
-                self._records.setdefault((source, record), {})[position] = row
+                self._records.setdefault(source, {}).setdefault(record, {})[position] = row
             else:
                 first, file = intake.read_at_once[bisect.bisect_right(firsts, row) - 1]
                 self._lines.setdefault(file, {})[row - first] = row
+        self.connection.unregister("wanted")
 
     def add_source(self, source_name: str) -> int:
         """Give the next source its number."""
@@ -69,39 +74,48 @@ class Finder:
         """Find what is wanted in a file of JSON lines."""
         self.n_files += 1
         rows = self._lines.get(self.n_files, {})
-        sources = {segment.source for segment in lines.segments}
-        is_all = any(source in sources for source, _ in self._records)
+        is_all = any(segment.source in self._records for segment in lines.segments)
         if not (rows or is_all):
             return
         for number, source, record, line in fetch_lines(lines, None if is_all else list(rows)):
             if number in rows:
-                self.found[rows[number]] = Found(source, record, line.strip(b"\r\n"))
+                self._take(rows[number], source, record, line.strip(b"\r\n"))
             self._take_record(source, record, line)
 
     def _take_record(self, source: int, record: int, text: bytes) -> None:
-        wanted = self._records.get((source, record), {})
+        wanted = self._records.get(source, {}).get(record, {})
         parts = elements(text) if len(wanted) > 1 or any(wanted) else []
         for position, row in wanted.items():
-            raw = parts[position] if position < len(parts) else text.strip(b"\r\n")
-            self.found.setdefault(row, Found(source, record, raw))
+            if row not in self.found:
+                raw = parts[position] if position < len(parts) else text.strip(b"\r\n")
+                self._take(row, source, record, raw)
+
+    def _take(self, row: int, source: int, record: int, raw: bytes) -> None:
+        self.found[row] = Found(source, record, raw if self._has_text[row] else b"")
 
     def take_rows(self, rows: Rows) -> None:
         """Find what is wanted among the rows of a delimited file."""
-        for record in rows.records.tolist():
-            if (rows.source, record) in self._records:
+        records = self._records.get(rows.source, {})
+        for record in rows.records.tolist() if records else ():
+            if record in records:
                 self._take_record(rows.source, record, rows.raw[record])
 
     def take_relation(self, source: int, table: Table) -> None:
         """Find what is wanted among the rows of a table."""
-        records = [record for of, record in self._records if of == source and record > table.first]
+        import pyarrow as pa
+
+        records = list(self._records.get(source, ()))
+        records = records[bisect.bisect_right(records, table.first) :]
         if not records:
             return
-        numbers = ", ".join(str(record - table.first - 1) for record in records)
+        numbers = pa.array(records, pa.int64())
+        self.connection.register("wanted", pa.table({"record": numbers}))
         row = "CAST(json AS VARCHAR)" if table.is_json else row_json(table.columns)
-        for number, text in self.connection.execute(
-            f"SELECT number, {row} FROM ({table.query}) AS given WHERE number IN ({numbers})"
+        for record, text in self.connection.execute(
+            f"SELECT record, {row} FROM ({table.query}) AS given JOIN wanted ON number + {table.first} + 1 = record"
         ).fetchall():
-            self._take_record(source, table.first + number + 1, text.encode())
+            self._take_record(source, record, text.encode())
+        self.connection.unregister("wanted")
 
 
 def reason_of(event_id: str, record: int, source_name: str, difference: str) -> str:
@@ -109,17 +123,26 @@ def reason_of(event_id: str, record: int, source_name: str, difference: str) -> 
     return f'event_id: "{event_id}" is the id of record {record} of {source_name}, which differs: {difference}'
 
 
-def reject_conflicts(intake: Intake, conflicts: list[Conflict], finder: Finder) -> None:
+def reject_conflicts(intake: Intake, some: list[Conflict], finder: Finder) -> None:
     """Put events that have the id of another one into the quarantine."""
-    for conflict in conflicts:
-        mine, first = (finder.found.get(row) for row in (conflict.row, conflict.first))
-        known = first or _place(intake, conflict.first)
-        reason = reason_of(conflict.event_id, known.record, intake.names[known.source], conflict.difference)
-        own = mine or _place(intake, conflict.row)
+    missing = [row for conflict in some for row in (conflict.row, conflict.first) if row not in finder.found]
+    places = _places(intake, missing)
+    for conflict in some:
+        first = finder.found.get(conflict.first) or places[conflict.first]
+        own = finder.found.get(conflict.row) or places[conflict.row]
+        reason = reason_of(conflict.event_id, first.record, intake.names[first.source], conflict.difference)
         intake.reject(own.source, own.record, conflict.event_type, reason, own.raw)
 
 
-def _place(intake: Intake, row: int) -> Found:
-    """Return the place of an event whose text could not be found again."""
-    ((source, record),) = intake.connection.execute(f"SELECT source, record FROM events WHERE rowid = {row}").fetchall()
-    return Found(source or 0, record or 0, b"")
+def _places(intake: Intake, rows: list[int]) -> dict[int, Found]:
+    """Return the places of events whose text could not be found again."""
+    if not rows:
+        return {}
+    import pyarrow as pa
+
+    intake.connection.register("missing", pa.table({"row": pa.array(rows, pa.int64())}))
+    told = intake.connection.execute(
+        "SELECT row, source, record FROM missing JOIN events ON events.rowid = row"
+    ).fetchall()
+    intake.connection.unregister("missing")
+    return {row: Found(source or 0, record or 0, b"") for row, source, record in told}

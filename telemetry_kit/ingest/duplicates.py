@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from telemetry_kit.ingest.events_table import count_rows
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.rules import DUPLICATE, REJECTED, VALID, content_columns, shown
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import duckdb
 
 IDS_AT_A_TIME = 2_000_000
+REPEATED_AT_A_TIME = 500_000
+CONFLICTS_AT_A_TIME = 100_000
+"""How many are looked at together, so that the memory this takes stays bounded."""
 ARRIVAL = "COALESCE(place, events.rowid), position, events.rowid"
 """The order in which events arrived: a line that was looked at once more keeps its place."""
 
@@ -25,54 +31,75 @@ class Conflict(NamedTuple):
     difference: str
 
 
-def mark_duplicates(connection: duckdb.DuckDBPyConnection) -> list[Conflict]:
-    """Mark every valid event whose id an earlier one has, and return those that are rejected for it.
+def mark_duplicates(connection: duckdb.DuckDBPyConnection) -> None:
+    """Mark every valid event whose id an earlier one has: as a duplicate, or as rejected where it is another event.
 
     The first arrival is kept. A later one is a duplicate where nothing that both tell differs, and rejected where
-    something does.
+    something does; ``conflicts`` tells these.
     """
     # Few ids repeat: a window over those rows alone costs little, one over all rows half as much as the reading.
-    # They are looked for among some of the ids at a time, so that the memory this takes stays bounded.
     connection.execute("CREATE OR REPLACE TEMP TABLE repeated (event_id VARCHAR)")
-    ((n_rows,),) = connection.execute("SELECT count(*) FROM events").fetchall()
-    n_parts = n_rows // IDS_AT_A_TIME + 1
-    for part in range(n_parts):
-        some = f"AND hash(event_id) % {n_parts} = {part}" if n_parts > 1 else ""
+    connection.execute("CREATE OR REPLACE TEMP TABLE arrived_again (row BIGINT, first BIGINT, is_other BOOLEAN)")
+    n_rows = count_rows(connection)
+    for some in _parts(n_rows, IDS_AT_A_TIME):
         connection.execute(
-            f"INSERT INTO repeated SELECT event_id FROM events WHERE status = {VALID} {some} "
+            f"INSERT INTO repeated SELECT event_id FROM events WHERE status = {VALID} AND {some} "
             "GROUP BY event_id HAVING count(*) > 1"
         )
     ((n_repeated,),) = connection.execute("SELECT count(*) FROM repeated").fetchall()
     if not n_repeated:
-        return []
-    columns = list(map(quote_identifier, content_columns()))
+        return
+    columns = _columns()
     differs = " OR ".join(f"(later.{column} <> earlier.{column})" for column in columns)
-    connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE arrived_again AS
-        WITH ranked AS (
-            SELECT events.rowid AS row, event_id, {", ".join(columns)},
-                row_number() OVER (PARTITION BY event_id ORDER BY {ARRIVAL}) AS nth
-            FROM events SEMI JOIN repeated USING (event_id) WHERE status = {VALID}
-        ),
-        earlier AS (SELECT * FROM ranked WHERE nth = 1)
-        SELECT later.row, earlier.row AS first, COALESCE({differs}, false) AS is_other
-        FROM ranked AS later JOIN earlier USING (event_id) WHERE later.nth > 1
+    for some in _parts(n_repeated, REPEATED_AT_A_TIME):
+        connection.execute(f"""
+            INSERT INTO arrived_again
+            WITH ranked AS (
+                SELECT events.rowid AS row, event_id, {", ".join(columns)},
+                    row_number() OVER (PARTITION BY event_id ORDER BY {ARRIVAL}) AS nth
+                FROM events SEMI JOIN (SELECT * FROM repeated WHERE {some}) AS looked_at USING (event_id)
+                WHERE status = {VALID}
+            ),
+            earlier AS (SELECT * FROM ranked WHERE nth = 1)
+            SELECT later.row, earlier.row, COALESCE({differs}, false)
+            FROM ranked AS later JOIN earlier USING (event_id) WHERE later.nth > 1
+        """)
+    for first in range(0, n_rows, IDS_AT_A_TIME):
+        connection.execute(f"""
+            UPDATE events SET status = CASE WHEN is_other THEN {REJECTED} ELSE {DUPLICATE} END
+            FROM (SELECT * FROM arrived_again WHERE row >= {first} AND row < {first + IDS_AT_A_TIME}) AS again
+            WHERE events.rowid = again.row
+        """)
+
+
+def conflicts(connection: duckdb.DuckDBPyConnection) -> Iterator[list[Conflict]]:
+    """Give the events that ``mark_duplicates`` rejected, in order, some at a time."""
+    connection.execute("""
+        CREATE OR REPLACE TEMP TABLE in_conflict AS
+        SELECT row, first, row_number() OVER (ORDER BY row) - 1 AS nth FROM arrived_again WHERE is_other
     """)
-    connection.execute(f"""
-        UPDATE events SET status = CASE WHEN is_other THEN {REJECTED} ELSE {DUPLICATE} END
-        FROM arrived_again WHERE events.rowid = arrived_again.row
-    """)
-    ((any_other,),) = connection.execute("SELECT bool_or(is_other) FROM arrived_again").fetchall()
-    if not any_other:
-        return []
+    ((n,),) = connection.execute("SELECT count(*) FROM in_conflict").fetchall()
     # What differs is told for these few alone.
-    found = connection.execute(f"""
-        SELECT later.rowid, earlier.rowid, later.event_id, later.event_type, {_difference(columns)}
-        FROM arrived_again
-        JOIN events AS later ON later.rowid = arrived_again.row JOIN events AS earlier ON earlier.rowid = first
-        WHERE is_other ORDER BY 1
-    """).fetchall()
-    return [Conflict(*row) for row in found]
+    difference = _difference(_columns())
+    for begin in range(0, n, CONFLICTS_AT_A_TIME):
+        some = f"nth >= {begin} AND nth < {begin + CONFLICTS_AT_A_TIME}"
+        found = connection.execute(f"""
+            SELECT later.rowid, earlier.rowid, later.event_id, later.event_type, {difference}
+            FROM (SELECT * FROM in_conflict WHERE {some}) AS looked_at
+            JOIN events AS later ON later.rowid = row JOIN events AS earlier ON earlier.rowid = first
+            ORDER BY 1
+        """).fetchall()
+        yield [Conflict(*row) for row in found]
+
+
+def _parts(n: int, n_at_a_time: int) -> list[str]:
+    """Return SQL for parts of the ids, so that of ``n`` about so many are in each."""
+    n_parts = n // n_at_a_time + 1
+    return [f"hash(event_id) % {n_parts} = {part}" for part in range(n_parts)] if n_parts > 1 else ["true"]
+
+
+def _columns() -> list[str]:
+    return list(map(quote_identifier, content_columns()))
 
 
 def _difference(columns: list[str]) -> str:

@@ -8,7 +8,7 @@ from telemetry_kit.errors import ParameterError
 from telemetry_kit.ingest.conflicts import Finder, reject_conflicts
 from telemetry_kit.ingest.detection import read_files
 from telemetry_kit.ingest.discovery import SOURCE_EXPECTED
-from telemetry_kit.ingest.duplicates import mark_duplicates
+from telemetry_kit.ingest.duplicates import conflicts, mark_duplicates
 from telemetry_kit.ingest.envelopes import any_holds_event, may_be_around_events
 from telemetry_kit.ingest.formats.csv import Rows
 from telemetry_kit.ingest.formats.database import database, is_url
@@ -61,11 +61,12 @@ def settle(intake: Intake, take_again: Callable[[Finder], None]) -> None:
 
     The text of such an event is found by going through the source once more.
     """
-    conflicts = mark_duplicates(intake.connection)
-    if conflicts:
-        finder = Finder(intake, {row for conflict in conflicts for row in (conflict.row, conflict.first)})
+    mark_duplicates(intake.connection)
+    for some in conflicts(intake.connection):
+        rows = {conflict.first: False for conflict in some} | {conflict.row: True for conflict in some}
+        finder = Finder(intake, rows)
         take_again(finder)
-        reject_conflicts(intake, conflicts, finder)
+        reject_conflicts(intake, some, finder)
 
 
 def take_files(intake: Intake | Finder, files: list[tuple[str, Path]], folder: Path) -> None:

@@ -15,6 +15,7 @@ from telemetry_kit.schemas.rules import VALID
 if TYPE_CHECKING:
     import duckdb
 
+TIED_AT_A_TIME = 500_000
 _INCIDENT = "server_id, incident_id"
 _EVENTS = f"status = {VALID} AND event_type = 'incident'"
 
@@ -31,12 +32,25 @@ def order_ties(connection: duckdb.DuckDBPyConnection) -> None:
     ((n_tied,),) = connection.execute("SELECT count(*) FROM tied").fetchall()
     if not n_tied:
         return
+    connection.execute("CREATE OR REPLACE TEMP TABLE moved (row BIGINT, slot BIGINT, position INTEGER)")
+    n_parts = n_tied // TIED_AT_A_TIME + 1
+    for part in range(n_parts):
+        # Some of the incidents at a time, so that the memory this takes stays bounded.
+        _move(connection, f"hash({_INCIDENT}) % {n_parts} = {part}" if n_parts > 1 else "true")
+    connection.execute(
+        "UPDATE events SET place = moved.slot, position = moved.position FROM moved WHERE events.rowid = moved.row"
+    )
+
+
+def _move(connection: duckdb.DuckDBPyConnection, some: str) -> None:
+    """Add to ``moved`` the tied events of some incidents that change their place."""
     connection.execute(f"""
-        CREATE OR REPLACE TEMP TABLE moved AS
-        WITH concerned AS (
+        INSERT INTO moved
+        WITH looked_at AS (SELECT * FROM tied WHERE {some}),
+        concerned AS (
             SELECT events.rowid AS row, COALESCE(place, events.rowid) AS slot, position, {_INCIDENT}, event_timestamp,
                 action, is_active, row_number() OVER (ORDER BY {ARRIVAL}) AS arrival
-            FROM events SEMI JOIN tied USING ({_INCIDENT}) WHERE {_EVENTS}
+            FROM events SEMI JOIN looked_at USING ({_INCIDENT}) WHERE {_EVENTS}
         ),
         walked AS (
             SELECT *, lag(is_active) OVER in_time AS was_active,
@@ -54,7 +68,7 @@ def order_ties(connection: duckdb.DuckDBPyConnection) -> None:
                          WHEN action = 'restart' THEN was_active OR NOT is_active
                          ELSE was_active <> is_active END) OVER moment AS is_contradicted,
                 row_number() OVER (PARTITION BY {_INCIDENT}, event_timestamp, action ORDER BY arrival) AS nth
-            FROM walked SEMI JOIN tied USING ({_INCIDENT}, event_timestamp)
+            FROM walked SEMI JOIN looked_at USING ({_INCIDENT}, event_timestamp)
             WINDOW moment AS (PARTITION BY {_INCIDENT}, event_timestamp)
         ),
         ordered AS (
@@ -77,6 +91,3 @@ def order_ties(connection: duckdb.DuckDBPyConnection) -> None:
                 = (theirs.server_id, theirs.incident_id, theirs.event_timestamp, theirs.seat)
         WHERE mine.row <> theirs.row
     """)
-    connection.execute(
-        "UPDATE events SET place = moved.slot, position = moved.position FROM moved WHERE events.rowid = moved.row"
-    )

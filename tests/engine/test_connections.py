@@ -1,15 +1,16 @@
 """What a connection, and what is made of its results, take of the machine."""
 
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
 
+import duckdb
 import pyarrow as pa
 import pytest
 
 import telemetry_kit as tk
 from telemetry_kit.analyses.stages import occupancy
 from telemetry_kit.engine import connections, ordering
-from telemetry_kit.errors import SourceError
+from telemetry_kit.errors import ParameterError, SourceError
 
 
 @pytest.fixture
@@ -60,3 +61,16 @@ def test_what_was_interrupted_leaves_its_connection_to_the_next(analysis, inside
     # A notebook keeps the frames of the last error as well.
     assert told.traceback
     assert tk.n_distinct(log.tasks) == 5811
+
+
+def test_a_result_that_is_read_in_batches_says_as_well_that_memory_ran_out():
+    connection = duckdb.connect(config={"memory_limit": "20MB", "temp_directory": ""})
+    numbers = "SELECT uuid() AS id, random() AS x FROM range(2_000_000) ORDER BY x"
+    with (
+        pytest.raises(ParameterError, match="memory_limit: got '20MB', expected more"),
+        connections.within_memory("20MB"),
+        closing(connection.sql(numbers).to_arrow_reader(1000)) as reader,
+    ):
+        reader.read_all()
+    with pytest.raises(OSError, match="No space"), connections.within_memory("20MB"):
+        raise OSError("No space left on device")

@@ -1,6 +1,7 @@
 """Converting writes what loading gives, and leaves nothing half done."""
 
 import gzip
+import json
 
 import pandas as pd
 import pyarrow.parquet as pq
@@ -51,6 +52,23 @@ def test_rejected_records_are_kept_with_their_place(recordings, tmp_path):
     quarantine = tk.load_events(tmp_path / "log").quarantine
     assert quarantine["record"].tolist() == [6, 7]
     assert quarantine["raw"].tolist() == [lines[5][:80], "[]"]
+
+
+@pytest.mark.parametrize("n_bytes", [1, 200, 5_000])
+def test_rejected_records_that_are_sorted_part_by_part_are_in_order(make_event, tmp_path, monkeypatch, n_bytes):
+    # What has the id of another event is rejected behind everything else, and belongs between the others.
+    for name in ("a", "b", "c"):
+        lines = [json.dumps(make_event(n % 20, IncidentID=f"i{n}")) + "!" * (n % 3 == 0) for n in range(60)]
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(lines))
+    monkeypatch.setattr(convert, "SORTED_BYTES", n_bytes)
+    monkeypatch.setattr(convert, "REJECTED_AT_A_TIME", 7)
+    source = [tmp_path / "c.jsonl", tmp_path / "a.jsonl"]
+    tk.convert_events(source, tmp_path / "log", append=True)
+    stored = tk.load_events(tmp_path / "log")
+    assert len(stored.quarantine) > 80
+    assert_equal_logs(stored, tk.load_events(source))
+    tk.convert_events([*source, tmp_path / "b.jsonl"], tmp_path / "log", append=True)
+    assert_equal_logs(tk.load_events(tmp_path / "log"), tk.load_events([*source, tmp_path / "b.jsonl"]))
 
 
 def test_the_cutoff_leaves_later_events_out_and_counts_them(recordings, tmp_path):

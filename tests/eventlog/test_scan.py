@@ -240,8 +240,8 @@ def test_analyses_have_two_gigabytes_of_memory_unless_something_else_is_asked_of
 def test_where_a_machine_has_little_memory_the_limit_stays_as_it_is(monkeypatch):
     connect = connections.connect
 
-    def on_a_small_machine():
-        connection = connect()
+    def on_a_small_machine(path=None):
+        connection = connect(path)
         connection.execute("SET memory_limit = '500MB'")
         return connection
 

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit.ingest import duplicates
 
 
 def write(path, *events):
@@ -76,3 +77,26 @@ def test_without_an_id_an_equal_record_is_a_duplicate_and_no_other(make_event, t
     events = [make_event(n) | {"messageId": word} for n in (0, 1, 0)]
     write(tmp_path / "a.jsonl", *events)
     assert account(tk.load_events(tmp_path)) == {"read": 3, "valid": 2, "duplicate": 1, "rejected": 0, "other": 0}
+
+
+def test_how_many_are_looked_at_together_changes_nothing(make_event, tmp_path, monkeypatch):
+    others = [make_event(n % 4, "incident", TeamID=f"t{n}") for n in range(12)]
+    write(tmp_path / "a.jsonl", *others, *(make_event(n % 5 + 10) for n in range(15)))
+    write(tmp_path / "b.jsonl.gz", make_event(10, IncidentID="other"), *others[::-1])
+    (tmp_path / "c.json").write_text(json.dumps({"batch": [make_event(11, IncidentID="other"), *others[:3]]}))
+    flat = {"event": "tasks", "timestamp": "2020-11-02T10:00:00Z", "server_version": "5", "plugin_version": "1.1.0"}
+    rows = [flat | {"id": f"m{n % 3}", "user_id": "s", "incident_id": f"i{n}", "user_actual_id": "u"} for n in range(9)]
+    pd.DataFrame(rows).to_csv(tmp_path / "d.csv", index=False)
+    pd.DataFrame(rows[::-1]).to_parquet(tmp_path / "e.parquet")
+    whole = tk.load_events(tmp_path)
+    monkeypatch.setattr(duplicates, "IDS_AT_A_TIME", 3)
+    monkeypatch.setattr(duplicates, "REPEATED_AT_A_TIME", 2)
+    monkeypatch.setattr(duplicates, "CONFLICTS_AT_A_TIME", 4)
+    in_parts = tk.load_events(tmp_path)
+    pd.testing.assert_frame_equal(in_parts.audit, whole.audit)
+    pd.testing.assert_frame_equal(in_parts.quarantine, whole.quarantine)
+    assert whole.audit["n_rejected"].to_list() == [8, 9, 1, 6, 6]
+    assert whole.audit["n_duplicate"].to_list() == [10, 4, 3, 0, 3]
+    assert whole.quarantine["raw"].str.len().min() > 0
+    for event_type in ("incident", "tasks"):
+        pd.testing.assert_frame_equal(getattr(in_parts, event_type), getattr(whole, event_type))

@@ -2,9 +2,11 @@
 
 import json
 
+import pandas as pd
 import pytest
 
 import telemetry_kit as tk
+from telemetry_kit.ingest import ties
 
 
 @pytest.fixture
@@ -50,3 +52,19 @@ def order(make_event, tmp_path):
 )
 def test_ties_are_ordered_by_what_the_events_say(order, events, expected):
     assert order(*events) == expected
+
+
+def test_how_many_are_looked_at_together_changes_nothing(make_event, tmp_path, monkeypatch):
+    steps = [("restart", True), ("end", False), ("change_stage", True), ("create", True)]
+    given = [
+        make_event(4 * n + k, "incident", Action=action, IsActive=is_open, IncidentID=f"{n:026d}")
+        | {"timestamp": "2020-11-02T10:00:00Z"}
+        for n in range(6)
+        for k, (action, is_open) in enumerate(steps)
+    ]
+    (tmp_path / "events.jsonl").write_text("\n".join(map(json.dumps, given)))
+    whole = tk.load_events(tmp_path).incident
+    monkeypatch.setattr(ties, "TIED_AT_A_TIME", 2)
+    pd.testing.assert_frame_equal(tk.load_events(tmp_path).incident, whole)
+    for _, events in whole.groupby("incident_id", observed=True):
+        assert events["action"].to_list() == ["create", "change_stage", "end", "restart"]

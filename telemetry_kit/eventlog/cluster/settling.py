@@ -12,7 +12,7 @@ import pyarrow as pa  # Spark looks at the hints of what it is to apply
 
 from telemetry_kit import schemas
 from telemetry_kit.engine import connections
-from telemetry_kit.ingest.duplicates import mark_duplicates
+from telemetry_kit.ingest.duplicates import conflicts, mark_duplicates
 from telemetry_kit.ingest.events_table import create_events
 from telemetry_kit.ingest.ties import order_ties
 from telemetry_kit.schemas.names import quote_identifier
@@ -96,13 +96,14 @@ def _events_of(table: pa.Table) -> Iterator[duckdb.DuckDBPyConnection]:
 
 def _settle_ids(table: pa.Table) -> pa.Table:
     with _events_of(table) as connection:
-        conflicts = {conflict.row: conflict for conflict in mark_duplicates(connection)}
+        mark_duplicates(connection)
+        others = {conflict.row: conflict for some in conflicts(connection) for conflict in some}
         rows = connection.execute(
             "SELECT rowid, record, status, event_id, event_type, server_id, is_late FROM events "
             f"WHERE status <> {VALID} ORDER BY rowid"
         ).fetchall()
-        places = dict(connection.execute("SELECT rowid, record FROM events").fetchall()) if conflicts else {}
-    found = [conflicts.get(row[0]) for row in rows]
+        places = dict(connection.execute("SELECT rowid, record FROM events").fetchall()) if others else {}
+    found = [others.get(row[0]) for row in rows]
     return pa.table(
         {
             "arrival": pa.array([row[1] for row in rows], pa.int64()),

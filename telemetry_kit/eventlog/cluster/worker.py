@@ -65,7 +65,7 @@ def find_texts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
                     f"SELECT rowid FROM events WHERE status = {VALID} ORDER BY {ARRIVAL}"
                 ).fetchall()
                 rows = {ids[row][0]: row for row in part["rows"]}
-                finder = Finder(intake, rows)
+                finder = Finder(intake, dict.fromkeys(rows, True))
                 take_part(finder, part, folder)
                 found = [(rows[rowid], found.record, kept(found.raw)[0]) for rowid, found in finder.found.items()]
                 columns = [list(column) for column in zip(*found, strict=True)] or [[], [], []]
