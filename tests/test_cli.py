@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 
@@ -251,3 +252,25 @@ def test_a_reader_that_stops_early_is_no_error():
         process.stdout.close()
         assert process.stderr.read() == b""
     assert process.returncode == 0
+
+
+@pytest.mark.parametrize("closed", ["stdin", "stdout", "stderr"])
+def test_a_stream_that_is_closed_is_no_fault(simulated, closed):
+    number = ("stdin", "stdout", "stderr").index(closed)
+    code = f"import os, sys; os.close({number}); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    command = [sys.executable, "-c", code, "-m", "telemetry_kit", "validate", str(simulated)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ended.returncode == 0
+    assert "Traceback" not in ended.stderr
+    assert ("records rejected" in ended.stdout) is (closed != "stdout")
+
+
+def test_a_name_that_the_output_has_no_letters_for_is_written_with_escapes(simulated, tmp_path):
+    named = tmp_path / "\u00e9\u4e2d.jsonl"
+    named.write_bytes(simulated.read_bytes())
+    command = [sys.executable, "-m", "telemetry_kit", "validate", str(named)]
+    ended = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"PYTHONIOENCODING": "ascii"}
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert "\\xe9\\u4e2d.jsonl" in ended.stdout

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import narwhals.stable.v2 as nw
 import numpy as np
 
+from telemetry_kit.engine.own_names import is_own_name
 from telemetry_kit.engine.times import duckdb_type
 from telemetry_kit.errors import MissingColumnError, ParameterError
-from telemetry_kit.schemas.fields import FIELDS
 from telemetry_kit.schemas.kinds import KINDS, MISTAKEN, advice, kind_of
 
 if TYPE_CHECKING:
@@ -19,11 +19,6 @@ if TYPE_CHECKING:
     from narwhals.stable.v2.typing import IntoFrame
 
 _FRAME = "a frame (pandas, Polars, PyArrow, DuckDB, PySpark or another that Narwhals knows)"
-_NUMBERS = {
-    field.column: "flags" if field.kind == "flag" else "whole numbers"
-    for field in FIELDS
-    if field.kind in {"flag", "count", "integer"}
-}
 
 
 def check_frame(frame: IntoFrame, *, parameter: str) -> Any:  # noqa: ANN401 - eager or lazy
@@ -136,6 +131,19 @@ def check_names(kept: Sequence[str], asked: Collection[str], *, parameter: str) 
         )
 
 
+def check_own_names(names: Iterable[str], *, parameter: str) -> None:
+    """See that no column would be taken for one that an analysis computes on the way.
+
+    Raises
+    ------
+    ParameterError
+        Where one has such a name.
+    """
+    if taken := [name for name in names if is_own_name(name)]:
+        expected = "another name: the analyses compute a column of this one on the way"
+        raise ParameterError(parameter, f"the column {taken[0]}", expected)
+
+
 def check_keys(
     second: nw.LazyFrame[Any], like: nw.LazyFrame[Any], on: Collection[str], *, parameter: str
 ) -> dict[str, Any]:
@@ -172,27 +180,6 @@ def _kind_of_values(kind: nw.dtypes.DType) -> str:
         return "text"
     words = {"numbers": kind.is_numeric(), "flags": kind == nw.Boolean, "times": kind.is_temporal()}
     return next((word for word, holds in words.items() if holds), str(kind))
-
-
-def check_numbers(frame: nw.LazyFrame[Any], columns: Collection[str], *, parameter: str) -> None:
-    """See that flags and whole numbers of events are such, and not text, which engines mistake in different ways.
-
-    Raises
-    ------
-    ParameterError
-        Where one of ``columns`` holds text.
-    """
-    wanted = {name: _NUMBERS[name] for name in columns if name in _NUMBERS}
-    if not wanted:
-        return
-    if frame.implementation.is_duckdb():
-        texts = [name for name in wanted if duckdb_type(frame, name) == "VARCHAR"]
-    else:
-        schema = frame.collect_schema()
-        texts = [name for name in wanted if schema[name] == nw.String]
-    if texts:
-        held = f"{parameter}[{texts[0]!r}]"
-        raise ParameterError(held, "text", f"{wanted[texts[0]]}: load the events with tk.load_events, or convert it")
 
 
 def check_times(frame: nw.LazyFrame[Any], times: Collection[str], *, parameter: str) -> None:

@@ -22,10 +22,11 @@ from telemetry_kit.engine.checks import (
     check_frame,
     check_keys,
     check_names,
-    check_numbers,
+    check_own_names,
     check_times,
 )
 from telemetry_kit.engine.connections import own_resources, shared_connection, within_memory
+from telemetry_kit.engine.numbers import check_numbers, with_numbers, with_relation_numbers
 from telemetry_kit.engine.times import as_lazy, duckdb_type, is_spark, is_time, with_relation_times, with_times
 from telemetry_kit.errors import ParameterError
 from telemetry_kit.quoting import quote_identifier, quote_literal
@@ -100,18 +101,21 @@ def open_frame(
         kept = [name for name in kept if name in wanted]
     if not opened.implementation.is_polars():
         check_names(kept, [name for name in (*columns, *(also or ())) if name in kept], parameter=parameter)
-    if opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow():
+    is_held = opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow()
+    # Without ``columns``, nothing is asked of the frame; it may be one of an analysis on its way.
+    check_own_names((kept if is_held or order else opened.columns) if columns else (), parameter=parameter)
+    if is_held:
         if len(kept) < len(opened.columns):
             opened = opened.select(*kept)
         table = to_arrow(opened.to_pandas()) if opened.implementation.is_pandas_like() else opened.to_native()
-        table = with_times(table)
+        table = with_numbers(with_times(table), columns, parameter=parameter)
         if order:
             table = table.append_column(order, [np.arange(len(table))])
         lazy = as_lazy(shared_connection().from_arrow(table))
     else:
         lazy = opened.lazy()
         if opened.implementation.is_duckdb():
-            lazy = with_relation_times(lazy)
+            lazy = with_relation_numbers(with_relation_times(lazy), columns)
         if order and is_ordered(frame):
             lazy = as_lazy(lazy.to_native().with_row_index(order))
         elif order:

@@ -30,7 +30,7 @@ NO_TIME = cast("pd.Timestamp", pd.NaT)
 _MOMENT = "a datetime, or a text such as '2020-12-01' or '2020-12-01T08:00:00Z'"
 _LETTERS = re.compile(r"(?<![a-zA-Z])[dwHS](?![a-zA-Z])")
 """Units of time that pandas takes with a warning, and is to take in the other case alone."""
-_TIMES = {"event_timestamp", "original_timestamp", "cutoff", "as_of"}
+_TIMES = {"event_timestamp", "original_timestamp", "observed_until", "cutoff", "as_of"}
 _WHOLE_SECONDS = ("sqlframe.postgres", "sqlframe.snowflake")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
 import os
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, overload
 
 from telemetry_kit import engine, output
 from telemetry_kit.engine import connections
-from telemetry_kit.errors import ParameterError
+from telemetry_kit.errors import ParameterError, ResourceError
 from telemetry_kit.eventlog.convert import MEMORY_LIMIT, fill_store
 from telemetry_kit.eventlog.saved import UNREADABLE, is_saved, read_mark, read_table
 from telemetry_kit.eventlog.store import open_store
@@ -19,6 +20,7 @@ from telemetry_kit.ingest.inputs import are_unchanged, input_files, is_of_files,
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Iterator
 
     import duckdb
     import pandas as pd
@@ -136,10 +138,22 @@ def scan_events(
     else:
         folder = _cached(source) if store is None else Path(store)
         if not _is_current(folder, source):
-            fill_store(source, folder, memory_limit or MEMORY_LIMIT, remembers=store is not None)
+            with contextlib.nullcontext() if store is not None else _in_cache(folder):
+                fill_store(source, folder, memory_limit or MEMORY_LIMIT, remembers=store is not None)
     log = open_store(connection, folder, first, until)
     warn_of(log, is_stored=is_saved(source))
     return log
+
+
+@contextlib.contextmanager
+def _in_cache(folder: Path) -> Iterator[None]:
+    """Say where a store lies that nobody asked for, where it cannot be written."""
+    try:
+        yield
+    except ResourceError as error:
+        if not str(error).startswith("directory: "):
+            raise
+        raise ResourceError(f"{error}; it lies in {str(folder.parent)!r}, and store= names another place") from None
 
 
 def _on_spark(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from telemetry_kit.analyses.periods import list_periods
+from telemetry_kit.errors import ParameterError
 from telemetry_kit.reports import changes, wording
 from telemetry_kit.reports.reading import table_to_html
 
@@ -24,6 +25,25 @@ _WRITERS: dict[str, Callable[[float], str]] = {
     changes.SECONDS: wording.duration,
     changes.NUMBER: wording.number,
 }
+
+
+def check_compare(compare: str | None, since: object, against: object) -> None:
+    """See that a report can be held against the period before, where that is asked.
+
+    Raises
+    ------
+    ParameterError
+        Where it is to be compared with something else, begins nowhere, or is held against another report.
+    """
+    if compare is None:
+        return
+    if compare != "previous":
+        raise ParameterError("compare", compare, "'previous'")
+    if since is None:
+        expected = "a point in time: compare='previous' holds what follows it against as much before"
+        raise ParameterError("since", since, expected)
+    if against is not None:
+        raise ParameterError("against", against, "None with compare='previous': it is one or the other")
 
 
 def what_changed(log: EventLog[Any], asked: Asked, *, whole: EventLog[Any]) -> tuple[pd.DataFrame | None, str]:

@@ -136,6 +136,7 @@ def execute_notebook(
                     raise ReportError(name, f"the kernel did not start ({error})") from None
                 except BaseException:
                     # An interrupt, or a signal that ends the command.
+                    atexit.unregister(client._cleanup_kernel)  # noqa: SLF001
                     while not execution.done():
                         _kill_kernel(manager)
                         time.sleep(0.1)

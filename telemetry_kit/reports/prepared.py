@@ -142,6 +142,12 @@ def warn_of_absent(servers: Sequence[str], log: EventLog[Any]) -> None:
         warnings.warn(f"--exclude-servers: not in this recording: {named}", stacklevel=5)
 
 
+def is_key(path: Path) -> bool:
+    """Tell whether a file tells which server each label of a report stands for."""
+    head = ",".join(f'"{column}"' for column in KEY_COLUMNS).encode()
+    return path.is_file() and path.read_bytes()[: len(head)] == head
+
+
 def write_labelled(log: EventLog[Any], key: Path) -> None:
     """Write which server each label stands for, and beside it the events and their findings under these labels.
 

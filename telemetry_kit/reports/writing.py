@@ -11,22 +11,23 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from telemetry_kit import engine, output, temporary
+from telemetry_kit import engine, output, schemas, temporary
 from telemetry_kit.analyses.periods import list_periods
 from telemetry_kit.engine.connections import ANALYSIS_MEMORY
-from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ParameterError, ReportError
+from telemetry_kit.errors import IncompleteReportError, MissingExtraError, ReportError
 from telemetry_kit.eventlog import bundled
 from telemetry_kit.eventlog.convert import convert_events
 from telemetry_kit.eventlog.saved import is_saved, read_mark
 from telemetry_kit.ingest.discovery import KEY, MANIFEST, find_files
 from telemetry_kit.ingest.inputs import describe_files, input_files, is_of_files
-from telemetry_kit.reports.changed import what_changed
+from telemetry_kit.reports.changed import check_compare, what_changed
 from telemetry_kit.reports.changes import read_earlier
 from telemetry_kit.reports.cover import MIN_SERVERS, Account, Asked, cover_of, names_of
 from telemetry_kit.reports.manifest import describe, key_of, make_manifest
 from telemetry_kit.reports.pdf import find_browser, print_page
 from telemetry_kit.reports.placing import is_whole, read_manifest, taking_place
 from telemetry_kit.reports.prepared import (
+    is_key,
     open_prepared,
     read_server_list,
     warn_of_absent,
@@ -146,8 +147,7 @@ def write_report(
     check_format(tables)
     if with_pdf:
         find_browser()
-    if compare is not None and (compare != "previous" or since is None or against is not None):
-        raise ParameterError("compare", compare, "'previous', with since and without against")
+    check_compare(compare, since, against)
     engine.check_count("min_servers", min_servers, "a whole number of servers, 1 or more")
     excluded = () if exclude_servers is None else tuple(read_server_list(exclude_servers))
     earlier_report = None if against is None else str(against)
@@ -160,9 +160,13 @@ def write_report(
     place = output.path_of("out", out)
     key = _key(source, paths, asked, place)
     earlier = read_manifest(place)
-    if key is not None and earlier.get("key") == key and is_whole(place, earlier):
+    labels = place.with_name(f"{place.absolute().name}{KEY}")
+    has_key = is_key(labels)
+    if key is not None and earlier.get("key") == key and is_whole(place, earlier) and (with_ids or has_key):
         on_progress(1, 1, "unchanged")
         return place
+    if not (with_ids or has_key) and os.path.lexists(labels):
+        raise ReportError(str(labels), "is there, and tells no servers apart: give the report another name, or move it")
     with taking_place(place) as folder, temporary.scratch() as scratch:
         total = 1 + sum(chapter.n_cells for chapter in chapters)
         on_progress(0, total, "loading")
@@ -181,6 +185,8 @@ def write_report(
         changed = _changes(source, scratch, asked)
         _write_pages(folder, executed, account, names_of(source), asked, changed=changed)
         failed = [chapter.error for chapter in executed if chapter.error]
+        if not _has_events(account.log):
+            failed.append(_nothing_told(names_of(source), account.cutoff))
         about = {
             **({} if failed or key is None else {"key": key}),
             "since": account.since,
@@ -189,19 +195,24 @@ def write_report(
         }
         manifest = make_manifest(folder, about, account.log.audit)
         _write(folder / MANIFEST, json.dumps(manifest, indent=2) + "\n")
-        labels = place.with_name(f"{place.absolute().name}{KEY}")
         if account.key is not None:
             _write(labels, account.key.read_text("utf-8"))
-        elif earlier:
+        elif earlier and has_key:
             # It tells which server is which of the report that goes.
             labels.unlink(missing_ok=True)
     if failed:
         raise IncompleteReportError(failed[0])
-    if account.cutoff is None:
-        raise IncompleteReportError(
-            f"{', '.join(names_of(source))}: no event was read, so there is nothing to report on"
-        )
     return place
+
+
+def _has_events(log: EventLog[Any]) -> bool:
+    events = (engine.open_frame(getattr(log, kind), ["server_id"], parameter=kind) for kind in schemas.EVENT_TYPES)
+    return any(len(engine.collect(frame.select("server_id").head(1))) for frame in events)
+
+
+def _nothing_told(names: Sequence[str], cutoff: object) -> str:
+    told = "no event was read" if cutoff is None else "no event is of this period and of these servers"
+    return f"{', '.join(names)}: {told}, so there is nothing to report on"
 
 
 def _key(source: Source, notebooks: Sequence[Path], asked: Asked, place: Path) -> str | None:

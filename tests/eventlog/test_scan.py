@@ -13,7 +13,7 @@ import pytest
 import telemetry_kit as tk
 from telemetry_kit import engine, schemas
 from telemetry_kit.engine import connections
-from telemetry_kit.errors import ParameterError, SourceError
+from telemetry_kit.errors import ParameterError, ResourceError, SourceError
 
 
 @pytest.fixture(scope="module")
@@ -208,6 +208,13 @@ def test_a_damaged_store_is_one_clear_line(source, tmp_path, damage):
     with pytest.raises(SourceError, match="source: the saved log in 'store' cannot be read: ") as caught:
         tk.scan_events(tmp_path / "store")
     assert "\n" not in str(caught.value)
+
+
+def test_a_cache_that_cannot_be_written_is_told_with_its_place(source, tmp_path, monkeypatch):
+    (tmp_path / "cache").write_text("a file")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    with pytest.raises(ResourceError, match=r"cannot be written.*it lies in '.*cache/telemetry-kit', and store= names"):
+        tk.scan_events(source)
 
 
 def test_an_amount_of_memory_has_to_be_one(source):

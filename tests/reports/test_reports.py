@@ -249,10 +249,30 @@ def test_which_server_is_which_is_not_left_beside_a_report_that_tells_it(source,
     labels.write_text("of somebody else")
     write_report(source, out, notebooks=folder, with_ids=True)
     assert labels.read_text() == "of somebody else"
-    write_report(source, out, notebooks=folder)
-    assert labels.read_text().startswith('"label","server_id"')
+    with pytest.raises(ReportError, match=r"report\.servers\.csv: is there, and tells no servers apart"):
+        write_report(source, out, notebooks=folder)
+    assert labels.read_text() == "of somebody else"
+    labels.unlink()
+    for _ in range(2):
+        # The second time only it is missing.
+        write_report(source, out, notebooks=folder)
+        assert labels.read_text().startswith('"label","server_id"')
+        labels.unlink()
+    labels.write_text('"label","server_id"\n')
     write_report(source, out, notebooks=folder, with_ids=True)
     assert not labels.exists()
+
+
+@pytest.mark.slow
+def test_a_report_of_no_event_is_no_success_the_second_time_either(source, tmp_path):
+    folder = write_notebook(tmp_path / "n", "00_none", new_markdown_cell("# None"), parameters())
+    log = tk.load_events(source)
+    servers = pd.concat([log.incident, log.tasks, log.playbook])["server_id"].unique()
+    (tmp_path / "all.txt").write_text("\n".join(servers))
+    for more in ({"cutoff": "2019-01-01"}, {"exclude_servers": str(tmp_path / "all.txt")}):
+        for _ in range(2):
+            with pytest.raises(IncompleteReportError, match="no event is of this period and of these servers"):
+                write_report(source, tmp_path / "out", notebooks=folder, **more)
 
 
 @pytest.mark.slow

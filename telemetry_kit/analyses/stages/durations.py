@@ -139,7 +139,9 @@ def incident_durations(
     is_under_way = nw.col("_state") == OPEN
     is_end = is_under_way & ~nw.col("_next_state").is_null()
     is_restart = (nw.col("action").cast(nw.String) == "restart").fill_null(value=False)
-    had_ended = nw.col("_is_first") & (~is_under_way | is_restart) & nw.col("_created_us").is_null()
+    # Of an incident that is closed when it is first seen, nobody knows when it ended, even where that event stands for
+    # its create.
+    had_ended = nw.col("_is_first") & (~is_under_way | (is_restart & nw.col("_created_us").is_null()))
     until_us = nw.col("_until_us")
 
     def flag(condition: nw.Expr) -> nw.Expr:

@@ -148,7 +148,9 @@ def stage_funnel(
     keys = dict.fromkeys([*groups, "server_id", cluster, *alike, "_visited"])
     counts = engine.collect(incidents.group_by(*keys).agg(_n=nw.len()))
     if (counts["_n_stages"] > N_BITS).any():
-        far = told.filter(nw.col("_came_to") >= N_BITS, nw.col("_status") == ELIGIBLE)
+        known = told.with_columns(_n_stages=nw.col("_n_stages").max().over(*incident))
+        is_far = (nw.col("_came_to") >= N_BITS) & (nw.col("_came_to") < nw.col("_n_stages"))
+        far = known.filter(is_far, nw.col("_status") == ELIGIBLE)
         each = far.group_by(*incident, "_came_to").agg(_n=nw.len())
         by_stage = engine.collect(each.group_by(*groups, "_came_to").agg(_n_far=nw.len()))
         counts = pd.concat([counts, by_stage], ignore_index=True)
@@ -195,9 +197,9 @@ def _funnel(counts: pd.DataFrame, ever: _Shares, steps_on: _Shares, *, is_timed:
     def per_cluster(chosen: np.ndarray) -> np.ndarray:
         return np.bincount(clusters[chosen], n[chosen], minlength=n_labels)
 
-    def n_visited(stage: int) -> int:
+    def n_visited(stage: int, is_eligible: np.ndarray) -> int:
         if stage < N_BITS:
-            return int(n[(status == ELIGIBLE) & (visited >> stage & 1 == 1)].sum())
+            return int(n[is_eligible & (visited >> stage & 1 == 1)].sum())
         return int(counts.loc[counts["_n"].isna() & (counts["_came_to"] == stage), "_n_far"].sum())
 
     for stage in range(min(STAGES_LISTED, int(n_stages[status != EXCLUDED].max(initial=0)))):
@@ -211,7 +213,7 @@ def _funnel(counts: pd.DataFrame, ever: _Shares, steps_on: _Shares, *, is_timed:
             "stage": stage,
             "n_eligible": totals.sum(),
             "n_reached": reached.sum(),
-            "n_visited": n_visited(stage),
+            "n_visited": n_visited(stage, is_eligible),
             "n_open": 0 if is_timed else n[is_eligible & ~is_reached & (is_open == 1)].sum(),
             "n_servers": np.unique(servers[is_eligible]).size,
             "n_before": before.sum() if stage else None,

@@ -74,6 +74,16 @@ def test_whoever_had_ended_before_the_recording_has_no_first_end(incident_log, f
     assert pd.isna(row["first_end_s"])
 
 
+def test_whoever_is_closed_in_the_event_that_stands_for_the_create_has_no_first_end(incident_log):
+    events = incident_log("a1 0 ? x0/3", "a2 0 ? 0/3", "a2 20 ? x0/3")
+    events["action"] = None
+    durations = tk.incident_durations(events, cutoff=minute(60))
+    assert durations["from_start"].all()
+    assert durations["n_ends"].to_list() == [0, 1]
+    assert durations["first_end_s"].isna().to_list() == [True, False]
+    assert tk.incident_survival(durations)["time_s"].to_list() == [1200]
+
+
 def test_an_unknown_start_leaves_all_durations_unknown(incident_log):
     events = incident_log("a1 10 change_commander 0/3", "a1 20 end x0/3", "b1 10 change_commander 0/3")
     events["created_at"] = [pd.NaT, pd.NaT, minute(12)]

@@ -235,3 +235,11 @@ def test_the_column_of_a_group_may_have_any_name(oct2020):
     visits = tk.stage_visits(oct2020.incident, cutoff=oct2020.cutoff)
     plain, renamed = tk.stage_funnel(visits, by="public"), visits.rename(columns={"public": 'pub"lic'})
     pd.testing.assert_frame_equal(tk.stage_funnel(renamed, by='pub"lic').rename(columns={'pub"lic': "public"}), plain)
+
+
+@pytest.mark.parametrize("beyond", [1, 70])
+def test_a_visit_beyond_the_stages_of_an_incident_is_none_of_an_eligible_one(incident_log, beyond):
+    events = incident_log("a1 0 create 0/1", f"a1 10 change_stage {beyond}/1", f"b1 0 create 0/{beyond + 2}")
+    funnel = tk.stage_funnel(tk.stage_visits(events, cutoff=minute(60))).set_index("stage")
+    assert funnel.loc[beyond, ["n_eligible", "n_reached", "n_visited"]].to_list() == [1, 0, 0]
+    assert (funnel["n_visited"] <= funnel["n_reached"]).all()
