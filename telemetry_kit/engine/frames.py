@@ -103,7 +103,8 @@ def open_frame(
         check_names(kept, [name for name in (*columns, *(also or ())) if name in kept], parameter=parameter)
     is_held = opened.implementation.is_pandas_like() or opened.implementation.is_pyarrow()
     # Without ``columns``, nothing is asked of the frame; it may be one of an analysis on its way.
-    check_own_names((kept if is_held or order else opened.columns) if columns else (), parameter=parameter)
+    handed = (kept if is_held or order else opened.columns) if columns else ()
+    check_own_names((name for name in handed if name not in columns), parameter=parameter)
     if is_held:
         if len(kept) < len(opened.columns):
             opened = opened.select(*kept)

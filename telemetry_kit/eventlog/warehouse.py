@@ -274,6 +274,7 @@ def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
     """Give everything that makes an event invalid, each with the words for it, as ``rules.faults_of`` does in SQL."""
     for field in schemas.fields_of(kind):
         value, expected = nw.col(field.column), VALUE_KINDS[field.kind].expected
+        where_missing = VALUE_KINDS[field.kind].expected_where_missing
         if field.column == "new_state":
             states = ", ".join(f'"{state}"' for state in schemas.STATE_SPELLINGS)
             yield nw.col("_is_state_change") & value.is_null(), _got("new_state", "_raw_state", f"one of {states}")
@@ -295,13 +296,13 @@ def _faults(kind: EventType) -> Iterator[tuple[nw.Expr, nw.Expr]]:
             )
             yield us > nw.col("_loaded_us") + times.TOLERANCE_US, nw.lit(f"{field.column}: lies in the future")
         if kind not in field.nullable_in:
-            yield value.is_null(), nw.lit(f"{field.column}: missing, expected {expected}")
+            yield value.is_null(), nw.lit(f"{field.column}: missing, expected {where_missing}")
         elif field.until_version is not None:
             is_due = nw.col("current_status").is_null() & nw.col("plugin_version").str.contains(_up_to(field))
             words = nw.concat_str(
                 nw.lit(f"{field.column}: missing in an event of plugin "),
                 nw.col("plugin_version"),
-                nw.lit(f", expected {expected}"),
+                nw.lit(f", expected {where_missing}"),
             )
             yield value.is_null() & is_due, words
     words = nw.lit("event_timestamp: lies more than a day after the record arrived")

@@ -123,7 +123,8 @@ def _faults(field: Field, event_type: EventType) -> Iterable[Fault]:
 
 def _missing(field: Field, *, is_nullable: bool) -> Iterable[Fault]:
     """Give the faults of a record without a value that it should have."""
-    raw, column, expected = f"raw_{field.column}", field.column, VALUE_KINDS[field.kind].expected
+    raw, column = f"raw_{field.column}", field.column
+    expected = VALUE_KINDS[field.kind].expected_where_missing
     if not is_nullable:
         yield Fault(f"COALESCE({raw}, '') = ''", f"'{column}: missing, expected {expected}'")
         if field.kind == "id":

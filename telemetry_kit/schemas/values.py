@@ -39,6 +39,7 @@ _SMALL_POWER = "-?[0-9]([.,][0-9]{0,9})?[Ee][+]0?[0-8]"
 _FLAG_WORDS = {"true": "true", "false": "false"}
 _FLAG_WORDS |= dict.fromkeys(("t", "T", "True", "TRUE", "1", "1.0", "1,0", "yes", "Yes", "YES", "y", "Y"), "true")
 _FLAG_WORDS |= dict.fromkeys(("f", "F", "False", "FALSE", "0", "0.0", "0,0", "no", "No", "NO", "n", "N"), "false")
+_NOT_NESTED = ", not a nested value"
 
 
 @dataclass(frozen=True)
@@ -55,6 +56,11 @@ class ValueKind:
     dtype_name: str
     expected: str
     least: Any = None
+
+    @property
+    def expected_where_missing(self) -> str:
+        """What is expected where nothing is: what is not there is not nested either."""
+        return self.expected.removesuffix(_NOT_NESTED)
 
 
 def _whole_number(x: str) -> str:
@@ -119,9 +125,9 @@ VALUE_KINDS: dict[Kind, ValueKind] = {
         "VARCHAR",
         Annotated[pd.StringDtype, "pyarrow", float("nan")],
         "str",
-        "a text, not a nested value",
+        f"a text{_NOT_NESTED}",
     ),
-    "category": ValueKind(_category, "VARCHAR", pd.CategoricalDtype, "category", "a text, not a nested value"),
+    "category": ValueKind(_category, "VARCHAR", pd.CategoricalDtype, "category", f"a text{_NOT_NESTED}"),
     "count": ValueKind(_whole_number, "BIGINT", pd.Int64Dtype, "Int64", "a whole number >= 0", least=0),
     "integer": ValueKind(_whole_number, "BIGINT", pd.Int64Dtype, "Int64", "a whole number"),
     "flag": ValueKind(_flag, "BOOLEAN", pd.BooleanDtype, "boolean", "true or false"),
