@@ -120,7 +120,8 @@ def _find(known: pd.Series, value: object) -> pd.Series:
     else:
         is_it = known.astype("str") == str(value)
     if not is_it.any():
-        raise ParameterError("groups", value, [named(each) for each in known])
+        choices = ", ".join(repr(named(each)) for each in known)
+        raise ParameterError("groups", value, f"one of {choices}, the groups of which something can be compared")
     found: pd.Series = known.loc[is_it.to_numpy(np.bool_)]
     return found
 

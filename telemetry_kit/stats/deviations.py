@@ -133,8 +133,6 @@ def variety(x: ArrayLike, n: ArrayLike, q: ArrayLike, n_squared: ArrayLike, n_gr
 
 def leave_one_out(x: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the p-value of each group against the others, groups along the last axis; NaN with fewer than three."""
-    from scipy.special import ndtri, stdtr
-
     n_groups = x.shape[-1]
     if n_groups < FEWEST_GROUPS:
         return np.full(x.shape, math.nan)
@@ -143,9 +141,40 @@ def leave_one_out(x: NDArray[np.float64], n: NDArray[np.float64]) -> NDArray[np.
         return np.asarray(values.sum(axis=-1, keepdims=True) - values)
 
     share, rho = variety(others(x), others(n), others(x * x / n), others(n * n), n_groups - 1)
+    return _two_sided(x, n, share, rho)
+
+
+def cautious_p_values(successes: ArrayLike, trials: ArrayLike, p_value: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the p-values of groups, greater ones where all trials of the others came out alike.
+
+    A share of 0 or 1 among the others makes one trial that came out otherwise impossible, however few trials there are.
+    There, the others are taken to have half a success and half a failure more: the share :math:`(X + 1/2) / (N + 1)` is
+    that of Jeffreys' prior (Brown, Cai and DasGupta 2001, Statistical Science 16:101-133).
+
+    Examples
+    --------
+    As R's ``2 * pt(qnorm((0.5 / 12) / 2), 10)`` has it:
+
+    >>> few, many = [1] + [0] * 11, [1] * 12
+    >>> cautious_p_values(few, many, group_deviations(few, many).p_value)[0].round(3).item()
+    0.069
+    """
+    x, n = np.asarray(successes, dtype=np.float64), np.asarray(trials, dtype=np.float64)
+    x_others, n_others = x.sum() - x, n.sum() - n
+    share = (x_others + 0.5) / (n_others + 1)
+    is_alike = (x_others == 0) | (x_others == n_others)
+    return np.where(is_alike, _two_sided(x, n, share, np.zeros(x.size)), p_value)
+
+
+def _two_sided(
+    x: NDArray[np.float64], n: NDArray[np.float64], share: NDArray[np.float64], rho: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return the two-sided mid-p of each group, carried over to Student's t because ``rho`` is estimated."""
+    from scipy.special import ndtri, stdtr
+
     # The upper tail as the lower one of the other outcome: small probabilities stay exact.
     one_sided = np.minimum(_lower_mid_p(x, n, share, rho), _lower_mid_p(n - x, n, 1 - share, rho))
-    return np.asarray(2 * stdtr(n_groups - 2, ndtri(np.minimum(one_sided, 0.5))))
+    return np.asarray(2 * stdtr(x.shape[-1] - 2, ndtri(np.minimum(one_sided, 0.5))))
 
 
 def _lower_mid_p(

@@ -11,7 +11,7 @@ import pandas as pd
 from telemetry_kit.analyses.servers.outcomes import N, X, count_outcomes
 from telemetry_kit.engine.ordering import sort_rows
 from telemetry_kit.errors import FewServersWarning
-from telemetry_kit.stats.deviations import FEWEST_GROUPS, group_deviations
+from telemetry_kit.stats.deviations import FEWEST_GROUPS, cautious_p_values, group_deviations
 from telemetry_kit.stats.limits import check_open_unit
 
 if TYPE_CHECKING:
@@ -64,7 +64,8 @@ def server_deviation(
             How probable a share as far from that of the others is in an ordinary server; and adjusted for looking at
             all of them (Benjamini and Hochberg 1995). Null with fewer than three servers.
         is_signal : boolean
-            Whether it differs; null with fewer than ten servers.
+            Whether it differs; null with fewer than ten servers. Where all completions of the others came out alike,
+            ``p_value`` is 0 for a single one that did not; the signal then takes the others to have half a case more.
         rho, between_sd : float64
             How alike completions of one server are (intra-class correlation), and the standard deviation of the
             servers' true shares. Null with one server.
@@ -108,9 +109,9 @@ def server_deviation(
         from scipy.stats import false_discovery_control
 
         p_adjusted = false_discovery_control(found.p_value)
-    if n.size >= FEWEST_SERVERS:
-        is_signal = pd.Series(p_adjusted < 1 - level)
-    elif n.size:
+        if n.size >= FEWEST_SERVERS:
+            is_signal = pd.Series(false_discovery_control(cautious_p_values(x, n, found.p_value)) < 1 - level)
+    if 0 < n.size < FEWEST_SERVERS:
         warnings.warn(FewServersWarning(n.size, FEWEST_SERVERS, cluster), stacklevel=2)
     table = pd.DataFrame(
         {

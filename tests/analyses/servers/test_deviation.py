@@ -135,3 +135,12 @@ def test_incidents_with_stages_of_which_none_was_visited_make_an_empty_table(inc
     assert len(tk.server_deviation(events, of="reached_last")) == 0
     with pytest.raises(ParameterError, match="no incident of tasks_or_incidents has stages"):
         tk.server_deviation(without, of="reached_last")
+
+
+@pytest.mark.parametrize(("n", "is_signal"), [(1, False), (40, True)])
+def test_one_case_among_servers_that_have_none_is_no_signal_and_many_are(incident_log, n, is_signal):
+    odd = [line for k in range(n) for line in (f"a{k} 0 create 0/1", f"a{k} 9 end x0/1")]
+    others = [f"{letter}{k} 0 create 0/1" for letter in "bcdefghijkl" for k in range(n)]
+    table = tk.server_deviation(incident_log(*odd, *others), of="ended").set_index("server_id")
+    assert table.loc["a", "p_value"] == 0
+    assert table["is_signal"].to_list() == [is_signal] + [False] * 11
