@@ -116,7 +116,7 @@ def open_frame(
     else:
         lazy = opened.lazy()
         if opened.implementation.is_duckdb():
-            lazy = with_relation_numbers(with_relation_times(lazy), columns)
+            lazy = with_relation_numbers(with_relation_times(lazy), columns, parameter=parameter)
         if order and is_ordered(frame):
             lazy = as_lazy(lazy.to_native().with_row_index(order))
         elif order:

@@ -8,7 +8,7 @@ import narwhals.stable.v2 as nw
 
 from telemetry_kit.engine.times import as_lazy, duckdb_type
 from telemetry_kit.errors import ParameterError
-from telemetry_kit.quoting import quote_identifier
+from telemetry_kit.quoting import quote_identifier, quote_literal
 from telemetry_kit.schemas.fields import FIELDS
 
 if TYPE_CHECKING:
@@ -68,9 +68,9 @@ def with_numbers(table: pa.Table, columns: Collection[str], *, parameter: str) -
     types = {"whole numbers": pa.int64(), "flags": pa.bool_()}
     for place, field in enumerate(table.schema):
         wanted = _NUMBERS.get(field.name) if field.name in columns else None
-        is_whole = pa.types.is_integer(field.type) or pa.types.is_boolean(field.type)
+        is_digit = wanted == "flags" and pa.types.is_integer(field.type)
         kind = types.get(wanted or "")
-        if kind is None or not (pa.types.is_floating(field.type) or (is_whole and wanted == "flags")):
+        if kind is None or not (pa.types.is_floating(field.type) or is_digit):
             continue
         given = pc.cast(table.column(place), pa.float64())
         given = pc.if_else(pc.is_nan(given), None, given)
@@ -81,13 +81,14 @@ def with_numbers(table: pa.Table, columns: Collection[str], *, parameter: str) -
     return table
 
 
-def with_relation_numbers(frame: nw.LazyFrame[Any], columns: Collection[str]) -> nw.LazyFrame[Any]:
+def with_relation_numbers(frame: nw.LazyFrame[Any], columns: Collection[str], *, parameter: str) -> nw.LazyFrame[Any]:
     """Do as ``with_numbers`` with a relation of DuckDB, whose query ends where a number is not whole."""
     terms = []
     for column in columns:
         if _NUMBERS.get(column) == "whole numbers" and duckdb_type(frame, column) in {"DOUBLE", "FLOAT"}:
             name = quote_identifier(column)
             given = f"CASE WHEN NOT isnan({name}) THEN {name} END"
-            fault = f"error(format('{column}: got {{}}, expected whole numbers', {name}))"
+            place = quote_literal(f"{parameter}[{column!r}]: got ")
+            fault = f"error({place} || {name} || ', expected whole numbers')"
             terms.append(f"CASE WHEN {given} <> floor({name}) THEN {fault} ELSE CAST({given} AS BIGINT) END AS {name}")
     return as_lazy(frame.to_native().project(f"* REPLACE ({', '.join(terms)})")) if terms else frame

@@ -42,13 +42,12 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 MEMORY_LIMIT = "250MB"
-"""What comes on top, Python and the readers of DuckDB, is twice as much."""
+"""Python and the readers of DuckDB come on top: 0.3 GB at a million events, 0.65 GB at a hundred million."""
 ROWS_AT_A_TIME = 100_000
 REJECTED_AT_A_TIME = 1_000
 SORTED_AT_A_TIME = 500_000
-"""About how many events are sorted together: what a DuckDB of ``MEMORY_LIMIT`` does without going to disk."""
 SORTED_BYTES = 32 * 1024 * 1024
-"""About how much text of rejected records is."""
+"""About how many events, and how much text of rejected records, are sorted together."""
 OF_A_SOURCE = 2**40
 """More records than a source can have: their numbers follow those of the source before."""
 _UNSORTED = "rejected.parquet"

@@ -51,7 +51,7 @@ class Finder:
         self._lines: dict[int, dict[int, int]] = {}
         self._records: dict[int, dict[int, dict[int, int]]] = {}
         firsts = [first for first, _ in intake.read_at_once]
-        self.connection.register("wanted", pa.table({"row": pa.array(rows, pa.int64())}))
+        self.connection.register("wanted", pa.table({"row": pa.array(list(rows), pa.int64())}))
         for row, source, record, position in self.connection.execute(
             "SELECT row, source, record, position FROM wanted JOIN events ON events.rowid = row ORDER BY 2, 3"
         ).fetchall():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from telemetry_kit.ingest.events_table import count_rows
+from telemetry_kit.ingest.events_table import count_rows, parts_of
 from telemetry_kit.schemas.names import quote_identifier, quote_literal
 from telemetry_kit.schemas.rules import DUPLICATE, REJECTED, VALID, content_columns, shown
 
@@ -41,7 +41,7 @@ def mark_duplicates(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute("CREATE OR REPLACE TEMP TABLE repeated (event_id VARCHAR)")
     connection.execute("CREATE OR REPLACE TEMP TABLE arrived_again (row BIGINT, first BIGINT, is_other BOOLEAN)")
     n_rows = count_rows(connection)
-    for some in _parts(n_rows, IDS_AT_A_TIME):
+    for some in parts_of("event_id", n_rows, IDS_AT_A_TIME):
         connection.execute(
             f"INSERT INTO repeated SELECT event_id FROM events WHERE status = {VALID} AND {some} "
             "GROUP BY event_id HAVING count(*) > 1"
@@ -51,7 +51,7 @@ def mark_duplicates(connection: duckdb.DuckDBPyConnection) -> None:
         return
     columns = _columns()
     differs = " OR ".join(f"(later.{column} <> earlier.{column})" for column in columns)
-    for some in _parts(n_repeated, REPEATED_AT_A_TIME):
+    for some in parts_of("event_id", n_repeated, REPEATED_AT_A_TIME):
         connection.execute(f"""
             INSERT INTO arrived_again
             WITH ranked AS (
@@ -90,12 +90,6 @@ def conflicts(connection: duckdb.DuckDBPyConnection) -> Iterator[list[Conflict]]
             ORDER BY 1
         """).fetchall()
         yield [Conflict(*row) for row in found]
-
-
-def _parts(n: int, n_at_a_time: int) -> list[str]:
-    """Return SQL for parts of the ids, so that of ``n`` about so many are in each."""
-    n_parts = n // n_at_a_time + 1
-    return [f"hash(event_id) % {n_parts} = {part}" for part in range(n_parts)] if n_parts > 1 else ["true"]
 
 
 def _columns() -> list[str]:

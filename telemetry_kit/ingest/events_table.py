@@ -36,6 +36,12 @@ def insert_sql(
     )
 
 
+def parts_of(key: str, n: int, n_at_a_time: int) -> list[str]:
+    """Return SQL for parts of the values of ``key``: of ``n``, about so many are in each."""
+    n_parts = n // n_at_a_time + 1
+    return [f"hash({key}) % {n_parts} = {part}" for part in range(n_parts)] if n_parts > 1 else ["true"]
+
+
 def count_rows(connection: duckdb.DuckDBPyConnection) -> int:
     """Count the records in the table."""
     ((n,),) = connection.execute("SELECT count(*) FROM events").fetchall()

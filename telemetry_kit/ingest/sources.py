@@ -59,7 +59,7 @@ def take(
 def settle(intake: Intake, take_again: Callable[[Finder], None]) -> None:
     """Tell duplicates among all that was taken, and reject what has the id of another event.
 
-    The text of such an event is found by going through the source once more.
+    The text of such an event is found by going through the source once more, for as many as are looked at together.
     """
     mark_duplicates(intake.connection)
     for some in conflicts(intake.connection):

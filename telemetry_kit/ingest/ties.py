@@ -10,12 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from telemetry_kit.ingest.duplicates import ARRIVAL
+from telemetry_kit.ingest.events_table import parts_of
 from telemetry_kit.schemas.rules import VALID
 
 if TYPE_CHECKING:
     import duckdb
 
 TIED_AT_A_TIME = 500_000
+"""Moments of incidents that are looked at together, so that the memory this takes stays bounded."""
 _INCIDENT = "server_id, incident_id"
 _EVENTS = f"status = {VALID} AND event_type = 'incident'"
 
@@ -33,10 +35,8 @@ def order_ties(connection: duckdb.DuckDBPyConnection) -> None:
     if not n_tied:
         return
     connection.execute("CREATE OR REPLACE TEMP TABLE moved (row BIGINT, slot BIGINT, position INTEGER)")
-    n_parts = n_tied // TIED_AT_A_TIME + 1
-    for part in range(n_parts):
-        # Some of the incidents at a time, so that the memory this takes stays bounded.
-        _move(connection, f"hash({_INCIDENT}) % {n_parts} = {part}" if n_parts > 1 else "true")
+    for some in parts_of(_INCIDENT, n_tied, TIED_AT_A_TIME):
+        _move(connection, some)
     connection.execute(
         "UPDATE events SET place = moved.slot, position = moved.position FROM moved WHERE events.rowid = moved.row"
     )

@@ -145,7 +145,13 @@ def warn_of_absent(servers: Sequence[str], log: EventLog[Any]) -> None:
 def is_key(path: Path) -> bool:
     """Tell whether a file tells which server each label of a report stands for."""
     head = ",".join(f'"{column}"' for column in KEY_COLUMNS).encode()
-    return path.is_file() and path.read_bytes()[: len(head)] == head
+    try:
+        if not path.is_file():
+            return False
+        with path.open("rb") as stream:
+            return stream.read(len(head)) == head
+    except OSError:
+        return False
 
 
 def write_labelled(log: EventLog[Any], key: Path) -> None:

@@ -128,8 +128,8 @@ def write_report(
     SourceError
         The source cannot be used.
     ReportError
-        ``out`` holds anything but an earlier report, a notebook is not one for reports, or there is no browser to print
-        with.
+        ``out`` holds anything but an earlier report, another file has the name of the key, a notebook is not one for
+        reports, or there is no browser to print with.
     IncompleteReportError
         The report is there, but it holds no event, or a notebook failed: its page says so.
     ParameterError
@@ -160,7 +160,9 @@ def write_report(
     place = output.path_of("out", out)
     key = _key(source, paths, asked, place)
     earlier = read_manifest(place)
-    labels = place.with_name(f"{place.absolute().name}{KEY}")
+    # Of "." and "..", the name is that of the directory.
+    whole = Path(os.path.abspath(place))  # noqa: PTH100 - a link keeps its own name
+    labels = whole.parent / f"{whole.name}{KEY}"
     has_key = is_key(labels)
     if key is not None and earlier.get("key") == key and is_whole(place, earlier) and (with_ids or has_key):
         on_progress(1, 1, "unchanged")

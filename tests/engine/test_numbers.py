@@ -51,5 +51,5 @@ def test_what_is_no_flag_and_no_number_is_refused(visits, column, made, message)
 def test_relations_of_duckdb_are_taken_likewise(visits):
     given = duckdb.from_df(visits).project("* REPLACE (CAST(stage AS DOUBLE) AS stage)")
     pd.testing.assert_frame_equal(tk.to_pandas(tk.stage_funnel(given)), tk.stage_funnel(visits), check_dtype=False)
-    with pytest.raises(duckdb.Error, match=r"stage: got 0\.5, expected whole numbers"):
+    with pytest.raises(duckdb.Error, match=r"visits\['stage'\]: got 0\.5, expected whole numbers"):
         tk.to_pandas(tk.stage_funnel(given.project("* REPLACE (stage + 0.5 AS stage)")))

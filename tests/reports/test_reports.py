@@ -264,6 +264,18 @@ def test_which_server_is_which_is_not_left_beside_a_report_that_tells_it(source,
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("out", [".", "../here"])
+def test_a_report_where_somebody_works_has_its_key_beside_that_directory(source, tmp_path, monkeypatch, out):
+    folder = write_notebook(tmp_path / "n", "00_one", new_markdown_cell("# One"), parameters())
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    for _ in range(2):
+        write_report(source, out, notebooks=folder)
+    assert (tmp_path / "here" / "index.html").exists()
+    assert (tmp_path / "here.servers.csv").read_text().startswith('"label","server_id"')
+
+
+@pytest.mark.slow
 def test_a_report_of_no_event_is_no_success_the_second_time_either(source, tmp_path):
     folder = write_notebook(tmp_path / "n", "00_none", new_markdown_cell("# None"), parameters())
     log = tk.load_events(source)

@@ -43,7 +43,8 @@ def server_deviation(
     cluster
         The column whose values are held against each other: ``"server_id"``, or within one server ``"team_id"``.
     level
-        A server is a signal where its ``p_adjusted`` is below 1 - ``level``.
+        A server is a signal where its ``p_adjusted`` is below 1 - ``level``, but for others that are all alike (see
+        ``is_signal``).
 
     Returns
     -------
